@@ -1,0 +1,41 @@
+# make demo and make test are all a newcomer needs: each sets .venv up first.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install demo test check format bench clean
+
+help:  ## show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "kbd needs Python 3.11 or newer, found $$($(PYTHON) --version); try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[worker,test,dev]'
+	touch $(STAMP)
+
+install: $(STAMP)  ## make .venv with kbd and everything it can use
+
+demo: $(STAMP)  ## start a daemon on a spool of its own, judge five example jobs, show the verdicts
+	$(BIN)/kbd demo
+
+test: $(STAMP)  ## run all tests that need no GPU (and those that do, where there is one)
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+check: $(STAMP)  ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## run the benchmarks that this machine can run
+	$(BIN)/python benchmarks/overhead.py
+
+clean:  ## remove .venv and everything built
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

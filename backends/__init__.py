@@ -1,0 +1,1 @@
+"""How a kernel becomes callable, one module per kernel type."""

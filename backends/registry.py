@@ -1,0 +1,59 @@
+"""Which kernel types exist here: the built-in ones first, then plug-ins of the entry point `kbd.backends`.
+
+The list can be read without torch; a backend's module is imported only where a kernel is compiled or loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pkgutil import resolve_name
+from typing import cast
+
+from kbd.backends.base import Backend, Unsupported
+
+ENTRY_POINT_GROUP = "kbd.backends"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A kernel type and where its backend lives (`module:object`)."""
+
+    kernel_type: str
+    location: str
+
+
+BUILT_IN = (Registration("torch", "kbd.backends.torch_backend:BACKEND"),)
+PLANNED = frozenset({"torch_cuda", "triton", "cuda", "multi_kernel"})
+
+
+@cache
+def registrations() -> dict[str, Registration]:
+    """Every kernel type known here. A plug-in that takes a name already given is an error, not a surprise."""
+    known = {registration.kernel_type: registration for registration in BUILT_IN}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in known:
+            raise ValueError(
+                f"plug-in {point.value} calls itself {point.name!r}, as {known[point.name].location} does; "
+                "rename its entry point"
+            )
+        known[point.name] = Registration(point.name, point.value)
+    return known
+
+
+def why_unknown(kernel_type: str) -> str | None:
+    """None when the kernel type can be used here, else the sentence for its author."""
+    if kernel_type in registrations():
+        return None
+    available = ", ".join(sorted(registrations()))
+    reason = "is not in this version yet" if kernel_type in PLANNED else "is not known here"
+    return f"kernel_type {kernel_type!r} {reason}; available: {available}"
+
+
+def backend_for(kernel_type: str) -> Backend:
+    """The backend itself, imported now. Raises Unsupported."""
+    problem = why_unknown(kernel_type)
+    if problem is not None:
+        raise Unsupported(problem, hint="use one of the available kernel types or install its plug-in")
+    return cast(Backend, resolve_name(registrations()[kernel_type].location))

@@ -1,0 +1,1 @@
+"""The processes: daemon, nursery, judge, runner, and the command line."""

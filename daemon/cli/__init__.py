@@ -1,0 +1,1 @@
+"""The command line: `kbd` and its commands, each in a file of `commands/`."""

@@ -1,0 +1,119 @@
+"""Waiting for results: they are looked for in the outbox by opening them, so any host that mounts it can wait.
+
+::
+
+    outbox/ID.json ──opened again and again──► results, as they appear
+    daemon's lock, status.json ──looked at every second──► is there anybody to wait for?
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kbd.daemon.cli.presence import DaemonWatch, Presence
+from kbd.inbox.spool import Spool
+
+if TYPE_CHECKING:
+    from kbd.outbox.result import JobResult
+
+LOOK_INTERVAL_S: Final = 1.0
+SHORTEST_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 0.5
+_PAUSE_PER_JOB_S: Final = 0.001
+
+
+class WaitEnded(Exception):
+    """Waiting was given up; `missing` are the ids without a result."""
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        super().__init__(", ".join(missing))
+        self.missing = tuple(missing)
+
+
+class NobodyWorks(WaitEnded):
+    """No daemon works on the spool, so nothing would come."""
+
+
+class TimeIsUp(WaitEnded):
+    """The time that the user gave is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """The clock and the pause between two looks; tests bring their own."""
+
+    clock: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
+
+
+class ResultWait:
+    """Waits for the results of some jobs.
+
+    Args:
+        spool: whose outbox to watch.
+        job_ids: the jobs, each once.
+        daemon: tells whether somebody works for them.
+        timeout_s: how long to wait at most; None: as long as a daemon works.
+        rhythm: clock and pause.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        job_ids: Sequence[str],
+        daemon: DaemonWatch,
+        *,
+        timeout_s: float | None,
+        rhythm: Rhythm = Rhythm(),
+    ) -> None:
+        self._spool = spool
+        self._daemon = daemon
+        self._timeout_s = timeout_s
+        self._rhythm = rhythm
+        self._next_look = 0.0
+        self.missing = list(dict.fromkeys(job_ids))
+
+    def results(self) -> Iterator["JobResult"]:
+        """Each result once, as it appears.
+
+        Raises:
+            NobodyWorks: some are missing and no daemon runs.
+            TimeIsUp: some are missing and the time is over.
+            UnreadableResult: an outbox file that this version cannot read.
+        """
+        clock = self._rhythm.clock
+        started = self._next_look = clock()
+        while True:
+            abandoned = self._abandoned()
+            yield from self._arrived()
+            if not self.missing:
+                return
+            if abandoned:
+                raise NobodyWorks(self.missing)
+            left_s = self._pause_s()
+            if self._timeout_s is not None:
+                left_s = min(left_s, started + self._timeout_s - clock())
+                if left_s <= 0:
+                    raise TimeIsUp(self.missing)
+            self._rhythm.pause(left_s)
+
+    def _arrived(self) -> Iterator["JobResult"]:
+        from kbd.outbox.publisher import read_result
+
+        for job_id in tuple(self.missing):
+            result = read_result(self._spool, job_id)
+            if result is not None:
+                self.missing.remove(job_id)
+                yield result
+
+    def _abandoned(self) -> bool:
+        """Asked before the outbox is read: what a daemon publishes before it goes is not overlooked."""
+        if self._rhythm.clock() < self._next_look:
+            return False
+        self._next_look = self._rhythm.clock() + LOOK_INTERVAL_S
+        return self._daemon.look().presence is Presence.ABSENT
+
+    def _pause_s(self) -> float:
+        """Opening costs a call to a server each, so many jobs are looked for less often."""
+        return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, _PAUSE_PER_JOB_S * len(self.missing)))

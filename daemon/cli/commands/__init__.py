@@ -1,0 +1,1 @@
+"""The commands of `kbd`, one a file; each is called `command` there."""

@@ -1,0 +1,87 @@
+"""`kbd show`: one job, and everything that was found out about it."""
+
+import json
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from kbd.daemon.cli.errors import CommandFailed
+from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.place import Place, place_options
+
+if TYPE_CHECKING:
+    from kbd.outbox.result import JobResult
+
+
+@click.command("show")
+@place_options
+@click.argument("job_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="The result file as it is.")
+@click.option(
+    "--format",
+    "shape",
+    type=click.Choice(["v2"]),
+    help="v2: as the CompareResponse of the original kernel evaluation server (milliseconds).",
+)
+def command(place: Place, job_id: str, shape: str | None, *, as_json: bool) -> None:
+    """Show a job's result, or where the job is if it has none yet.
+
+    It ends with 0 whatever the verdict is; `kbd wait` is the one that tells verdicts by its exit code.
+    """
+    if shape is not None and as_json:
+        raise click.UsageError(
+            "--json is the result as kbd writes it, --format another shape: give one of them"
+        )
+    result = _find(place, job_id)
+    if result is None:
+        _show_unfinished(place, job_id, machine_readable=as_json or shape is not None)
+    elif as_json:
+        click.echo(result.to_json(), nl=False)
+    elif shape == "v2":
+        from kbd.outbox.v2_view import compare_response
+
+        click.echo(json.dumps(compare_response(result), indent=2))
+    else:
+        from kbd.daemon.cli.terminal import results
+        from kbd.daemon.cli.verdict_page import print_verdict
+
+        print_verdict(result, results())
+
+
+def _find(place: Place, job_id: str) -> "JobResult | None":
+    """The published result, or the one that the database still owes to the outbox."""
+    from kbd.outbox.publisher import read_result
+
+    try:
+        published = read_result(place.spool(), job_id)
+    except ValueError as error:
+        raise CommandFailed(str(error), ExitCode.NOT_FOUND) from error
+    return published or _find_unpublished(place, job_id)
+
+
+def _find_unpublished(place: Place, job_id: str) -> "JobResult | None":
+    from kbd.outbox.result import JobResult
+    from kbd.store.errors import StoreError
+    from kbd.store.readers import JobReader
+    from kbd.store.sqlite_file import open_reader
+
+    try:
+        with open_reader(place.state) as source:
+            job = JobReader(source).get(job_id)
+    except StoreError:
+        return None
+    return JobResult.from_json(job.result_text) if job is not None and job.result_text else None
+
+
+def _show_unfinished(place: Place, job_id: str, *, machine_readable: bool) -> None:
+    from kbd.daemon.cli.known_jobs import require_known
+    from kbd.daemon.cli.status_page import print_status
+    from kbd.daemon.cli.status_report import take_status
+    from kbd.daemon.cli.terminal import results
+
+    require_known(place, [job_id])
+    if machine_readable:
+        message = f"{job_id} has no result yet. Wait for it: kbd wait {job_id}"
+        raise CommandFailed(message, ExitCode.NOT_FOUND)
+    print_status(take_status(place, [job_id], limit=1), results(), named=True)
+    click.echo(f"No result yet. Wait for it: kbd wait {job_id}", err=True)

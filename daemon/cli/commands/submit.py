@@ -1,0 +1,40 @@
+"""`kbd submit`: check jobs, and put them into the inbox."""
+
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from kbd.daemon.cli.place import Place, place_options
+
+
+@click.command("submit")
+@place_options
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
+)
+@click.option("--wait", is_flag=True, help="Wait, and print a verdict line for each job in place of its id.")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0), help="With --wait: seconds at most.", metavar="S"
+)
+def command(place: Place, files: tuple[Path, ...], timeout_s: float | None, *, wait: bool) -> None:
+    """Check jobs and put them into the inbox; print their ids.
+
+    A FILE is a manifest (.yaml, .yml, .json) or a folder with a job.yaml or a reference.py and a candidate. All
+    of them are checked first: if one is no valid job, every problem is shown, nothing is submitted, and the
+    command ends with 6. With --wait it ends as `kbd wait` does.
+    """
+    from kbd.daemon.cli.submission import deliver_all, read_submissions, require_free_ids
+
+    if timeout_s is not None and not wait:
+        raise click.UsageError("--timeout says how long to wait: give --wait as well")
+    place.spool()
+    submissions = read_submissions(files)
+    require_free_ids(place, submissions)
+    for job_id in deliver_all(place, submissions):
+        click.echo(f"submitted {job_id}" if wait else job_id, err=wait)
+    if wait:
+        from kbd.daemon.cli.verdict_stream import print_verdicts
+
+        digests = {entry.job_id: entry.sha256 for entry in submissions}
+        sys.exit(print_verdicts(place, list(digests), timeout_s=timeout_s, digests=digests))

@@ -1,0 +1,96 @@
+"""Whether a spool has ever heard of a job, wherever it is on its way."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from kbd.daemon.cli.errors import CommandFailed
+from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.place import Place
+from kbd.inbox.names import is_ignored, is_owner, job_name
+from kbd.inbox.spool import Spool, jobs_under
+
+MANIFEST_LIMIT_BYTES: Final = 1 << 20
+
+
+def require_known(place: Place, job_ids: Iterable[str]) -> None:
+    """Raise CommandFailed (not found) for ids that belong to nothing here."""
+    unknown = unknown_ids(place, job_ids)
+    if unknown:
+        raise CommandFailed(
+            f"no job here is called {', '.join(unknown)}: expected it in {place.spool_root} or in the database of "
+            f"{place.state}. See what there is: kbd status",
+            ExitCode.NOT_FOUND,
+        )
+
+
+def unknown_ids(place: Place, job_ids: Iterable[str]) -> list[str]:
+    """The ids that nothing in the spool or the database belongs to.
+
+    Jobs move inbox → claimed → database → outbox, and are looked for in this order, so that one that moves
+    meanwhile is still met.
+    """
+    spool = place.spool()
+    wanted = list(dict.fromkeys(job_ids))
+    for known in (_delivered, _remembered, _published):
+        if not wanted:
+            break
+        found = known(place, spool, frozenset(wanted))
+        wanted = [job_id for job_id in wanted if job_id not in found]
+    return wanted
+
+
+def _delivered(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
+    """Jobs in the inbox and under claimed/, by their file names first, then by what they call themselves."""
+    from kbd.inbox.job_id import intended_id
+
+    paths = [*inbox_jobs(spool), *_claimed_jobs(spool)]
+    by_name = wanted & {job_name(path.name) or "" for path in paths}
+    if by_name == wanted:
+        return by_name
+    declared = {intended_id(path, limit_bytes=MANIFEST_LIMIT_BYTES) or "" for path in paths}
+    return by_name | (wanted & declared)
+
+
+def _remembered(place: Place, _spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
+    from kbd.store.errors import StoreError
+    from kbd.store.readers import JobReader
+    from kbd.store.sqlite_file import open_reader
+
+    with suppress(StoreError), open_reader(place.state) as source:
+        return frozenset(row.job_id for row in JobReader(source).list(wanted))
+    return frozenset()
+
+
+def _published(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
+    from kbd.inbox.safe_load import open_regular
+    from kbd.outbox.publisher import published_path
+
+    found = set()
+    for job_id in wanted:
+        with suppress(FileNotFoundError, ValueError):
+            os.close(open_regular(published_path(spool, job_id)))
+            found.add(job_id)
+    return frozenset(found)
+
+
+def inbox_jobs(spool: Spool) -> Iterator[Path]:
+    """What lies in the inbox and its owners' folders to be claimed, in no order."""
+    for entry in _entries(spool.inbox):
+        if is_owner(entry.name) and entry.is_dir(follow_symlinks=False):
+            yield from (Path(inner.path) for inner in _entries(Path(entry.path)))
+        else:
+            yield Path(entry.path)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        yield from (entry for entry in entries if not is_ignored(entry.name))
+
+
+def _claimed_jobs(spool: Spool) -> Iterator[Path]:
+    for epoch in _entries(spool.claimed):
+        with suppress(FileNotFoundError):
+            yield from (job.path for job in jobs_under(Path(epoch.path)))

@@ -1,0 +1,119 @@
+"""The report of `kbd status` for people."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from kbd.daemon.cli.job_table import job_line, plain_table, rich_table
+from kbd.daemon.cli.presence import Presence
+from kbd.daemon.cli.printable import one_line
+from kbd.daemon.cli.wording import counted
+from kbd.store.states import FINAL, RUNNING, JobState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from kbd.daemon.cli.status_report import StatusReport
+
+
+def print_status(report: "StatusReport", console: "Console", *, named: bool) -> None:
+    """Print it all. `named`: single jobs were asked for, so counts and advice are left out."""
+    if not named:
+        console.print(daemon_text(report), soft_wrap=True)
+        console.print(counts_text(report), soft_wrap=True)
+    if report.jobs:
+        _print_jobs(report, console, apart=not named)
+    for job_id in report.unlisted:
+        console.print(
+            f"{job_id}: not in the database; it waits in the inbox, or see: kbd show {job_id}", soft_wrap=True
+        )
+    for line in () if named else _advice(report):
+        console.print(line, soft_wrap=True)
+
+
+def _print_jobs(report: "StatusReport", console: "Console", *, apart: bool) -> None:
+    now = time.time()
+    lines = [job_line(job, now) for job in report.jobs]
+    if console.is_terminal:
+        console.print(rich_table(lines))
+        return
+    if apart:
+        console.print()
+    console.print(plain_table(lines), soft_wrap=True)
+
+
+def daemon_text(report: "StatusReport") -> "Text":
+    """One line about the daemon: whether it runs, who and where it is, on what devices."""
+    from rich.text import Text
+
+    text = Text("daemon  ", style="bold")
+    match report.sighting.presence:
+        case Presence.RUNNING:
+            text.append(_running(report), style="green")
+        case Presence.ABSENT:
+            text.append("not running", style="yellow")
+        case Presence.UNSURE:
+            text.append(_unsure(report), style="yellow")
+    snapshot = report.sighting.snapshot
+    if report.sighting.presence is Presence.RUNNING and snapshot is not None:
+        names = ", ".join(
+            dict.fromkeys(one_line(str(device.get("name", "?"))) for device in snapshot.devices)
+        )
+        text.append(f" on {names}" if names else "", style="not bold")
+        text.append(f"\npaused  {one_line(snapshot.paused)}" if snapshot.paused else "", style="yellow")
+    return text
+
+
+def counts_text(report: "StatusReport") -> "Text":
+    """One line of counts: where jobs are, and how they ended."""
+    from rich.text import Text
+
+    text = Text("jobs    ", style="bold")
+    parts = [part for part in _counts(report) if part[0]] or [(0, "none yet", "dim")]
+    for place, (number, word, style) in enumerate(parts):
+        text.append(" · " if place else "", style="dim")
+        text.append(f"{number} {word}" if number else word, style=style)
+    return text
+
+
+def _counts(report: "StatusReport") -> Iterator[tuple[int, str, str]]:
+    yield report.waiting, "in the inbox", "cyan"
+    yield report.counts.get(JobState.SUBMITTED, 0), "queued", "cyan"
+    yield sum(report.counts.get(state, 0) for state in RUNNING), "running", "cyan"
+    for state in (JobState.COMPLETED, *sorted(FINAL - {JobState.COMPLETED})):
+        yield (
+            report.counts.get(state, 0),
+            state.value,
+            "not bold" if state is JobState.COMPLETED else "yellow",
+        )
+
+
+def _running(report: "StatusReport") -> str:
+    about = report.sighting.about
+    return f"running (pid {about.get('pid', '?')}, host {one_line(str(about.get('host', '?')))})"
+
+
+def _unsure(report: "StatusReport") -> str:
+    about = report.sighting.about
+    host, updated = one_line(str(about.get("host", "?"))), one_line(str(about.get("updated_at", "?")))
+    return f"last heard of on host {host} at {updated} by its clock; look again to be sure"
+
+
+def _advice(report: "StatusReport") -> Iterator[str]:
+    """What to do next, where there is something to do."""
+    place = report.place
+    flags = f" --spool {place.spool_root}" if place.spool_named else ""
+    if report.is_empty:
+        yield f"\nNo jobs yet. Drop one into {place.spool_root / 'inbox'}, or: kbd submit{flags} FILE"
+        yield "See how it works on examples: kbd demo"
+    elif not report.history:
+        yield "\nThe daemon's database is not on this host, so single jobs are not listed; see the outbox."
+    if report.sighting.presence is Presence.ABSENT:
+        unfinished = report.waiting + sum(report.counts.get(s, 0) for s in JobState if s not in FINAL)
+        waits = (
+            f"{counted(unfinished, 'job')} {'waits' if unfinished == 1 else 'wait'} for a daemon. "
+            if unfinished
+            else ""
+        )
+        yield f"\n{waits}Start one: kbd run{flags}"

@@ -1,0 +1,28 @@
+"""The two streams of a command: results go to stdout, everything said about them to stderr."""
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_COLUMNS: Final = 120
+"""The width for what is read by a file or a program; lines of text are not folded there at all."""
+
+
+def results() -> "Console":
+    """Stdout: coloured on a terminal, plain elsewhere (NO_COLOR and FORCE_COLOR are obeyed)."""
+    return _console(stderr=False)
+
+
+def messages() -> "Console":
+    """Stderr, where people read and scripts do not."""
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPE_COLUMNS
+    return console

@@ -1,0 +1,125 @@
+"""The daemon's settings, resolved once: defaults < environment (KBD_…) < flags; frozen afterwards."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from platformdirs import user_data_path, user_state_path
+
+from kbd.daemon.devices import DeviceKind
+from kbd.daemon.executor.protocol import StageLimits
+
+
+class ConfigError(Exception):
+    """A setting makes no sense; the message names it."""
+
+
+def default_spool_root() -> Path:
+    """The spool in the user's data folder: the only one that `kbd run` creates by itself."""
+    return user_data_path("kbd") / "spool"
+
+
+def default_state_dir() -> Path:
+    """Where database, logs and lock live: always a local disk."""
+    return user_state_path("kbd")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Times in seconds, sizes in bytes, counts."""
+
+    load_s: float = 60.0
+    correctness_s: float = 30.0
+    timing_s: float = 30.0
+    timing_budget_s: float = 2.0
+    grace_s: float = 10.0
+    max_attempts: int = 3
+    scan_interval_s: float = 30.0
+    network_scan_interval_s: float = 2.0
+    status_interval_s: float = 2.0
+    queue_window: int = 64
+
+    @property
+    def stages(self) -> StageLimits:
+        """Those that a judge needs to know."""
+        return StageLimits(
+            load_s=self.load_s,
+            correctness_s=self.correctness_s,
+            timing_s=self.timing_s,
+            timing_budget_s=self.timing_budget_s,
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a daemon is told. `spool_named`: somebody chose the spool, so it must exist already."""
+
+    spool: Path
+    state: Path
+    spool_named: bool = True
+    device: DeviceKind = "auto"
+    cpu_slots: int = 1
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def database(self) -> Path:
+        """The folder of the database file."""
+        return self.state
+
+    @property
+    def work(self) -> Path:
+        """Scratch folders of running jobs; emptied at every start."""
+        return self.state / "work"
+
+    @property
+    def logs(self) -> Path:
+        """The daemon's own log and the nursery's."""
+        return self.state / "logs"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the daemon that uses this state folder."""
+        return self.state / "daemon.lock"
+
+
+def locate(
+    spool: Path | None, state: Path | None, environment: Mapping[str, str] = os.environ
+) -> tuple[Path, Path, bool]:
+    """Spool, state folder, and whether somebody named the spool: flag, then KBD_SPOOL / KBD_STATE, then default."""
+    named_spool = spool or _path(environment, "KBD_SPOOL")
+    named_state = state or _path(environment, "KBD_STATE")
+    return (
+        (named_spool or default_spool_root()).absolute(),
+        (named_state or default_state_dir()).absolute(),
+        named_spool is not None,
+    )
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    value = environment.get(name)
+    return Path(value).expanduser() if value else None
+
+
+def resolve(
+    spool: Path | None = None,
+    state: Path | None = None,
+    device: DeviceKind | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """All settings together. Raises ConfigError."""
+    spool_root, state_dir, named = locate(spool, state, environment)
+    settings = Settings(spool=spool_root, state=state_dir, spool_named=named)
+    if device is not None:
+        settings = replace(settings, device=device)
+    if (slots := environment.get("KBD_CPU_SLOTS")) is not None:
+        settings = replace(settings, cpu_slots=_positive("KBD_CPU_SLOTS", slots))
+    return settings
+
+
+def _positive(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"{name} must be a whole number from 1 up, found {text!r}")
+    return int(text)

@@ -1,0 +1,58 @@
+"""The desk: spool and database, opened and put in order, with everything that works on both.
+
+Opened and used in the clerk's thread only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from kbd.daemon.config import Settings
+from kbd.daemon.publishing import Publishing
+from kbd.daemon.reconcile import reconcile
+from kbd.daemon.take_in import TakeIn
+from kbd.inbox.epoch import next_epoch
+from kbd.inbox.intake import Intake
+from kbd.inbox.scanner import Scanner
+from kbd.inbox.spool import Spool
+from kbd.store.engine import migrate, open_writer
+from kbd.store.jobs import JobStore
+from kbd.store.open_jobs import open_jobs
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the clerk works with."""
+
+    spool: Spool
+    state: Path
+    engine: Engine
+    store: JobStore
+    scanner: Scanner
+    take_in: TakeIn
+    publishing: Publishing
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the database and let it go."""
+        self.engine.dispose()
+
+
+def open_desk(settings: Settings) -> Desk:
+    """Open spool and database, become the owner of a new epoch, reconcile.
+
+    A spool that somebody named must exist; only the default one is created. Raises SpoolMissing and what
+    the file system or the database raises.
+    """
+    spool = Spool.open(settings.spool) if settings.spool_named else Spool.create(settings.spool)
+    engine = open_writer(settings.state)
+    migrate(engine)
+    store = JobStore(engine)
+    epoch = next_epoch(spool)
+    intake = Intake(spool, epoch)
+    scanner = Scanner(spool)
+    take_in = TakeIn(spool, scanner, intake, store)
+    reconcile(spool, epoch, store, take_in, open_jobs(engine), max_attempts=settings.limits.max_attempts)
+    return Desk(spool, settings.state, engine, store, scanner, take_in, Publishing(spool, intake, store))

@@ -1,0 +1,1 @@
+"""Where evaluations run: processes, channels, devices' workers."""

@@ -1,0 +1,133 @@
+"""The daemon's side of one judge.
+
+    DAEMON ──Evaluate + two runner sockets──► JUDGE ──questions──► RUNNERS
+           ◄─Progress, LeaseWanted, Evaluated──
+
+The judge outlives its jobs. It is replaced when it dies, when it does not answer in time, and never otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from kbd.daemon.executor.async_channel import AsyncChannel, channel_pair
+from kbd.daemon.executor.channel import ChannelError
+from kbd.daemon.executor.nursery_client import NurseryClient
+from kbd.daemon.executor.process import ChildProcess
+from kbd.daemon.executor.protocol import (
+    DeviceTarget,
+    Evaluate,
+    Evaluated,
+    FromJudge,
+    JudgeReady,
+    LeaseGranted,
+    LeaseReleased,
+    LeaseWanted,
+    Progress,
+)
+from kbd.daemon.judge.verdict import Verdict
+from kbd.outbox.circumstances import DeviceReport
+
+log = structlog.get_logger(__name__)
+
+START_LIMIT_S = 60.0
+
+
+class JudgeFailed(Exception):
+    """The judge died, stalled or does not start: nobody's kernel is to blame."""
+
+
+class JudgeClient:
+    """Starts a judge for one device and hands it one job at a time."""
+
+    def __init__(self, nursery: NurseryClient, target: DeviceTarget, folder: Path) -> None:
+        self.device: DeviceReport | None = None
+        self._nursery = nursery
+        self._target = target
+        self._folder = folder
+        self._process: ChildProcess | None = None
+        self._channel: AsyncChannel[Any] | None = None
+        self._held: asyncio.Lock | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The judge's process, while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Have a live judge. Raises JudgeFailed or NurseryFailed."""
+        if self._process is not None and self._process.alive:
+            return
+        await self.discard()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        ours, theirs = channel_pair()
+        with theirs:
+            self._process = await self._nursery.fork("judge", self._folder, self._target, theirs.fileno())
+        self._channel = AsyncChannel(ours, FromJudge)
+        try:
+            async with asyncio.timeout(START_LIMIT_S):
+                ready = await self._channel.receive()
+        except (ChannelError, TimeoutError) as error:
+            raise JudgeFailed(f"the judge did not start: {error}\n{await self.discard()}") from None
+        assert isinstance(ready, JudgeReady)
+        self.device = ready.device
+        log.info("judge ready", action="judge_ready", pid=self.pid, device=self.device.name)
+
+    async def evaluate(
+        self,
+        request: Evaluate,
+        candidate: socket.socket,
+        reference: socket.socket | None,
+        on_progress: Callable[[Progress], None],
+        lease: asyncio.Lock,
+    ) -> Verdict:
+        """The judge's verdict. Raises JudgeFailed when there is none; then the judge is gone as well."""
+        assert self._channel is not None
+        sockets = [sock.fileno() for sock in (candidate, reference) if sock is not None]
+        try:
+            await self._channel.send(request, sockets)
+            return await self._converse(on_progress, lease)
+        except ChannelError as error:
+            raise JudgeFailed(f"the judge died: {error}\n{await self.discard()}") from None
+        except BaseException:  # cancelled in the middle of a conversation: it cannot be resumed
+            await self.discard()
+            raise
+        finally:
+            self._give_lease_back()
+
+    async def _converse(self, on_progress: Callable[[Progress], None], lease: asyncio.Lock) -> Verdict:
+        assert self._channel is not None
+        while True:
+            match await self._channel.receive():
+                case Progress() as progress:
+                    on_progress(progress)
+                case LeaseWanted():
+                    await lease.acquire()
+                    self._held = lease
+                    await self._channel.send(LeaseGranted())
+                case LeaseReleased():
+                    self._give_lease_back()
+                case Evaluated() as evaluated:
+                    return evaluated.verdict
+
+    def _give_lease_back(self) -> None:
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+
+    async def discard(self) -> str:
+        """Kill it; returns the end of what it printed."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is None:
+            return ""
+        process, self._process = self._process, None
+        await process.kill()
+        return process.output.text()[-2000:] if process.output is not None else ""

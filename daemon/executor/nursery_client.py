@@ -1,0 +1,139 @@
+"""The daemon's side of the nursery: start it, ask it for children, replace it when it is gone.
+
+    daemon main thread ──Popen──► python -m kbd.daemon.executor.nursery   (fd 3: channel)
+
+The main thread starts it because a parent-death signal follows the creating thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from kbd.daemon.executor.async_channel import AsyncChannel, channel_pair
+from kbd.daemon.executor.channel import ChannelError
+from kbd.daemon.executor.nursery_environment import nursery_environment
+from kbd.daemon.executor.process import ChildProcess, OutputTail
+from kbd.daemon.executor.protocol import DeviceTarget, Fork, Forked, ForkFailed, FromNursery, Ready
+
+log = structlog.get_logger(__name__)
+
+SOCKET_FD = 3
+START_ATTEMPTS = 3
+
+
+class NurseryFailed(Exception):
+    """No child can be made: the nursery does not start or the system refuses to fork."""
+
+
+class NurseryClient:
+    """Forks runners and judges on request, one request at a time."""
+
+    def __init__(self, log_path: Path) -> None:
+        self.environment: dict[str, str | None] = {}
+        self._log_path = log_path
+        self._turn = asyncio.Lock()
+        self._tokens = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: AsyncChannel[Ready | Forked | ForkFailed] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The nursery's process, while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def forking(self) -> bool:
+        """Whether a child may exist that the daemon does not know yet."""
+        return self._turn.locked()
+
+    async def start(self) -> None:
+        """Start it and wait until it has imported everything. Raises NurseryFailed."""
+        async with self._turn:
+            await self._ensure_started()
+
+    async def fork(
+        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget, channel_fd: int
+    ) -> ChildProcess:
+        """A new child that serves the other end of `channel_fd`. Raises NurseryFailed."""
+        async with self._turn:
+            for _ in range(START_ATTEMPTS):
+                await self._ensure_started()
+                try:
+                    return await self._fork_once(child, folder, device, channel_fd)
+                except ChannelError as error:
+                    log.warning("nursery lost", action="nursery_lost", reason=str(error))
+                    self._discard()
+        raise NurseryFailed(f"the nursery died {START_ATTEMPTS} times in a row; see {self._log_path}")
+
+    async def stop(self) -> None:
+        """End it; children that it forked are not touched."""
+        self._discard()
+
+    async def _fork_once(
+        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget, channel_fd: int
+    ) -> ChildProcess:
+        assert self._channel is not None
+        reading, writing = os.pipe()
+        try:
+            request = Fork(token=next(self._tokens), child=child, folder=str(folder), device=device)
+            await self._channel.send(request, [channel_fd, writing])
+            answer = await self._channel.receive()
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        if not isinstance(answer, Forked):
+            os.close(reading)
+            raise NurseryFailed(getattr(answer, "message", "the nursery answered out of turn"))
+        return ChildProcess(answer.pid, OutputTail(reading), folder)
+
+    async def _ensure_started(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._discard()
+        ours, theirs = channel_pair()
+        with self._log_path.open("ab") as output:
+            self._process = await _start(theirs.fileno(), output.fileno())
+        theirs.close()
+        self._channel = AsyncChannel(ours, FromNursery)
+        try:
+            ready = await self._channel.receive()
+        except ChannelError:
+            self._discard()
+            tail = self._log_path.read_text(errors="replace")[-2000:]
+            raise NurseryFailed(f"the nursery did not start; it said:\n{tail}") from None
+        assert isinstance(ready, Ready)
+        self.environment = ready.environment
+        log.info("nursery ready", action="nursery_ready", pid=self._process.pid)
+
+    def _discard(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+async def _start(channel_fd: int, output_fd: int) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "kbd.daemon.executor.nursery", str(channel_fd)]
+    # Not asyncio's subprocess: its child watcher may fork from another thread, whose end would kill the nursery.
+    return subprocess.Popen(  # noqa: ASYNC220 - a few milliseconds, and it must be this thread
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output_fd,
+        stderr=output_fd,
+        pass_fds=[channel_fd],
+        env=nursery_environment(os.environ),
+        start_new_session=True,
+    )

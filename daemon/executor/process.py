@@ -1,0 +1,180 @@
+"""Child processes as the daemon holds them: identity, exit, output, and an end that always comes.
+
+The daemon is a child sub-reaper: whatever a runner leaves behind is adopted by it and found in `sweep`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+OUTPUT_KEPT_BYTES = 64 << 10
+READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a process ended: an exit code, or the signal that killed it."""
+
+    code: int | None
+    signal: int | None = None
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            return f"killed by {signal_name(self.signal)}"
+        return f"exited with status {self.code}"
+
+
+def signal_name(number: int) -> str:
+    """`SIGSEGV` for 11."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+class OutputTail:
+    """Drains a pipe without pause and keeps its first and last bytes."""
+
+    def __init__(self, descriptor: int, kept_bytes: int = OUTPUT_KEPT_BYTES) -> None:
+        self.total = 0
+        self._descriptor = descriptor
+        self._kept = kept_bytes
+        self._head = bytearray()
+        self._tail = bytearray()
+        os.set_blocking(descriptor, False)
+        asyncio.get_running_loop().add_reader(descriptor, self._drain)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether something in the middle was dropped."""
+        return self.total > len(self._head) + len(self._tail)
+
+    def text(self) -> str:
+        """What is kept, with a line that says how much is not."""
+        head = self._head.decode(errors="replace")
+        tail = self._tail.decode(errors="replace")
+        if not self.truncated:
+            return head + tail
+        dropped = self.total - len(self._head) - len(self._tail)
+        return f"{head}\n… {dropped} bytes left out …\n{tail}"
+
+    def close(self) -> None:
+        """Take what is still in the pipe, then let it go."""
+        if self._descriptor < 0:
+            return
+        self._drain()
+        if self._descriptor >= 0:
+            self._end()
+
+    def _drain(self) -> None:
+        # Bounded per wake-up: a flood from one runner must not keep the loop from everything else.
+        for _ in range(16):
+            try:
+                chunk = os.read(self._descriptor, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._end()
+                return
+            self._keep(chunk)
+
+    def _keep(self, chunk: bytes) -> None:
+        self.total += len(chunk)
+        room = self._kept - len(self._head)
+        self._head += chunk[:room]
+        self._tail += chunk[room:] if room > 0 else chunk
+        del self._tail[: -self._kept]
+
+    def _end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+@dataclass
+class ChildProcess:
+    """A process that is a child of the daemon (adopted or started by it)."""
+
+    pid: int
+    output: OutputTail | None = None
+    folder: Path | None = None
+    _ended: asyncio.Future[ExitStatus] = field(init=False)
+    _pidfd: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._pidfd = os.pidfd_open(self.pid)
+        loop.add_reader(self._pidfd, self._reap)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not been reaped yet."""
+        return not self._ended.done()
+
+    async def wait(self) -> ExitStatus:
+        """Its exit status, once it has one."""
+        return await asyncio.shield(self._ended)
+
+    async def ended_within(self, seconds: float) -> ExitStatus | None:
+        """Its exit status if it ends in time by itself, else None."""
+        try:
+            return await asyncio.wait_for(self.wait(), seconds)
+        except TimeoutError:
+            return None
+
+    async def kill(self) -> ExitStatus:
+        """Kill it and its process group; returns how it ended, by itself or by us."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        status = await self.wait()
+        if self.output is not None:
+            self.output.close()
+        return status
+
+    def _reap(self) -> None:
+        try:
+            found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
+        except ChildProcessError:
+            status = ExitStatus(None, signal.SIGKILL)
+        else:
+            assert found is not None
+            exited = found.si_code == os.CLD_EXITED
+            status = ExitStatus(found.si_status) if exited else ExitStatus(None, found.si_status)
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._ended.set_result(status)
+
+
+def children_of(pid: int) -> set[int]:
+    """Direct children of every thread of a process."""
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found.update(map(int, path.read_text().split()))
+    return found
+
+
+def sweep(known: set[int], kill: Callable[[int, int], None] = os.kill) -> int:
+    """Kill and reap adopted orphans, that is: children that nobody here knows. Returns how many.
+
+    Repeats until none is left, because the children of a killed orphan are orphans in their turn.
+    """
+    swept = 0
+    while orphans := children_of(os.getpid()) - known:
+        for pid in orphans:
+            with contextlib.suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+            swept += 1
+    return swept

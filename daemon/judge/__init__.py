@@ -1,0 +1,1 @@
+"""Trusted code only: inputs, expected outputs, comparison and the clock that decides."""

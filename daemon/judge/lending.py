@@ -1,0 +1,74 @@
+"""Tensors that the judge lends to a runner, and what it gets back.
+
+Every runner has arenas of its own: a candidate can spoil only its own copy of an input. The judge keeps its
+master copies and the expected outputs in memory that is never shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kbd.daemon.executor.protocol import Map, Okay, Slot, TensorMeta
+from kbd.daemon.executor.shared_memory import ALIGNMENT, Arena, extent, tensor_at
+from kbd.daemon.judge.runner_link import RunnerLink
+
+
+@dataclass(frozen=True)
+class Loan:
+    """One arena with some tensors in it, mapped in one runner."""
+
+    arena: Arena
+    slots: tuple[Slot, ...]
+
+    @property
+    def tensors(self) -> list[torch.Tensor]:
+        """The judge's own view of the lent tensors."""
+        return [tensor_at(self.arena.memory, slot) for slot in self.slots]
+
+    def fill(self, sources: Sequence[torch.Tensor]) -> None:
+        """Copy the judge's tensors into the lent ones."""
+        for lent, source in zip(self.tensors, sources, strict=True):
+            lent.copy_(source)
+
+    def copies(self) -> list[torch.Tensor]:
+        """Private copies of what lies there now."""
+        return [tensor.clone() for tensor in self.tensors]
+
+
+def lay_out(arena: int, metas: Sequence[TensorMeta]) -> tuple[tuple[Slot, ...], int]:
+    """Aligned places for tensors like these, a gap after each, and the bytes they take together."""
+    slots: list[Slot] = []
+    offset = 0
+    for meta in metas:
+        slots.append(Slot(arena=arena, offset=offset, meta=meta))
+        offset += -(-extent(meta) // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+    return tuple(slots), offset
+
+
+class Lender:
+    """Makes and maps arenas for one runner, and takes them back once the runner is dead."""
+
+    def __init__(self, link: RunnerLink, device_kind: str, limit_s: float) -> None:
+        self._link = link
+        self._kind = device_kind
+        self._limit_s = limit_s
+        self._arenas: list[Arena] = []
+
+    def lend(self, metas: Sequence[TensorMeta]) -> Loan:
+        """Room for tensors like these. Raises RunnerTrouble or SharingFailed."""
+        number = len(self._arenas)
+        slots, nbytes = lay_out(number, metas)
+        arena = Arena(nbytes, self._kind)
+        self._arenas.append(arena)
+        descriptors = [arena.descriptor] if arena.descriptor is not None else []
+        question = Map(arena=number, nbytes=arena.nbytes, handle=arena.handle)
+        self._link.ask(question, Okay, self._limit_s, descriptors)
+        return Loan(arena, slots)
+
+    def release(self) -> None:
+        """Give everything back; only once the runner is gone."""
+        while self._arenas:
+            self._arenas.pop().release()

@@ -1,0 +1,166 @@
+"""The evaluation as data: load → correctness → timing, and one way to turn every trouble into a verdict.
+
+A stage is a name and a function of the session. It returns when all is well and raises otherwise:
+
+    RunnerTrouble    a runner failed, died, stayed silent or forged an answer    -> blamed on its kernel
+    Wrong            outputs were compared and are wrong                         -> incorrect_*, non_finite
+    BadData          the job's literal data does not fit                         -> invalid_job
+    SharingFailed    no memory, no handle                                        -> out_of_memory, device_error
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
+from kbd.daemon.judge.correctness import Wrong, check_workload
+from kbd.daemon.judge.draw import BadData
+from kbd.daemon.judge.performance import time_workload
+from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble
+from kbd.daemon.judge.session import Session
+from kbd.daemon.judge.verdict import JudgeTimings, Verdict
+from kbd.outbox.report import ErrorReport, Suspicion
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+
+
+@dataclass(frozen=True)
+class EvaluationStage:
+    """One step of the evaluation and the modes that include it."""
+
+    name: Stage
+    modes: frozenset[str]
+    act: Callable[[Session], None]
+
+
+def load(session: Session) -> None:
+    """Both kernels become callable; the reference says what the constructors get."""
+    init_inputs = None
+    plan = session.request.workloads[0]
+    if session.reference is not None:
+        assert session.request.reference is not None
+        session.tell(Stage.LOAD, "reference")
+        session.reference.load(session.request.reference, plan.reference, session.seeds.constructors, None)
+        init_inputs = session.reference.init_inputs
+    session.tell(Stage.LOAD, "candidate")
+    session.candidate.load(session.request.candidate, plan.candidate, session.seeds.constructors, init_inputs)
+    session.compiled = True
+
+
+def correctness(session: Session) -> None:
+    """Every workload over fresh inputs."""
+    for finding in session.findings:
+        check_workload(session, finding)
+
+
+def timing(session: Session) -> None:
+    """Every workload under the device's exclusive lease."""
+    with session.lease():
+        session.inspector.timing_begins()
+        for finding in session.findings:
+            time_workload(session, finding)
+        session.device_report = session.inspector.report()
+
+
+STAGES = (
+    EvaluationStage(Stage.LOAD, frozenset({"full", "correctness", "compile"}), load),
+    EvaluationStage(Stage.CORRECTNESS, frozenset({"full", "correctness"}), correctness),
+    EvaluationStage(Stage.TIMING, frozenset({"full"}), timing),
+)
+
+
+def evaluate(session: Session) -> Verdict:
+    """Run the stages that the job's mode includes; always ends with a verdict."""
+    seconds: dict[str, float] = {}
+    for stage in STAGES:
+        if session.request.evaluation.mode not in stage.modes:
+            continue
+        session.stage = stage.name
+        started = time.monotonic()
+        try:
+            stage.act(session)
+        except (RunnerTrouble, Wrong, BadData, SharingFailed, torch.cuda.OutOfMemoryError) as error:
+            seconds[stage.name] = time.monotonic() - started
+            return _failed(session, error, JudgeTimings(**seconds))
+        seconds[stage.name] = time.monotonic() - started
+    return session.passed(JudgeTimings(**seconds))
+
+
+def _failed(session: Session, error: Exception, timings: JudgeTimings) -> Verdict:
+    fields = _describe(session, error)
+    return session.verdict(timings, stage=session.stage, **fields)
+
+
+def _describe(session: Session, error: Exception) -> dict[str, Any]:
+    """Status, blame and error of whatever ended a stage."""
+    match error:
+        case Wrong():
+            return {"status": error.status, "blame": Blame.CANDIDATE, "error": error.report}
+        case RunnerTrouble(role="reference"):
+            return _reference_trouble(error)
+        case RunnerTrouble():
+            return _candidate_trouble(error)
+        case BadData():
+            report = ErrorReport(type="BadData", message=str(error), hint="correct the data of this argument")
+            return {"status": EvaluationStatus.INVALID_JOB, "blame": Blame.JOB, "error": report}
+        case OutOfDeviceMemory() | torch.cuda.OutOfMemoryError():
+            report = ErrorReport(
+                type="OutOfMemory",
+                message=f"the device has no room for the job's inputs and outputs: {error}",
+                hint="use smaller workloads",
+            )
+            return {"status": EvaluationStatus.OUT_OF_MEMORY, "blame": Blame.JOB, "error": report}
+    report = ErrorReport(type="SharingFailed", message=str(error))
+    return {"status": EvaluationStatus.DEVICE_ERROR, "blame": Blame.DEVICE, "error": report}
+
+
+def _candidate_trouble(error: RunnerTrouble) -> dict[str, Any]:
+    blame = Blame.CANDIDATE
+    if isinstance(error, RunnerForged):
+        evidence = Suspicion(rule="forged_answer", evidence=str(error))
+        return {"status": EvaluationStatus.SUSPECT, "blame": blame, "suspect": (evidence,)}
+    status = EvaluationStatus(_status_of(error))
+    if status is EvaluationStatus.UNSUPPORTED:
+        blame = Blame.JOB
+    lost = "candidate" if isinstance(error, RunnerLost) else None
+    return {"status": status, "blame": blame, "error": report_of(error), "lost": lost}
+
+
+def _reference_trouble(error: RunnerTrouble) -> dict[str, Any]:
+    """Whatever a reference does wrong makes the comparison void; the error says what it was."""
+    report = report_of(error).model_copy(
+        update={"hint": "correct the reference; the candidate was not judged"}
+    )
+    lost = "reference" if isinstance(error, RunnerLost) else None
+    return {
+        "status": EvaluationStatus.INVALID_REFERENCE,
+        "blame": Blame.REFERENCE,
+        "error": report,
+        "lost": lost,
+    }
+
+
+def _status_of(error: RunnerTrouble) -> str:
+    if isinstance(error, RunnerFailed):
+        return error.failed.status
+    return "timeout" if isinstance(error, RunnerSilent) else "crashed"
+
+
+def report_of(error: RunnerTrouble) -> ErrorReport:
+    """The user's own error where there is one, else what was seen from outside."""
+    if isinstance(error, RunnerFailed):
+        failed = error.failed
+        return ErrorReport(
+            type=failed.type, message=failed.message, hint=failed.hint, traceback_tail=failed.traceback_tail
+        )
+    if isinstance(error, RunnerSilent):
+        return ErrorReport(
+            type="Timeout",
+            message=f"the {error.role} gave no answer within {error.limit_s:.1f} s",
+            hint="look for an endless loop, or raise the job's timeout",
+        )
+    return ErrorReport(type="Crash", message=f"the {error.role}'s process ended before it answered")

@@ -1,0 +1,108 @@
+"""The judge's end of a runner: ask, wait no longer than allowed, and know whose fault a silence is.
+
+RunnerTrouble(role)
+├── RunnerFailed       it answered with the user's own error
+├── RunnerLost         it died or closed its channel in the middle of a question
+├── RunnerSilent       no answer before the deadline
+└── RunnerForged       what came is not an answer: somebody else wrote on the channel
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from kbd.daemon.executor.channel import (
+    RUNNER_FRAME_BYTES,
+    BadFrame,
+    Channel,
+    PeerGone,
+    PeerSilent,
+)
+from kbd.daemon.executor.protocol import Failed, FromRunner, Role
+
+A = TypeVar("A", bound=BaseModel)
+
+
+class RunnerTrouble(Exception):
+    """A runner did not answer as it should; `role` says whose kernel it hosts."""
+
+    def __init__(self, role: Role, message: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
+class RunnerFailed(RunnerTrouble):
+    """The user's code raised, or cannot be run here."""
+
+    def __init__(self, role: Role, failed: Failed) -> None:
+        super().__init__(role, failed.message)
+        self.failed = failed
+
+
+class RunnerLost(RunnerTrouble):
+    """The runner died, or closed its channel, before it answered."""
+
+
+class RunnerSilent(RunnerTrouble):
+    """The runner did not answer in time."""
+
+    def __init__(self, role: Role, limit_s: float) -> None:
+        super().__init__(role, f"no answer within {limit_s:.1f} s")
+        self.limit_s = limit_s
+
+
+class RunnerForged(RunnerTrouble):
+    """Something that is no answer arrived on the runner's channel."""
+
+
+class Deadline:
+    """When the whole job must be over, on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def limit(self, seconds: float) -> float:
+        """The time that one answer may take: its own limit, or what is left of the job's."""
+        return max(0.0, min(seconds, self._end - time.monotonic()))
+
+
+class RunnerLink:
+    """Questions to one runner. Every answer is checked for its type."""
+
+    def __init__(self, role: Role, sock: socket.socket, deadline: Deadline) -> None:
+        self.role: Role = role
+        self._channel = Channel(sock, FromRunner, RUNNER_FRAME_BYTES)
+        self._deadline = deadline
+
+    def ask(self, question: BaseModel, answer: type[A], limit_s: float, descriptors: Sequence[int] = ()) -> A:
+        """Send one message, wait for its answer. Raises RunnerTrouble."""
+        limit_s = self._deadline.limit(limit_s)
+        try:
+            self._channel.send(question, descriptors, timeout_s=max(limit_s, 0.001))
+            found = self._channel.receive(limit_s)
+        except PeerSilent:
+            raise RunnerSilent(self.role, limit_s) from None
+        except PeerGone as error:
+            raise RunnerLost(self.role, str(error)) from None
+        except BadFrame as error:
+            raise RunnerForged(self.role, str(error)) from None
+        if isinstance(found, Failed):
+            raise RunnerFailed(self.role, found)
+        if not isinstance(found, answer):
+            raise RunnerForged(self.role, f"expected {answer.__name__}, found {type(found).__name__}")
+        return found
+
+    def ask_timed(self, question: BaseModel, answer: type[A], limit_s: float) -> tuple[float, A]:
+        """As `ask`, with the microseconds from sending to the answer's arrival by the judge's own clock."""
+        started = time.perf_counter_ns()
+        found = self.ask(question, answer, limit_s)
+        return (self._channel.arrived_ns - started) / 1e3, found
+
+    def close(self) -> None:
+        """Let the runner go: it exits when its channel closes."""
+        self._channel.close()

@@ -1,0 +1,151 @@
+"""One evaluation in the making: who takes part, what has been found so far."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kbd.daemon.executor.protocol import Evaluate, Role, WorkloadPlan
+from kbd.daemon.judge.device_report import DeviceInspector
+from kbd.daemon.judge.hosted_kernel import HostedKernel
+from kbd.daemon.judge.seeds import Seeds
+from kbd.daemon.judge.verdict import JudgeTimings, Verdict
+from kbd.outbox.circumstances import DeviceReport
+from kbd.outbox.correctness import Correctness
+from kbd.outbox.performance import Performance
+from kbd.outbox.result import WorkloadResult
+from kbd.outbox.verdict import INCORRECT, EvaluationStatus, Stage
+
+Tell = Callable[[Stage, Role | None, str | None], None]
+Lease = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+@dataclass
+class Finding:
+    """What is known about one workload."""
+
+    number: int
+    plan: WorkloadPlan
+    correctness: Correctness | None = None
+    performance: Performance | None = None
+    pinned_inputs: bool = False
+
+
+@dataclass
+class Session:
+    """One evaluation. `tell` reports what the judge is waiting for; `lease` holds the device for timing."""
+
+    request: Evaluate
+    device: torch.device
+    candidate: HostedKernel
+    reference: HostedKernel | None
+    report_progress: Tell
+    lease: Lease
+    inspector: DeviceInspector
+    seeds: Seeds = field(init=False)
+    findings: list[Finding] = field(init=False)
+    stage: Stage = Stage.LOAD
+    compiled: bool | None = None
+    device_report: DeviceReport | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.seeds = Seeds(self.request.evaluation.seed)
+        self.findings = [Finding(number, plan) for number, plan in enumerate(self.request.workloads)]
+        self.current = self.findings[0]
+
+    @property
+    def folder(self) -> Path | None:
+        """The job's folder, for data files beside the manifest."""
+        return Path(self.request.folder) if self.request.folder else None
+
+    def tell(self, stage: Stage, role: Role | None = None) -> None:
+        """Report what is being waited for."""
+        self.report_progress(stage, role, self.current.plan.name if len(self.findings) > 1 else None)
+
+    def enter(self, finding: Finding) -> None:
+        """From here on, troubles belong to this workload."""
+        self.current = finding
+
+    def passed(self, timings: JudgeTimings) -> Verdict:
+        """Every stage that was asked for went well."""
+        return self.verdict(timings, status=EvaluationStatus.PASSED, **self._speed_up())
+
+    def verdict(self, timings: JudgeTimings, *, status: EvaluationStatus, **fields: Any) -> Verdict:
+        """A verdict with all that has been found."""
+        if status is EvaluationStatus.COMPILE_ERROR:
+            self.compiled = False
+        return Verdict(
+            status=status,
+            compiled=self.compiled,
+            correct=self._correct(status),
+            workloads=self._workloads(status, fields.get("error")),
+            device=self.device_report or self.inspector.report(),
+            timings=timings,
+            seed=self.seeds.job,
+            pinned_inputs=any(finding.pinned_inputs for finding in self.findings),
+            notes=tuple(self.notes),
+            **fields,
+        )
+
+    def _correct(self, status: EvaluationStatus) -> bool | None:
+        if status in INCORRECT:
+            return False
+        compared = [finding.correctness is not None for finding in self.findings]
+        return True if all(compared) else None
+
+    def _workloads(self, status: EvaluationStatus, error: Any) -> tuple[WorkloadResult, ...]:
+        """Findings up to the one that decided; those after it were not reached."""
+        results: list[WorkloadResult] = []
+        for finding in self.findings:
+            decided = finding is self.current and status is not EvaluationStatus.PASSED
+            if decided or finding.correctness or finding.performance:
+                results.append(_result(finding, status if decided else EvaluationStatus.PASSED, error))
+        return tuple(results)
+
+    def _speed_up(self) -> dict[str, Any]:
+        """Geometric mean over the workloads; its interval is that of the only workload, where there is one."""
+        timed = [finding.performance for finding in self.findings if finding.performance is not None]
+        ratios = [performance.speedup for performance in timed if performance.speedup is not None]
+        if not ratios or len(ratios) < len(self.findings):
+            return {}
+        if len(timed) == 1:
+            only = timed[0]
+            return {
+                "speedup": only.speedup,
+                "speedup_ci95": only.speedup_ci95,
+                "significant": only.significant,
+            }
+        return {"speedup": math.exp(sum(map(math.log, ratios)) / len(ratios)), **_joint_interval(timed)}
+
+
+def _joint_interval(timed: list[Performance]) -> dict[str, Any]:
+    """Interval of a geometric mean of independent ratios: half-widths of the logarithms add in quadrature."""
+    intervals = [performance.speedup_ci95 for performance in timed]
+    centres = [math.log(performance.speedup) for performance in timed if performance.speedup]
+    if any(interval is None for interval in intervals):
+        return {}
+    halves = [(math.log(high) - math.log(low)) / 2 for low, high in filter(None, intervals)]
+    centre = sum(centres) / len(centres)
+    half = math.sqrt(sum(half * half for half in halves)) / len(halves)
+    low, high = math.exp(centre - half), math.exp(centre + half)
+    return {"speedup_ci95": (low, high), "significant": not low <= 1 <= high}
+
+
+def _result(finding: Finding, status: EvaluationStatus, error: Any) -> WorkloadResult:
+    keeps_correctness = status is not EvaluationStatus.COMPILE_ERROR
+    keeps_performance = status in {EvaluationStatus.PASSED, EvaluationStatus.SUSPECT}
+    return WorkloadResult(
+        name=finding.plan.name,
+        axes=finding.plan.axes,
+        status=status,
+        correctness=finding.correctness if keeps_correctness else None,
+        performance=finding.performance if keeps_performance else None,
+        error=error if status is not EvaluationStatus.PASSED else None,
+    )

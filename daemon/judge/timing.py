@@ -1,0 +1,151 @@
+"""Time per launch by the judge's own clock.
+
+A burst is many launches between the judge's question and the runner's answer. Two burst lengths are timed back
+to back; the slope between them is the time of one launch, because whatever a burst costs by itself (frames,
+wake-ups, graph start) is in both and cancels. Bursts of reference and candidate alternate (A B, B A, …), so
+that drift of clocks and temperature falls on both alike. What the runner claims stands beside and decides
+nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kbd.daemon.judge.hosted_kernel import HostedKernel
+from kbd.daemon.judge.statistics import relative_half_width, slope, speed_up
+
+Method = Literal["graph", "eager"]
+
+SHORT_BURST_US = 200.0
+LONG_BURST_US = 1_000.0
+MAX_LAUNCHES = 2_000
+PROBE_LENGTHS = (0, 1, 8)
+PROBE_REPEATS = 3
+WIDE_LAUNCH_US = 10_000.0
+SHORTEST_LAUNCH_US = 0.2
+SMALLEST_SAMPLE_US = 1e-3
+CHECK_EVERY = 10
+FIRST_CHECK = 20
+TARGET_HALF_WIDTH = 0.005
+
+
+@dataclass
+class Series:
+    """Microseconds per launch of one kernel: measured by the judge, and as claimed by its runner."""
+
+    measured_us: list[float] = field(default_factory=list)
+    claimed_us: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TimedKernels:
+    """One way of timing, for the candidate and (in a comparison) the reference."""
+
+    method: Method
+    reason: str | None
+    candidate: Series
+    reference: Series | None
+    stop: str
+
+
+def time_kernels(
+    candidate: HostedKernel,
+    reference: HostedKernel | None,
+    *,
+    sets: int,
+    method: Method,
+    max_samples: int,
+    budget_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> TimedKernels:
+    """Alternate bursts of both kernels until the noise is small enough, the samples are enough or time is up.
+
+    Both are timed by the same method: where one cannot be captured, both fall back to the eager loop.
+    Raises RunnerTrouble.
+    """
+    kernels = [kernel for kernel in (candidate, reference) if kernel is not None]
+    method, reason = _common_method(kernels, sets, method)
+    timers = [_calibrated(kernel, sets, method) for kernel in kernels]
+    series = [Series() for _ in kernels]
+    deadline = clock() + budget_s
+    stop = f"{max_samples} samples"
+    for sample in range(max_samples):
+        order = range(len(timers)) if sample % 2 == 0 else reversed(range(len(timers)))
+        for place in order:
+            timers[place].sample(series[place])
+        if verdict := _stop(series, sample + 1):
+            stop = verdict
+            break
+        if clock() >= deadline and sample + 1 >= 2:
+            stop = f"time budget of {budget_s:g} s"
+            break
+    return TimedKernels(method, reason, series[0], series[1] if reference else None, stop)
+
+
+def _common_method(kernels: Sequence[HostedKernel], sets: int, method: Method) -> tuple[Method, str | None]:
+    if method == "eager":
+        return "eager", None
+    for kernel in kernels:
+        prepared = kernel.prepare(sets, (1,), method)
+        if prepared.method != method:
+            return "eager", f"the {kernel.role} cannot be captured: {prepared.reason}"
+    return method, None
+
+
+@dataclass(frozen=True)
+class _Timer:
+    """A kernel with two burst lengths prepared: index 0 the short one, index 1 the long one."""
+
+    kernel: HostedKernel
+    lengths: tuple[int, int]
+
+    def sample(self, series: Series) -> None:
+        bursts = [self.kernel.burst(index) for index in (0, 1)]
+        for column, kept in enumerate((series.measured_us, series.claimed_us)):
+            short, long = (burst[column] for burst in bursts)
+            kept.append(max(slope(short, long, *self.lengths), SMALLEST_SAMPLE_US))
+
+
+def _calibrated(kernel: HostedKernel, sets: int, method: Method) -> _Timer:
+    """Choose burst lengths that make one launch's time stand out from the clock's noise."""
+    kernel.prepare(sets, PROBE_LENGTHS, method)
+    lengths = burst_lengths(_rough_launch_us(kernel))
+    kernel.prepare(sets, lengths, method)
+    for index in (0, 1):
+        kernel.burst(index)
+    return _Timer(kernel, lengths)
+
+
+def _rough_launch_us(kernel: HostedKernel) -> float:
+    """Time of one launch, good enough to choose lengths by; slow kernels are not run often for it."""
+    empty = min(kernel.burst(0)[0] for _ in range(PROBE_REPEATS))
+    once = kernel.burst(1)[0] - empty
+    if once >= WIDE_LAUNCH_US:
+        return once
+    several = min(kernel.burst(2)[0] for _ in range(PROBE_REPEATS))
+    return max((several - empty) / PROBE_LENGTHS[2], SHORTEST_LAUNCH_US)
+
+
+def burst_lengths(launch_us: float) -> tuple[int, int]:
+    """Short and long burst for a kernel of about this time per launch."""
+    if launch_us >= WIDE_LAUNCH_US:
+        return 0, 1
+    long = min(max(math.ceil(LONG_BURST_US / launch_us), 2), MAX_LAUNCHES)
+    short = min(math.floor(SHORT_BURST_US / launch_us), long // 4)
+    return short, long
+
+
+def _stop(series: Sequence[Series], samples: int) -> str | None:
+    if samples < FIRST_CHECK or samples % CHECK_EVERY:
+        return None
+    if len(series) == 2:
+        noise = speed_up(series[1].measured_us, series[0].measured_us).half_width
+    else:
+        noise = relative_half_width(series[0].measured_us)
+    if noise > TARGET_HALF_WIDTH:
+        return None
+    return f"noise {noise:.2%} <= {TARGET_HALF_WIDTH:.1%}"

@@ -1,0 +1,49 @@
+"""Publishing what the database owes: row → outbox → file of the job to done/ → marked as published."""
+
+from __future__ import annotations
+
+import structlog
+
+from kbd.inbox.intake import Intake
+from kbd.inbox.spool import Spool
+from kbd.outbox.errors import PublishConflict
+from kbd.outbox.publisher import publish
+from kbd.store.jobs import JobStore
+from kbd.store.rows import JobRow
+
+log = structlog.get_logger(__name__)
+
+
+class Publishing:
+    """Brings final results to the outbox; doing it again is harmless."""
+
+    def __init__(self, spool: Spool, intake: Intake, store: JobStore) -> None:
+        self._spool = spool
+        self._intake = intake
+        self._store = store
+
+    def publish_owed(self) -> int:
+        """Publish a batch of what is owed. Returns how many; raises OSError where the outbox refuses."""
+        rows = self._store.unpublished()
+        for row in rows:
+            self._publish(row)
+        return len(rows)
+
+    def publish_one(self, job_id: str) -> None:
+        """Publish one job's result now."""
+        row = self._store.get(job_id)
+        if row is not None and row.finished_at is not None and not row.published:
+            self._publish(row)
+
+    def _publish(self, row: JobRow) -> None:
+        try:
+            publish(self._spool, row.job_id, row.result_text or "")
+        except PublishConflict as error:
+            # Somebody else's file, or a result of another life of this database: the first one stays.
+            log.error(
+                "outbox holds another result", action="publish_conflict", job=row.job_id, reason=str(error)
+            )
+        if row.claimed_path is not None:
+            self._intake.finish(self._spool.root / row.claimed_path)
+        self._store.mark_published(row.job_id)
+        log.info("published", action="published", job=row.job_id, status=row.status)

@@ -1,0 +1,132 @@
+"""Reconciling at start: files and rows of a daemon that stopped, however it stopped, are made to agree.
+
+claimed, no row          → read and queued
+row running, no process  → queued again while attempts are left, else a result that says so
+row open, no file        → a result that says so
+final, unpublished       → published by the service's first round
+half-written results     → removed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from kbd.daemon.assembly import JobIdentity, refused
+from kbd.daemon.take_in import TakeIn
+from kbd.inbox.claim import Taken
+from kbd.inbox.epoch import fence_older
+from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.jobs import JobStore
+from kbd.store.open_jobs import OpenJob
+from kbd.store.states import RUNNING, JobState
+
+log = structlog.get_logger(__name__)
+
+_TAKEOVER = re.compile(r"takeover-(\d+)")
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was found and mended."""
+
+    read: int
+    requeued: int
+    given_up: int
+    lost: int
+
+
+def reconcile(
+    spool: Spool,
+    epoch_folder: Path,
+    store: JobStore,
+    take_in: TakeIn,
+    unfinished: Iterable[OpenJob],
+    *,
+    max_attempts: int,
+) -> Reconciled:
+    """Make files and rows agree. Nothing runs yet when this is called."""
+    _remove_half_written(spool.outbox_tmp)
+    fence_older(spool, epoch_folder)
+    files = {_home(file.path.relative_to(spool.root)): file for file in jobs_under(epoch_folder)}
+    requeued = given_up = lost = 0
+    for job in unfinished:
+        file = files.pop(_home(Path(job.claimed_path)), None) if job.claimed_path else None
+        if file is None:
+            _finish_lost(store, job)
+            lost += 1
+            continue
+        _relocate(spool, store, job, file)
+        if job.state in RUNNING and job.attempts >= max_attempts:
+            _give_up(store, job)
+            given_up += 1
+        elif job.state in RUNNING:
+            store.requeue(job.job_id, "the daemon ended while the job ran")
+            requeued += 1
+    read = take_in.admit([Taken(file.path, file.owner) for file in files.values()])
+    found = Reconciled(len(read), requeued, given_up, lost)
+    log.info("reconciled", action="reconciled", **vars(found))
+    return found
+
+
+def _home(path: Path) -> tuple[str, ...]:
+    """The place of a claimed file under the epoch that first claimed it: takeovers move it, but not this."""
+    _claimed, epoch, *rest = path.parts
+    if rest and (takeover := _TAKEOVER.fullmatch(rest[0])):
+        return (takeover[1], *rest[1:])
+    return (epoch, *rest)
+
+
+def _relocate(spool: Spool, store: JobStore, job: OpenJob, file: ClaimedPath) -> None:
+    path = str(file.path.relative_to(spool.root))
+    if path != job.claimed_path:
+        store.relocate(job.job_id, path)
+
+
+def _finish_lost(store: JobStore, job: OpenJob) -> None:
+    if job.state not in (*RUNNING, JobState.SUBMITTED):
+        return  # final and on its way to done/: the file had been filed, the mark was not yet made
+    error = ErrorReport(
+        type="Lost",
+        message="its file was deleted from claimed/ while the job was waiting or running",
+        hint="deliver it again under a new id, and leave claimed/ to the daemon",
+    )
+    _finish(store, job, error)
+
+
+def _give_up(store: JobStore, job: OpenJob) -> None:
+    error = ErrorReport(
+        type="TooManyAttempts",
+        message=f"the daemon ended {job.attempts} times while this job ran; the last time it was {job.state}",
+        hint="run it alone with `kbd run --once` and read the daemon's log",
+    )
+    _finish(store, job, error)
+
+
+def _finish(store: JobStore, job: OpenJob, error: ErrorReport) -> None:
+    identity = JobIdentity(job.job_id, job.manifest_sha256 or "", job.attempts, job.labels)
+    result = refused(identity, EvaluationStatus.HARNESS_ERROR, Blame.HARNESS, Stage.INTAKE, error)
+    store.finish(
+        job.job_id,
+        JobState.FAILED,
+        result.to_json(),
+        result.status.value,
+        stage=Stage.INTAKE.value,
+        blame=Blame.HARNESS.value,
+        error_message=error.message,
+    )
+
+
+def _remove_half_written(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+                os.unlink(entry.path)

@@ -1,0 +1,136 @@
+"""What a runner can do with its one kernel: load it, call it, hand its tensors over, run bursts of it.
+
+The harness answers honestly, but nothing depends on that: the user's code shares this process and may rewrite
+any of it. Whatever decides (expected outputs, seeds of the inputs, comparison, clock) is the judge's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kbd.backends.base import Executable, LoadContext, Target
+from kbd.backends.registry import backend_for
+from kbd.daemon.executor import protocol
+from kbd.daemon.executor.protocol import DeviceTarget, Slot, Values
+from kbd.daemon.executor.shared_memory import map_arena, tensor_at
+from kbd.daemon.runner.bursts import Bursts
+from kbd.daemon.runner.values import pack_values, unpack
+
+
+class Harness:
+    """Hosts one kernel. Every method answers one message of the judge's."""
+
+    def __init__(self, device: DeviceTarget, folder: Path) -> None:
+        self._target = Target(kind=device.kind)
+        self._device = torch.device(device.torch_name)
+        self._folder = folder
+        self._kernel: Executable | None = None
+        self._arenas: dict[int, torch.Tensor] = {}
+        self._sets: dict[int, tuple[list[Any], list[torch.Tensor]]] = {}
+        self._made: dict[str, list[torch.Tensor]] = {}
+        self._bursts: Bursts | None = None
+
+    @property
+    def kernel(self) -> Executable:
+        """The loaded kernel."""
+        if self._kernel is None:
+            raise RuntimeError("no kernel is loaded")
+        return self._kernel
+
+    def load(self, message: protocol.Load) -> protocol.Loaded:
+        """Compile what can be compiled here, import, construct."""
+        started = time.perf_counter()
+        backend = backend_for(message.kernel.kernel_type)
+        artifact = backend.compile(message.kernel, self._target, self._folder)
+        context = LoadContext(
+            kernel=message.kernel,
+            role=message.role,
+            device=self._device,
+            contract=message.contract,
+            init_seed=message.init_seed,
+            init_inputs=self._given_init_inputs(message),
+        )
+        self._kernel = backend.load(artifact, context)
+        self._synchronize()
+        values = self._keep("init_inputs", self._kernel.init_inputs) if message.init_inputs is None else None
+        return protocol.Loaded(
+            setup_us=(time.perf_counter() - started) * 1e6,
+            makes_inputs=self._kernel.makes_inputs,
+            init_inputs=values,
+        )
+
+    def _given_init_inputs(self, message: protocol.Load) -> list[Any] | None:
+        if message.init_inputs is None:
+            return None
+        tensors = [self._tensor(slot).clone() for slot in message.init_slots]
+        return list(unpack(message.init_inputs.tree, tensors))
+
+    def map(self, message: protocol.Map, descriptors: list[int]) -> protocol.Okay:
+        """Map memory that the judge lends."""
+        self._arenas[message.arena] = map_arena(message.nbytes, message.handle, descriptors)
+        return protocol.Okay()
+
+    def bind(self, message: protocol.Bind) -> protocol.Okay:
+        """Remember an input set; its tensors stay where the judge put them."""
+        tensors = [self._tensor(slot) for slot in message.slots]
+        outputs = [self._tensor(slot) for slot in message.outputs]
+        self._bursts = None
+        self._sets[message.index] = (list(unpack(message.values, tensors)), outputs)
+        return protocol.Okay()
+
+    def make_inputs(self, message: protocol.MakeInputs) -> protocol.Made:
+        """Let the module make its inputs; the judge copies them and decides who gets them."""
+        return protocol.Made(values=self._keep("inputs", self.kernel.make_inputs(message.seed)))
+
+    def run(self, message: protocol.Run) -> protocol.Ran:
+        """Call the kernel once."""
+        inputs, outputs = self._sets[message.index]
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        returned = self.kernel(inputs, outputs)
+        self._synchronize()
+        peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
+        return protocol.Ran(values=self._keep("outputs", returned), peak_bytes=peak)
+
+    def export(self, message: protocol.Export) -> protocol.Okay:
+        """Copy what was made last to where the judge can read it."""
+        with torch.inference_mode():
+            for tensor, slot in zip(self._made[message.what], message.slots, strict=True):
+                self._tensor(slot).copy_(tensor)
+        self._synchronize()
+        return protocol.Okay()
+
+    def prepare(self, message: protocol.Prepare) -> protocol.Prepared:
+        """Capture (or just remember) the bursts that the judge will ask for."""
+        if self._bursts is None or self._bursts.sets != message.sets:
+            calls = [self._call_on(index) for index in range(message.sets)]
+            self._bursts = Bursts(calls, self._device)
+            self._bursts.warm_up()
+        return self._bursts.prepare(message.lengths, message.method)
+
+    def burst(self, message: protocol.Burst) -> protocol.Done:
+        """Run one burst to its end."""
+        if self._bursts is None:
+            raise RuntimeError("no bursts are prepared")
+        return protocol.Done(claimed_us=self._bursts.run(message.index))
+
+    def _call_on(self, index: int) -> Callable[[], Any]:
+        inputs, outputs = self._sets[index]
+        kernel = self.kernel
+        return lambda: kernel(inputs, outputs)
+
+    def _keep(self, what: str, value: Any) -> Values:
+        values, self._made[what] = pack_values(value)
+        return values
+
+    def _tensor(self, slot: Slot) -> torch.Tensor:
+        return tensor_at(self._arenas[slot.arena], slot)
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)

@@ -1,0 +1,123 @@
+"""Plain values on their way between processes: a JSON tree, with the tensors taken out.
+
+Constructor arguments, inputs and outputs are trees of numbers, strings, lists, tuples, dicts and tensors.
+JSON knows no tuple, no NaN and no dtype, so every node that is not plain carries a tag:
+
+    {"tuple": [...]}  {"dict": [[k, v], …]}  {"float": "nan"}  {"dtype": "float16"}  {"tensor": 3}
+
+Nothing else passes, so unpacking can build nothing but data. Used by runner and judge alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from kbd.daemon.executor.protocol import TensorMeta, Values
+
+MAX_DEPTH = 32
+MAX_NODES = 100_000
+
+
+class UnknownValue(Exception):
+    """A value that is neither plain data nor a dense tensor."""
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`torch.float32` -> `float32`."""
+    return str(dtype).removeprefix("torch.")
+
+
+def dtype_named(name: str) -> torch.dtype:
+    """`float32` -> `torch.float32`; raises UnknownValue."""
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise UnknownValue(f"no such dtype: {name!r}")
+    return dtype
+
+
+def meta_of(tensor: torch.Tensor) -> TensorMeta:
+    """What the tensor looks like. Raises UnknownValue for sparse, quantised and nested tensors."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        raise UnknownValue(f"a tensor of layout {tensor.layout}; only dense tensors can be judged")
+    stride = None if tensor.is_contiguous() else tuple(tensor.stride())
+    return TensorMeta(
+        shape=tuple(tensor.shape), dtype=dtype_name(tensor.dtype), stride=stride, device=tensor.device.type
+    )
+
+
+class _Packer:
+    def __init__(self) -> None:
+        self.tensors: list[torch.Tensor] = []
+        self._nodes = 0
+
+    def pack(self, value: Any, depth: int = 0) -> Any:
+        self._nodes += 1
+        if depth > MAX_DEPTH or self._nodes > MAX_NODES:
+            raise UnknownValue(f"a structure over {MAX_DEPTH} levels deep or of over {MAX_NODES} values")
+        if isinstance(value, torch.Tensor):
+            self.tensors.append(value)
+            return {"tensor": len(self.tensors) - 1}
+        if isinstance(value, list):
+            return [self.pack(entry, depth + 1) for entry in value]
+        if isinstance(value, tuple):  # named tuples and torch.Size too
+            return {"tuple": [self.pack(entry, depth + 1) for entry in value]}
+        if isinstance(value, dict):
+            return {"dict": [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()]}
+        return _pack_scalar(value)
+
+
+def _pack_scalar(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else {"float": repr(float(value))}
+    if isinstance(value, torch.dtype):
+        return {"dtype": dtype_name(value)}
+    raise UnknownValue(
+        f"a {type(value).__module__}.{type(value).__qualname__}; expected numbers, strings or tensors"
+    )
+
+
+def pack(value: Any) -> tuple[Any, list[torch.Tensor]]:
+    """The tree, and the tensors that it refers to in order. Raises UnknownValue."""
+    packer = _Packer()
+    return packer.pack(value), packer.tensors
+
+
+def pack_values(value: Any) -> tuple[Values, list[torch.Tensor]]:
+    """As `pack`, ready for a message."""
+    tree, tensors = pack(value)
+    return Values(tree=tree, tensors=tuple(meta_of(tensor) for tensor in tensors)), tensors
+
+
+def unpack(tree: Any, tensors: Sequence[Any]) -> Any:
+    """The value again; `tensors` may be anything that stands for them. Raises UnknownValue."""
+    if isinstance(tree, list):
+        return [unpack(entry, tensors) for entry in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if len(tree) != 1:
+        raise UnknownValue("a node with several tags")
+    tag, content = next(iter(tree.items()))
+    return _unpack_tagged(tag, content, tensors)
+
+
+def _unpack_tagged(tag: str, content: Any, tensors: Sequence[Any]) -> Any:
+    match tag, content:
+        case "tensor", int() if 0 <= content < len(tensors):
+            return tensors[content]
+        case "tuple", list():
+            return tuple(unpack(entry, tensors) for entry in content)
+        case "dict", list():
+            return {unpack(key, tensors): unpack(entry, tensors) for key, entry in content}
+        case "float", "nan" | "inf" | "-inf":
+            return float(content)
+        case "dtype", str():
+            return dtype_named(content)
+    raise UnknownValue(f"a node tagged {tag!r} that makes no sense")

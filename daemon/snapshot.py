@@ -1,0 +1,82 @@
+"""status.json: what the daemon is doing, for hosts that see the spool and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from kbd.daemon.desk import Desk
+from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.scheduler import Scheduler
+from kbd.daemon.version import kbd_version
+from kbd.store.readers import JobReader
+from kbd.store.sqlite_file import open_reader
+
+SCHEMA_VERSION = 1
+
+
+class Snapshot:
+    """Composes and writes the snapshot; it is replaced whole, and nobody relies on its being there."""
+
+    def __init__(self, executor: LocalExecutor, scheduler: Scheduler, desk: Desk, interval_s: float) -> None:
+        self._executor = executor
+        self._scheduler = scheduler
+        self._desk = desk
+        self._interval_s = interval_s
+        self._started_at = _now()
+        self._due = 0.0
+
+    @property
+    def due_in_s(self) -> float:
+        """Seconds until the next one is to be written."""
+        return max(0.0, self._due - time.monotonic())
+
+    def compose(self, paused: str | None) -> dict[str, Any]:
+        """What is going on, as far as the event loop knows; the queue's counts are added when writing."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "daemon": {
+                "pid": os.getpid(),
+                "host": platform.node(),
+                "started_at": self._started_at,
+                "updated_at": _now(),
+                "version": kbd_version(),
+            },
+            "devices": [
+                {
+                    "key": worker.device.key,
+                    "name": worker.device.name,
+                    "kind": worker.device.target.kind,
+                    "job": worker.job_id,
+                }
+                for worker in self._executor.workers
+            ],
+            "running": [
+                {
+                    "id": job_id,
+                    "stage": run.stage,
+                    "since_s": round(time.monotonic() - run.started, 3),
+                    "device": run.worker.device.key,
+                }
+                for job_id, run in self._scheduler.running.items()
+            ],
+            "paused": paused,
+        }
+
+    def write(self, snapshot: dict[str, Any]) -> None:
+        """Replace the file. In the clerk's thread; raises OSError."""
+        self._due = time.monotonic() + self._interval_s
+        with open_reader(self._desk.state) as source:
+            counts = {state.value: count for state, count in JobReader(source).counts().items()}
+        spool = self._desk.spool
+        temporary = spool.outbox_tmp / "status.json.writing"
+        temporary.write_text(json.dumps(snapshot | {"queue": counts}, indent=2) + "\n")
+        temporary.replace(spool.status_file)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,169 @@
+"""Taking in: what lies in the inbox becomes rows of the database.
+
+    look → take (rename) → admit (read) → record (one transaction) → quarantine what cannot be a job
+
+A refusal that has a job's name gets its `rejected` result recorded before its file is moved away, so that a
+daemon killed in between still publishes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from kbd.daemon.assembly import JobIdentity, refused
+from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
+from kbd.inbox.intake import Intake
+from kbd.inbox.scanner import Delivery, Scanner
+from kbd.inbox.spool import Spool
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.jobs import JobStore
+from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
+
+log = structlog.get_logger(__name__)
+
+BATCH = 128
+Admitted = Claimed | Refused | Vanished | Deferred
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What one round brought. `more`: the inbox holds more that is ready."""
+
+    queued: int
+    refused: int
+    more: bool
+
+
+class TakeIn:
+    """Moves deliveries from the inbox into the database, a bounded batch at a time."""
+
+    def __init__(self, spool: Spool, scanner: Scanner, intake: Intake, store: JobStore) -> None:
+        self._spool = spool
+        self._scanner = scanner
+        self._intake = intake
+        self._store = store
+
+    def round(self, hints: Iterable[Path]) -> TakenIn:
+        """One look and one batch. Raises what the file system or the database raises."""
+        ready = self._scanner.look(hints)
+        batch = _fair(ready, BATCH)
+        if not batch:
+            return TakenIn(0, 0, more=False)
+        answers = self.admit(self._intake.take_all(batch))
+        for delivery, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, Deferred) and not answer.was_claimed:
+                self._scanner.defer(delivery)
+        queued = sum(isinstance(answer, Claimed) for answer in answers)
+        refusals = sum(isinstance(answer, Refused) for answer in answers)
+        return TakenIn(queued, refusals, more=len(ready) > len(batch))
+
+    def admit(self, taken: Iterable[Taken | Vanished | Deferred]) -> list[Admitted]:
+        """Read, record and sort what was taken (now, or by a daemon that died)."""
+        admitted = self._record(self._intake.admit_all(taken))
+        for answer in self._intake.quarantine_all(admitted):
+            if isinstance(answer, Deferred):
+                log.warning(
+                    "delivery put off", action="deferred", path=str(answer.path), reason=answer.message
+                )
+        return admitted
+
+    def _record(self, answers: Sequence[Admitted]) -> list[Admitted]:
+        claimed = [answer for answer in answers if isinstance(answer, Claimed)]
+        outcomes = iter(self._store.add([self._new_job(job) for job in claimed]) if claimed else [])
+        recorded: list[Admitted] = []
+        for answer in answers:
+            if isinstance(answer, Claimed):
+                recorded.append(self._settled(answer, next(outcomes)))
+            else:
+                self._record_refusal(answer)
+                recorded.append(answer)
+        return recorded
+
+    def _new_job(self, claimed: Claimed) -> NewJob:
+        job = claimed.job_file
+        return NewJob(
+            job_id=job.job_id,
+            manifest_sha256=job.sha256,
+            manifest_text=job.manifest.model_dump_json(),
+            claimed_path=str(claimed.path.relative_to(self._spool.root)),
+            owner=claimed.owner or "",
+            priority=job.manifest.priority,
+            labels=job.manifest.labels,
+        )
+
+    def _settled(self, claimed: Claimed, outcome: AddOutcome) -> Admitted:
+        """A copy of a known job is filed away; another job under a known id goes to quarantine."""
+        job_id = claimed.job_file.job_id
+        log.info("claimed", action="claimed", job=job_id, outcome=outcome.value)
+        if outcome is AddOutcome.SAME and not self._is_own_file(claimed):
+            self._intake.finish(claimed.path)
+        if outcome is not AddOutcome.CONFLICT:
+            return claimed
+        return Refused(
+            path=claimed.path,
+            owner=claimed.owner,
+            job_id=None,
+            code=Refusal.ID_CONFLICT,
+            problems=(),
+            message=(
+                f"another job with the id {job_id!r} was delivered before, with other content; its result stays. "
+                "Deliver this one under another id"
+            ),
+        )
+
+    def _is_own_file(self, claimed: Claimed) -> bool:
+        """Whether this is the very file of the known job, found again after a restart."""
+        row = self._store.get(claimed.job_file.job_id)
+        return row is not None and row.claimed_path == str(claimed.path.relative_to(self._spool.root))
+
+    def _record_refusal(self, answer: Admitted) -> None:
+        match answer:
+            case Refused(job_id=str() as job_id):
+                self._reject(
+                    job_id,
+                    answer.owner,
+                    EvaluationStatus.INVALID_JOB,
+                    Blame.JOB,
+                    ErrorReport(
+                        type=answer.code.value,
+                        message=answer.message,
+                        hint="see the reason file beside it in quarantine/, correct it, deliver it under a new id",
+                    ),
+                )
+            case Vanished(was_claimed=True, job_id=str() as job_id):
+                message = "its file was deleted from claimed/ before it could be read"
+                error = ErrorReport(type="Lost", message=message, hint="deliver it again under a new id")
+                self._reject(job_id, answer.owner, EvaluationStatus.HARNESS_ERROR, Blame.HARNESS, error)
+
+    def _reject(
+        self, job_id: str, owner: str | None, status: EvaluationStatus, blame: Blame, error: ErrorReport
+    ) -> None:
+        result = refused(JobIdentity(job_id, "", 0, {}), status, blame, Stage.INTAKE, error)
+        outcome = self._store.add_rejected(
+            RejectedJob(
+                job_id=job_id,
+                manifest_sha256=None,
+                result_text=result.to_json(),
+                error_message=error.message,
+                owner=owner or "",
+                status=status.value,
+                stage=Stage.INTAKE.value,
+                blame=blame.value,
+            )
+        )
+        log.info("rejected", action="rejected", job=job_id, reason=error.message, outcome=outcome.value)
+
+
+def _fair(deliveries: Sequence[Delivery], limit: int) -> list[Delivery]:
+    """The first of each owner in turn, so that nobody's flood keeps others waiting."""
+    by_owner: dict[str | None, list[Delivery]] = {}
+    for delivery in deliveries:
+        by_owner.setdefault(delivery.owner, []).append(delivery)
+    share = max(1, limit // max(len(by_owner), 1))
+    chosen = [delivery for queue in by_owner.values() for delivery in queue[:share]]
+    return chosen[:limit]

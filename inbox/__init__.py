@@ -1,0 +1,1 @@
+"""What comes in: manifests, contracts and the files of the spool."""

@@ -1,0 +1,285 @@
+"""The IOContract: which arguments a kernel takes, what they hold, and how it is launched.
+
+A name in an expression means an integer argument with a literal value, else an axis, which a workload binds.
+A launch may also name integer arguments whose own value is an expression.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from kbd.inbox.axes import NAME_PATTERN, AxisError, AxisExpression
+from kbd.inbox.bound_contract import ArgType, BoundArg, BoundContract, BoundTensor, Role, Scalar
+from kbd.inbox.errors import InvalidJob, Problem, ProblemsFound, pointer_to
+from kbd.inbox.launch import BoundLaunch, LaunchConfig
+from kbd.inbox.plain_values import shown
+from kbd.inbox.sizes import Resolver, names_in_all
+from kbd.inbox.tensor_data import TensorData
+from kbd.inbox.tensor_init import InitKind, TensorInit
+from kbd.inbox.tensor_spec import TensorSpec, content_extremes
+from kbd.inbox.validation import StrictModel, collect
+
+__all__ = [
+    "ArgSpec",
+    "BoundArg",
+    "BoundContract",
+    "BoundLaunch",
+    "BoundTensor",
+    "IOContract",
+    "InitKind",
+    "LaunchConfig",
+    "TensorData",
+    "TensorInit",
+    "TensorSpec",
+]
+
+MAX_ARGS = 256
+MAX_SIZE = 1 << 40
+"""What one dimension or one tensor may have, in elements: beyond any device."""
+
+_INT_LOW, _INT_HIGH = -(1 << 63), (1 << 64) - 1
+_SCALAR_EXPECTATIONS = {
+    "int": "a whole number of 64 bits, or an expression over axes",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+}
+
+
+def _scalar(value: Any) -> Any:
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ProblemsFound([Problem("", "wrong value", "a number, text, true or false", shown(value))])
+    return value
+
+
+class ArgSpec(StrictModel):
+    """One argument of a kernel.
+
+    Attributes:
+        name: as the kernel calls it; expressions may use the name of an integer argument.
+        type: tensor, or the type a scalar is passed as.
+        value: of a scalar; for an int also an expression over axes, such as `M * N`.
+        tensor_spec: of a tensor.
+        role: who writes it. Outputs are allocated by the judge.
+        is_meta: a compile-time constant (Triton's constexpr).
+    """
+
+    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", description="the parameter's name")]
+    type: Annotated[ArgType, Field(description="tensor, int, float, str or bool")]
+    value: Annotated[Scalar | None, BeforeValidator(_scalar)] = None
+    tensor_spec: TensorSpec | None = None
+    role: Role = "input"
+    is_meta: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        collect(self._tensor_problems() if self.type == "tensor" else self._scalar_problems())
+        return self
+
+    @property
+    def literal(self) -> int | None:
+        """The value of an int argument that is a plain number."""
+        return self.value if self.type == "int" and type(self.value) is int else None
+
+    @property
+    def expression(self) -> str | None:
+        """The value of an int argument that is an expression over axes."""
+        return self.value if self.type == "int" and isinstance(self.value, str) else None
+
+    def sizes(self) -> Iterator[tuple[str, int | str]]:
+        """Every size that axes can bind, with its pointer relative to the argument."""
+        if self.expression is not None:
+            yield "/value", self.expression
+        if self.tensor_spec is None:
+            return
+        for index, size in enumerate(self.tensor_spec.shape):
+            yield f"/tensor_spec/shape/{index}", size
+        for index, size in enumerate(self.tensor_spec.strides or ()):
+            yield f"/tensor_spec/strides/{index}", size
+
+    def _tensor_problems(self) -> Iterator[Problem]:
+        if self.tensor_spec is None:
+            what = (
+                "an output needs a shape" if self.role == "output" else "a tensor needs its shape and dtype"
+            )
+            yield Problem("/tensor_spec", what, "{shape, dtype, …}", "null", "add tensor_spec with a shape")
+        if self.value is not None:
+            hint = "put the content into tensor_spec.data or tensor_spec.init"
+            yield Problem("/value", "a tensor has no value", "null", shown(self.value), hint)
+        if self.is_meta:
+            hint = "remove is_meta; only scalars can be compile-time constants"
+            yield Problem("/is_meta", "a tensor cannot be a meta argument", "false", "true", hint)
+
+    def _scalar_problems(self) -> Iterator[Problem]:
+        if self.tensor_spec is not None:
+            hint = "remove it, or make the type tensor"
+            yield Problem("/tensor_spec", f"an argument of type {self.type} is no tensor", "null", hint=hint)
+        if self.role != "input":
+            hint = "return numbers through a tensor of shape [1]"
+            yield Problem("/role", "only a tensor can be an output", "input", self.role, hint)
+        if not self._value_fits():
+            expected = _SCALAR_EXPECTATIONS[self.type]
+            message = "a scalar needs a value" if self.value is None else f"no value for type {self.type}"
+            yield Problem("/value", message, expected, shown(self.value))
+        elif self.expression is not None:
+            try:
+                AxisExpression.parse(self.expression)
+            except AxisError as error:
+                hint = "write a number, or an expression over axes such as M * N"
+                yield Problem("/value", f"cannot be read: {error}", found=shown(self.value), hint=hint)
+
+    def _value_fits(self) -> bool:
+        value = self.value
+        if self.type == "bool" or isinstance(value, bool):
+            return self.type == "bool" and isinstance(value, bool)
+        if self.type == "int":
+            return isinstance(value, str) or (isinstance(value, int) and _INT_LOW <= value <= _INT_HIGH)
+        return isinstance(value, str) if self.type == "str" else isinstance(value, int | float)
+
+
+class IOContract(StrictModel):
+    """All arguments, in the order of the kernel's parameters, and the launch of a bare kernel."""
+
+    args: Annotated[tuple[ArgSpec, ...], Field(max_length=MAX_ARGS, description="the list of arguments")]
+    launch: LaunchConfig | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        collect([*self._repeated_names(), *self._ambiguous_names()])
+        if not self.axes:
+            collect(self._bound({})[1])
+        return self
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """The names that a workload must bind."""
+        launch_names = names_in_all(size for _, size in self.launch.sizes()) if self.launch else frozenset()
+        own = {arg.name for arg in self.args if arg.literal is not None or arg.expression is not None}
+        return self._size_axes() | (launch_names - own)
+
+    def bind(self, axes: Mapping[str, int]) -> BoundContract:
+        """The contract in numbers. Names in `axes` that it does not use are ignored.
+
+        Raises InvalidJob (pointers relative to the contract): an axis not bound, or bound by an argument as
+        well; a size, grid or block out of range; content that does not fit.
+        """
+        bound, problems = self._bound(axes)
+        if problems:
+            raise InvalidJob(problems)
+        return bound
+
+    def bound_twice(self, axes: Iterable[str]) -> list[str]:
+        """The axes among those named that an integer argument binds as well."""
+        return sorted(self._literals().keys() & set(axes))
+
+    def _literals(self) -> dict[str, int]:
+        return {arg.name: arg.literal for arg in self.args if arg.literal is not None}
+
+    def _size_axes(self) -> frozenset[str]:
+        """Names that shapes, strides and values of arguments leave open."""
+        return names_in_all(size for arg in self.args for _, size in arg.sizes()) - self._literals().keys()
+
+    def _repeated_names(self) -> Iterator[Problem]:
+        first: dict[str, int] = {}
+        for index, arg in enumerate(self.args):
+            if arg.name in first:
+                message = f"the argument {arg.name} is given twice"
+                hint = f"rename it; the first one is args/{first[arg.name]}"
+                yield Problem(f"/args/{index}/name", message, "a name of its own", arg.name, hint)
+            first.setdefault(arg.name, index)
+
+    def _ambiguous_names(self) -> Iterator[Problem]:
+        axes = self._size_axes()
+        for index, arg in enumerate(self.args):
+            if arg.expression is not None and arg.name in axes and arg.expression.strip() != arg.name:
+                message = f"{arg.name} is bound twice: it is an axis, and an argument with another value"
+                hint = f"rename the argument, or make its value {arg.name}"
+                yield Problem(f"/args/{index}/value", message, arg.name, arg.expression, hint)
+
+    def _bound(self, axes: Mapping[str, int]) -> tuple[BoundContract, list[Problem]]:
+        used = {name: axes[name] for name in sorted(self.axes & axes.keys())}
+        resolver = Resolver({**used, **self._literals()})
+        for name in self.bound_twice(axes):
+            found = f"{axes[name]} by the workload, {self._literals()[name]} by the argument"
+            hint = "remove one of them"
+            resolver.problems.append(Problem("", f"axis {name} is bound twice", "once", found, hint))
+        args = tuple(_bind_arg(arg, resolver, pointer_to("args", i)) for i, arg in enumerate(self.args))
+        launch = None
+        if self.launch is not None and not resolver.problems:
+            ints = {arg.name: arg.value for arg in args if arg.type == "int" and isinstance(arg.value, int)}
+            resolver.bindings.update(ints)
+            launch = self.launch.bind(resolver, "/launch")
+        return BoundContract.model_construct(axes=used, args=args, launch=launch), resolver.problems
+
+
+def _bind_arg(arg: ArgSpec, resolver: Resolver, pointer: str) -> BoundArg:
+    value: Scalar | None = arg.value
+    if arg.expression is not None:
+        value = resolver.number(arg.expression, f"{pointer}/value", _INT_LOW, _INT_HIGH)
+    elif arg.type == "float" and value is not None:
+        value = float(value)
+    spec = arg.tensor_spec
+    tensor = None if spec is None else _bind_tensor(arg, spec, resolver, f"{pointer}/tensor_spec")
+    return BoundArg(
+        name=arg.name, type=arg.type, role=arg.role, is_meta=arg.is_meta, value=value, tensor=tensor
+    )
+
+
+def _bind_tensor(arg: ArgSpec, spec: TensorSpec, resolver: Resolver, pointer: str) -> BoundTensor:
+    known = len(resolver.problems)
+    shape = resolver.numbers(spec.shape, f"{pointer}/shape", 0, MAX_SIZE)
+    strides = None
+    if spec.strides is not None:
+        strides = resolver.numbers(spec.strides, f"{pointer}/strides", 0, MAX_SIZE)
+    tensor = BoundTensor(
+        shape=shape,
+        dtype=spec.dtype,
+        init=spec.init,
+        data=spec.data,
+        strides=strides,
+        tolerance=spec.tolerance,
+    )
+    if len(resolver.problems) == known:
+        problems = _bound_tensor_problems(arg.role, tensor)
+        resolver.problems += (
+            Problem(pointer + problem.pointer, problem.message, problem.expected, problem.found, problem.hint)
+            for problem in problems
+        )
+    return tensor
+
+
+def _bound_tensor_problems(role: Role, tensor: BoundTensor) -> Iterator[Problem]:
+    shape = str(list(tensor.shape))
+    if math.prod(tensor.shape) > MAX_SIZE or tensor.extent > MAX_SIZE:
+        yield Problem("/shape", "larger than any device", f"at most {MAX_SIZE} elements", shape)
+        return
+    if role != "input" and tensor.elements == 0:
+        yield Problem("/shape", "an output without elements cannot be judged", "1 or more", shape)
+    if role != "input" and tensor.overlaps_itself:
+        found = str(list(tensor.strides or ()))
+        yield Problem("/strides", "elements of an output lie on each other", found=found, hint="enlarge them")
+    if role != "output":
+        yield from _content_problems(tensor)
+
+
+def _content_problems(tensor: BoundTensor) -> Iterator[Problem]:
+    content, dtype = tensor.content, tensor.dtype
+    if isinstance(content, TensorData):  # TensorSpec has checked the bytes against its literal shape
+        if content.shape not in (None, tensor.shape):
+            expected, found = str(list(tensor.shape)), str(list(content.shape or ()))
+            yield Problem("/data/shape", "not the shape of the tensor", expected, found)
+        return
+    if tensor.init is None and not dtype.is_floating:
+        hint = "add init, such as {kind: randint, high: 10}"
+        yield Problem("/init", f"an input of dtype {dtype} needs a content", "init or data", "neither", hint)
+    low, high = content_extremes(content, tensor.shape)
+    if (bounds := dtype.bounds) is not None and not bounds[0] <= low <= high <= bounds[1]:
+        expected, found = f"{bounds[0]} to {bounds[1]}", f"{low} to {high}"
+        yield Problem("/init/kind", f"{content.kind} leaves the range of {dtype}", expected, found)
+
+
+def axes_of(contracts: Iterable[IOContract | None]) -> frozenset[str]:
+    """The axes that any of the contracts needs."""
+    return frozenset().union(*(contract.axes for contract in contracts if contract is not None))

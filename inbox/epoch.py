@@ -1,0 +1,72 @@
+"""Epochs: each daemon that takes over the spool claims into a folder of its own.
+
+A former owner that was paused and wakes finds its folder gone: its next claim fails with EpochLost.
+"""
+
+import os
+import re
+from pathlib import Path
+
+from kbd.inbox.durable import fsync_folder, rename_once
+from kbd.inbox.errors import InboxError
+from kbd.inbox.spool import Spool
+
+_EPOCH = re.compile(r"\d{6,}")
+_TAKEOVER = "takeover-"
+
+
+class EpochLost(InboxError):
+    """Another daemon has taken the spool over: stop at once, touch nothing."""
+
+
+def next_epoch(spool: Spool) -> Path:
+    """Create `claimed/EPOCH`, one higher than all that are there, also under those taken over."""
+    while True:
+        number = 1 + max((int(name) for name in _epochs_in(spool.claimed)), default=0)
+        folder = spool.claimed / f"{number:06d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue  # another daemon starts at this moment: the next number is ours
+        fsync_folder(spool.claimed)
+        return folder
+
+
+def fence_older(spool: Spool, epoch_folder: Path) -> None:
+    """Move all other epochs into `epoch_folder` as `takeover-OLD`, side by side, with what they hold.
+
+    What lies there is found by `kbd.inbox.spool.jobs_under(epoch_folder)`.
+    """
+    own = int(epoch_folder.name)
+    for name in _epochs_in(spool.claimed):
+        if int(name) < own:
+            taken_over = epoch_folder / f"{_TAKEOVER}{name}"
+            rename_once(spool.claimed / name, taken_over)
+            _lift_takeovers(taken_over, epoch_folder)
+    fsync_folder(epoch_folder)
+    fsync_folder(spool.claimed)
+
+
+def require_epoch(epoch_folder: Path) -> None:
+    """Raise EpochLost unless the folder can be opened just now (opening asks the server)."""
+    try:
+        os.close(os.open(epoch_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except FileNotFoundError as error:
+        raise EpochLost(
+            f"{epoch_folder} is gone: another daemon owns this spool now. This one must stop; "
+            "nothing is lost, the other one goes on with what was claimed"
+        ) from error
+
+
+def _lift_takeovers(folder: Path, epoch_folder: Path) -> None:
+    """Takeovers of takeovers come to lie beside them, so that paths do not grow with every restart."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if re.fullmatch(rf"{_TAKEOVER}\d+", entry.name)]
+    for name in names:
+        if (folder / name).is_dir():
+            rename_once(folder / name, epoch_folder / name)
+
+
+def _epochs_in(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _EPOCH.fullmatch(entry.name) and entry.is_dir())

@@ -1,0 +1,120 @@
+"""The files that lie beside the manifest in a job's folder.
+
+Every path is walked from the folder's descriptor, one component at a time, without following a symlink; so no
+name leads out of the folder, whatever happens to it meanwhile.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from kbd.inbox.errors import UnsafeFile
+from kbd.inbox.safe_load import open_folder, open_regular, read_descriptor
+
+MAX_ENTRIES = 10_000
+
+_MAX_DEPTH = 16
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """How many bytes are read at most: of a manifest, of a source file, of any other file of a job."""
+
+    manifest_bytes: int = 1 << 20
+    source_bytes: int = 1 << 20
+    sidecar_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class SideFile:
+    """A file that a manifest names, as it was when it was read."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+class FolderFiles:
+    """Reads from one job's folder, and remembers what it has read in `side_files`.
+
+    All methods raise UnsafeFile for what must not be read, FileNotFoundError for what is not there, and OSError
+    where the file system fails.
+    """
+
+    def __init__(self, folder_fd: int, limits: ReadLimits) -> None:
+        self._folder_fd = folder_fd
+        self._limits = limits
+        self._read: dict[str, SideFile] = {}
+
+    @property
+    def side_files(self) -> tuple[SideFile, ...]:
+        """What was read so far, by name."""
+        return tuple(self._read[name] for name in sorted(self._read))
+
+    def names(self) -> list[str]:
+        """Everything that lies directly in the folder; bytes that are no UTF-8 are shown as escapes."""
+        names: list[str] = []
+        with os.scandir(self._folder_fd) as entries:
+            for entry in entries:
+                names.append(os.fsencode(entry.name).decode("utf-8", "backslashreplace"))
+                if len(names) > MAX_ENTRIES:
+                    raise UnsafeFile(f"expected at most {MAX_ENTRIES} files in a job folder, found more")
+        return sorted(names)
+
+    def read_manifest(self, name: str) -> bytes:
+        """The content of the manifest, which is not one of the side files."""
+        with self._opened(name) as descriptor:
+            return read_descriptor(descriptor, self._limits.manifest_bytes, name)
+
+    def read_source(self, name: str) -> str:
+        """The text of a source file. Raises UnsafeFile too where it is not UTF-8."""
+        with self._opened(name) as descriptor:
+            data = read_descriptor(descriptor, self._limits.source_bytes, name)
+        self._read[name] = SideFile(name, len(data), hashlib.sha256(data).hexdigest())
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            place = f"byte 0x{data[error.start]:02x} at offset {error.start}"
+            raise UnsafeFile(f"{name}: expected UTF-8 text, found {place}; save it as UTF-8") from None
+
+    def check(self, name: str) -> None:
+        """Read a data file through, for its size and digest."""
+        if name in self._read:
+            return
+        limit_bytes, size_bytes, digest = self._limits.sidecar_bytes, 0, hashlib.sha256()
+        with self._opened(name) as descriptor:
+            while chunk := os.read(descriptor, _CHUNK_BYTES):
+                size_bytes += len(chunk)
+                if size_bytes > limit_bytes:
+                    raise UnsafeFile(
+                        f"{name}: expected at most {limit_bytes} bytes, found more; make it smaller"
+                    )
+                digest.update(chunk)
+        self._read[name] = SideFile(name, size_bytes, digest.hexdigest())
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[int]:
+        *folders, last = _components(name)
+        with contextlib.ExitStack() as stack:
+            here = self._folder_fd
+            for folder in folders:
+                here = open_folder(folder, dir_fd=here)
+                stack.callback(os.close, here)
+            descriptor = open_regular(last, dir_fd=here)
+            stack.callback(os.close, descriptor)
+            yield descriptor
+
+
+def _components(name: str) -> list[str]:
+    parts = name.split("/")
+    if PurePosixPath(name).is_absolute() or ".." in parts:
+        raise UnsafeFile(
+            f"{name!r} leaves the job's folder; put the file beside the manifest and name it plainly"
+        )
+    if not all(part not in ("", ".") for part in parts) or len(parts) > _MAX_DEPTH:
+        raise UnsafeFile(f"{name!r} is no plain relative path; write it like kernels/softmax.cu")
+    return parts

@@ -1,0 +1,64 @@
+"""Which file system a path lies on, and whether other hosts can change it behind the kernel's back."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+
+_NETWORK_TYPE = re.compile(
+    r"9p|afs|beegfs|ceph|cifs|fuse(\..*)?|gfs2|glusterfs|gpfs|lustre|nfs4?|ocfs2|orangefs|pvfs2|smb[23]|smbfs"
+    r"|virtiofs|wekafs"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line of mountinfo: where it is mounted, its type (such as `ext4`, `nfs4`) and what is mounted."""
+
+    mount_point: Path
+    fs_type: str
+    source: str
+
+    @property
+    def is_network(self) -> bool:
+        """Whether other hosts may write here, so that inotify sees only part of the truth."""
+        return is_network(self.fs_type)
+
+
+def filesystem_of(path: Path, mountinfo: Path = MOUNTINFO) -> Mount:
+    """The mount that holds `path` (symlinks resolved). `mountinfo` is a file as described in proc(5).
+
+    Raises OSError when the list of mounts cannot be read or does not cover the path.
+    """
+    real_path = path.resolve()
+    found: Mount | None = None
+    for line in mountinfo.read_text(encoding="utf-8", errors="surrogateescape").split("\n"):
+        mount = _parse(line)
+        if mount is None or not real_path.is_relative_to(mount.mount_point):
+            continue
+        # A later mount on the same point hides the earlier one, hence >=.
+        if found is None or len(mount.mount_point.parts) >= len(found.mount_point.parts):
+            found = mount
+    if found is None:
+        raise OSError(f"{mountinfo} names no mount that holds {real_path}: expected at least one for /")
+    return found
+
+
+def is_network(fs_type: str) -> bool:
+    """Whether a file system type is shared between hosts; FUSE counts, since anything may be behind it."""
+    return _NETWORK_TYPE.fullmatch(fs_type) is not None
+
+
+def _parse(line: str) -> Mount | None:
+    """One mountinfo line: ID PARENT MAJ:MIN ROOT POINT OPTIONS [FIELDS...] - TYPE SOURCE SUPER_OPTIONS."""
+    before, separator, after = line.partition(" - ")
+    fields, tail = before.split(" "), after.split(" ")
+    if not separator or len(fields) < 6 or len(tail) < 2:
+        return None
+    return Mount(Path(_unescape(fields[4])), tail[0], _unescape(tail[1]))
+
+
+def _unescape(text: str) -> str:
+    r"""Undo the kernel's octal escapes of space, tab, newline and backslash (`\040`)."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

@@ -1,0 +1,143 @@
+"""What the scanner remembers about one name in the inbox, and how it looks at the file behind it.
+
+```
+ SETTLING ──renamed into place (hint), or not worth waiting for──────► READY
+  ▲  │ │ │
+  │  │ │ └─same size, mtime and inode for settle_s, and it parses────► READY
+  │  │ └─the same, but it ends too early─► TRUNCATED ─for truncated_s─► READY, not complete
+  └──┴─any change
+```
+
+Times are of our own monotonic clock; the mtime of a file is only ever compared with itself.
+"""
+
+import enum
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from kbd.inbox.errors import InboxError, TruncatedDocument
+from kbd.inbox.names import JOB_DOCUMENTS
+from kbd.inbox.safe_load import load_document, open_regular, read_descriptor
+
+_FOLDER_ENTRIES_LIMIT = 10_000
+
+
+class Signature(NamedTuple):
+    """What changes when a delivery changes. Of a folder: sums over everything in it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Signature":
+        """The signature of one file, whatever its type."""
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+    @classmethod
+    def of_folder(cls, path: Path, status: os.stat_result) -> "Signature":
+        """The signature of a folder, down to its last file (of the first 10,000).
+
+        Raises OSError when a part cannot be listed.
+        """
+        size, mtime_ns, inode = 0, status.st_mtime_ns, status.st_ino
+        folders, seen = [path], 0
+        while folders and seen < _FOLDER_ENTRIES_LIMIT:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    part = entry.stat(follow_symlinks=False)
+                    size, mtime_ns, inode = (
+                        size + part.st_size,
+                        mtime_ns + part.st_mtime_ns,
+                        inode + part.st_ino,
+                    )
+                    seen += 1
+                    if stat.S_ISDIR(part.st_mode):
+                        folders.append(Path(entry.path))
+        return cls(size, mtime_ns, inode)
+
+
+class Stage(enum.Enum):
+    """How far a delivery has come."""
+
+    SETTLING = "settling"
+    TRUNCATED = "truncated"
+    READY = "ready"
+    READY_INCOMPLETE = "ready, though it ends too early"
+
+
+class Finding(enum.Enum):
+    """What opening a delivery showed."""
+
+    WHOLE = "whole, or broken in a way that waiting does not mend"
+    TRUNCATED = "ends too early"
+    CHANGED = "no longer what was listed"
+    GONE = "gone"
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One name: since when it is known, and since when it is unchanged."""
+
+    first_look: int
+    last_look: int
+    signature: Signature
+    unchanged_since: float
+    stage: Stage = Stage.SETTLING
+    deferred_until: float = float("-inf")
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether intake may have it."""
+        return self.stage in (Stage.READY, Stage.READY_INCOMPLETE)
+
+    def note(self, signature: Signature, look: int, now: float) -> None:
+        """Take down what this look shows; any change starts the waiting anew."""
+        self.last_look = look
+        if signature == self.signature:
+            return
+        if signature.inode != self.signature.inode:
+            self.first_look = look
+        self.signature = signature
+        self.unchanged_since = now
+        self.stage = Stage.SETTLING
+
+
+def examine(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
+    """Open a file that seems settled, to see whether it is the same still and parses.
+
+    Opening asks the server of a network file system, where listing may show what was cached.
+    Anything that intake will refuse anyhow counts as whole.
+    """
+    try:
+        descriptor = open_regular(path)
+        try:
+            if Signature.of(os.fstat(descriptor)) != signature:
+                return Finding.CHANGED
+            data = read_descriptor(descriptor, limit_bytes, path.name)
+        finally:
+            os.close(descriptor)
+        load_document(data, path.suffix)
+    except TruncatedDocument:
+        return Finding.TRUNCATED
+    except FileNotFoundError:
+        return Finding.GONE
+    except (InboxError, OSError):
+        return Finding.WHOLE
+    return Finding.WHOLE
+
+
+def examine_folder(path: Path, *, limit_bytes: int) -> Finding:
+    """Look into a folder that seems settled, to see whether its job document, if it has one, parses."""
+    for name in JOB_DOCUMENTS:
+        document = path / name
+        try:
+            signature = Signature.of(os.lstat(document))
+        except OSError:
+            continue
+        finding = examine(document, signature, limit_bytes=limit_bytes)
+        return Finding.CHANGED if finding is Finding.GONE else finding
+    return Finding.WHOLE

@@ -1,0 +1,76 @@
+"""Publishing: a result appears in the outbox whole, once, and is never replaced.
+
+The link into the outbox is the commit point for users. Doing it again after a crash is harmless: the same
+text is found there and taken for published.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kbd.inbox.durable import fsync_folder, write_durably
+from kbd.inbox.names import NAME_PATTERN
+from kbd.inbox.safe_load import read_bounded
+from kbd.inbox.spool import Spool
+from kbd.outbox.errors import PublishConflict
+from kbd.outbox.result import JobResult
+
+RESULT_LIMIT_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where a result lies, and whether this call found it there already."""
+
+    path: Path
+    already: bool
+
+
+def published_path(spool: Spool, job_id: str) -> Path:
+    """Where the result of a job is published. Raises ValueError for what cannot be a job's id."""
+    if NAME_PATTERN.fullmatch(job_id) is None:
+        raise ValueError(f"expected a job id matching {NAME_PATTERN.pattern}, found {job_id!r}")
+    return spool.outbox / f"{job_id}.json"
+
+
+def publish(spool: Spool, job_id: str, text: str) -> Publication:
+    """Put a result's text into the outbox, durably.
+
+    Raises:
+        PublishConflict: the outbox holds another text for this job; it was not touched.
+        OSError: the outbox cannot be written; nothing was published, try again later.
+    """
+    path = published_path(spool, job_id)
+    content = text.encode()
+    try:
+        write_durably(path, content, tmp_folder=spool.outbox_tmp, overwrite=False)
+    except FileExistsError:
+        _require_same(path, content)
+        # Whoever linked it may have died before this.
+        fsync_folder(spool.outbox)
+        return Publication(path, already=True)
+    return Publication(path, already=False)
+
+
+def read_result(spool: Spool, job_id: str) -> JobResult | None:
+    """The published result of a job, or None while there is none.
+
+    Found by opening, never by asking whether it exists: on a network file system that answer is cached.
+
+    Raises:
+        UnreadableResult: the file is there, and it is no result this version can read.
+        UnsafeFile: something else than a regular file of sensible size lies there.
+    """
+    try:
+        content = read_bounded(published_path(spool, job_id), RESULT_LIMIT_BYTES)
+    except FileNotFoundError:
+        return None
+    return JobResult.from_json(content)
+
+
+def _require_same(path: Path, content: bytes) -> None:
+    if read_bounded(path, RESULT_LIMIT_BYTES) != content:
+        raise PublishConflict(
+            f"expected no result at {path}, or the same one; found a different one, which stays. "
+            "The first result of a job id is final: submit the job under another id."
+        )

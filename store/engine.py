@@ -1,0 +1,165 @@
+"""The writer's side of the database: connections, and the way from any older revision to this one.
+
+There is one writing connection in the world, the daemon's. SQLite from 3.7.0 to 3.51.2 can corrupt a WAL
+when two connections write or checkpoint at the same moment; with one writer and read-only readers
+(`kbd.store.sqlite_file`) that cannot happen. Importing this module is slow (SQLAlchemy); Alembic, slower
+still, is imported only to migrate.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import QueuePool
+
+from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
+from kbd.store.location import database_path
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT_S: Final = 10.0
+
+_DAMAGED = ("malformed", "not a database")
+
+
+def open_writer(state_dir: Path) -> Engine:
+    """The engine of the single writer, with exactly one connection. Creates folder and file where missing.
+
+    Call `migrate` before anything else. Dispose of the engine when done: the last connection that closes
+    folds the WAL into the database.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        f"sqlite:///{database_path(state_dir)}",
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> Path | None:
+    """Bring the database to the newest revision in `scripts`, all of it or nothing.
+
+    A database that holds anything is copied first (VACUUM INTO); returns where to, or None if no copy was
+    needed.
+
+    Raises:
+        StoreNewer: the database has a revision that is unknown here.
+        StoreUnavailable: it cannot be written.
+        StoreCorrupt: it is damaged.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    with reported_errors():
+        current = _revision(engine)
+        if current == newest:
+            return None
+        if current is not None and current not in known:
+            raise _newer(engine, current, newest)
+        backup = None if current is None else _back_up(engine, current)
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        return backup
+
+
+def quick_check(engine: Engine) -> None:
+    """Raise StoreCorrupt if SQLite's own check finds damage. Takes time in proportion to the file."""
+    with reported_errors(), engine.connect() as connection:
+        found = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check(5)"))]
+    if found != ["ok"]:
+        raise StoreCorrupt(_damage(engine, "; ".join(found)))
+
+
+@contextlib.contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turn what the driver says about the file into errors of this room; programming errors pass."""
+    try:
+        yield
+    except DatabaseError as error:
+        cause = error.orig
+        if isinstance(cause, sqlite3.OperationalError):
+            raise StoreUnavailable(
+                f"the database cannot be used just now: {cause}. Nothing was changed; try again later, "
+                "and look at free space and permissions of the state folder."
+            ) from error
+        if isinstance(cause, sqlite3.DatabaseError) and any(word in str(cause) for word in _DAMAGED):
+            raise StoreCorrupt(
+                f"the database is damaged: {cause}. Stop the daemon and keep the file."
+            ) from error
+        raise
+
+
+def _configure(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver would begin transactions late and commit before DDL: `_begin_immediate` does it instead.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _revision(engine: Engine) -> str | None:
+    """The revision a database says it has; None for an empty one."""
+    with engine.connect() as connection:
+        names = inspect(connection).get_table_names()
+        if "alembic_version" in names:
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if names:
+        raise StoreError(
+            f"{engine.url.database} is a database of something else: expected an empty one or kbd's tables, "
+            f"found {', '.join(sorted(names)[:5])}. Choose another state folder."
+        )
+    return None
+
+
+def _newer(engine: Engine, current: str, newest: str | None) -> StoreNewer:
+    return StoreNewer(
+        f"{engine.url.database} has revision {current}, this kbd knows up to {newest}: a newer kbd has used "
+        "it. Install that version again, or go back to the copy that it left beside the database."
+    )
+
+
+def _back_up(engine: Engine, revision: str) -> Path:
+    """Copy the whole database, defragmented, to a file beside it that was not there before."""
+    path = Path(f"{engine.url.database}.{revision}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
+    _fsync(path)
+    _fsync(path.parent)
+    return path
+
+
+def _fsync(path: Path) -> None:
+    """SQLite leaves a vacuumed copy to the page cache."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _damage(engine: Engine, found: str) -> str:
+    return f"{engine.url.database} is damaged: {found}. Stop the daemon and keep the file."

@@ -1,0 +1,188 @@
+"""The statements behind `JobStore`, each inside a transaction that the caller holds."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Connection, Select, insert, select, update
+
+from kbd.store.errors import UnknownJob
+from kbd.store.models import Attempt, Job, Label, Manifest, Result, Tally
+from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
+from kbd.store.rows import JobRow
+from kbd.store.states import JobState
+
+ERROR_MESSAGE_LIMIT_CHARS: Final = 500
+_IDS_PER_QUERY: Final = 500  # well under the smallest limit of parameters, SQLite's old 999
+
+
+class Standing(NamedTuple):
+    """What decides whether a change of a job is possible."""
+
+    sequence: int
+    state: JobState
+    attempts: int
+
+
+def standing(connection: Connection, job_id: str) -> Standing:
+    """Where a job stands. Raises UnknownJob."""
+    query = select(Job.sequence, Job.state, Job.attempts).where(Job.job_id == job_id)
+    found = connection.execute(query).one_or_none()
+    if found is None:
+        raise UnknownJob(f"expected a job with id {job_id!r} in the database, found none")
+    return Standing(*found)
+
+
+def known_digests(connection: Connection, job_ids: Sequence[str]) -> dict[str, str | None]:
+    """The manifest digests of those of the ids that belong to jobs already."""
+    found: dict[str, str | None] = {}
+    for some in _portions(job_ids):
+        query = select(Job.job_id, Job.manifest_sha256).where(Job.job_id.in_(some))
+        found.update((job_id, digest) for job_id, digest in connection.execute(query))
+    return found
+
+
+def admit(known: dict[str, str | None], job_id: str, digest: str | None) -> AddOutcome:
+    """Decide about one job to be added, and count it among the known ones if it is new."""
+    if job_id not in known:
+        known[job_id] = digest
+        return AddOutcome.ADDED
+    return AddOutcome.SAME if known[job_id] == digest else AddOutcome.CONFLICT
+
+
+def insert_jobs(connection: Connection, jobs: Sequence[NewJob], now: float) -> None:
+    """Queue jobs whose ids are free, in their order."""
+    if not jobs:
+        return
+    values = [
+        _new_row(job, now)
+        | {"state": JobState.SUBMITTED, "priority": job.priority, "claimed_path": job.claimed_path}
+        for job in jobs
+    ]
+    sequences = _insert_rows(connection, values)
+    _tally(connection, JobState.SUBMITTED, None, len(values))
+    texts = [{"job": sequences[job.job_id], "text": job.manifest_text} for job in jobs]
+    connection.execute(insert(Manifest), texts)
+    _insert_labels(connection, jobs, sequences)
+
+
+def insert_rejected(connection: Connection, rejected: RejectedJob, now: float) -> None:
+    """Record a refusal under a free id, as a job that ended where it began."""
+    values = _new_row(rejected, now) | {
+        "state": JobState.REJECTED,
+        "status": rejected.status,
+        "stage": rejected.stage,
+        "blame": rejected.blame,
+        "claimed_path": rejected.claimed_path,
+        "finished_at": now,
+        "error_message": shortened(rejected.error_message),
+    }
+    sequences = _insert_rows(connection, [values])
+    _tally(connection, JobState.REJECTED, rejected.status, 1)
+    insert_result(connection, sequences[rejected.job_id], rejected.result_text)
+    _insert_labels(connection, [rejected], sequences)
+
+
+def insert_result(connection: Connection, sequence: int, text: str) -> None:
+    """Keep the text that is to be published."""
+    connection.execute(insert(Result).values(job=sequence, text=text))
+
+
+def insert_attempt(connection: Connection, sequence: int, values: Mapping[str, Any]) -> None:
+    """Record the beginning of an attempt."""
+    connection.execute(insert(Attempt).values(job=sequence, **values))
+
+
+def owe_again(connection: Connection, job_ids: Sequence[str]) -> None:
+    """Publish the results of jobs once more, of those that have one."""
+    for some in _portions(job_ids):
+        is_final = Job.finished_at.is_not(None)
+        connection.execute(update(Job).where(Job.job_id.in_(some), is_final).values(published=False))
+
+
+def update_job(connection: Connection, sequence: int, values: Mapping[str, Any]) -> None:
+    """Change one row of `jobs`."""
+    connection.execute(update(Job).where(Job.sequence == sequence).values(**values))
+
+
+def change_state(
+    connection: Connection, job: Standing, state: JobState, values: Mapping[str, Any] | None = None
+) -> None:
+    """Move a job that is not final to another state, together with other columns."""
+    changed = {"state": state, **(values or {})}
+    update_job(connection, job.sequence, changed)
+    _tally(connection, job.state, None, -1)
+    _tally(connection, state, changed.get("status"), 1)
+
+
+def update_attempt(connection: Connection, job: Standing, values: Mapping[str, Any]) -> None:
+    """Change the row of a job's latest attempt."""
+    latest = (Attempt.job == job.sequence, Attempt.number == job.attempts)
+    connection.execute(update(Attempt).where(*latest).values(**values))
+
+
+def job_query() -> Select[Any]:
+    """All columns of a JobRow; add conditions and order."""
+    columns = [getattr(Job, name) for name in _JOB_COLUMNS]
+    texts = [Manifest.text.label("manifest_text"), Result.text.label("result_text")]
+    joined = select(*columns, *texts).outerjoin(Manifest, Manifest.job == Job.sequence)
+    return joined.outerjoin(Result, Result.job == Job.sequence)
+
+
+def job_rows(connection: Connection, query: Select[Any]) -> list[JobRow]:
+    """Run a `job_query`."""
+    return [JobRow(**row) for row in connection.execute(query).mappings()]
+
+
+def shortened(text: str | None) -> str | None:
+    """A message as a list can show it: bounded, and without what UTF-8 cannot hold."""
+    if text is None:
+        return None
+    clean = text.encode("utf-8", "replace").decode()
+    return clean if len(clean) <= ERROR_MESSAGE_LIMIT_CHARS else clean[: ERROR_MESSAGE_LIMIT_CHARS - 1] + "…"
+
+
+_JOB_COLUMNS: Final = tuple(column.key for column in Job.__table__.columns)
+
+
+def _portions(job_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (job_ids[start : start + _IDS_PER_QUERY] for start in range(0, len(job_ids), _IDS_PER_QUERY))
+
+
+def _new_row(job: NewJob | RejectedJob, now: float) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "owner": job.owner,
+        "priority": 0,
+        "labels": dict(job.labels),
+        "manifest_sha256": job.manifest_sha256,
+        "attempts": 0,
+        "submitted_at": now,
+        "published": False,
+    }
+
+
+def _insert_rows(connection: Connection, values: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Insert into `jobs`; returns the sequence of each id."""
+    statement = insert(Job).returning(Job.job_id, Job.sequence, sort_by_parameter_order=True)
+    return {row.job_id: row.sequence for row in connection.execute(statement, list(values))}
+
+
+def _tally(connection: Connection, state: JobState, status: str | None, by: int) -> None:
+    """Count jobs into (or out of) a state and status; jobs get a status only when they end."""
+    key = {"state": state, "status": status or ""}
+    same = (Tally.state == key["state"], Tally.status == key["status"])
+    changed = connection.execute(update(Tally).where(*same).values(jobs=Tally.jobs + by))
+    if changed.rowcount == 0:
+        connection.execute(insert(Tally).values(jobs=by, **key))
+
+
+def _insert_labels(
+    connection: Connection, jobs: Sequence[NewJob | RejectedJob], sequences: Mapping[str, int]
+) -> None:
+    labels = [
+        {"key": key, "value": value, "job": sequences[job.job_id]}
+        for job in jobs
+        for key, value in job.labels.items()
+    ]
+    if labels:
+        connection.execute(insert(Label), labels)

@@ -1,0 +1,1 @@
+"""The database revisions, applied in order by the daemon (Alembic)."""

@@ -1,0 +1,94 @@
+"""What counts as equal, and what does not."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbd.daemon.judge.compare import AppliedTolerance, compare, tolerance_for
+
+FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+
+
+def judged(expected, found, atol=None, rtol=None):
+    return compare(expected, found, tolerance_for(expected, atol, rtol))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_equal_tensors_match_in_every_float_dtype(dtype):
+    values = torch.linspace(-2, 2, 50).to(dtype)
+    assert judged(values, values.clone()).matched_ratio == 1.0
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_zeros_never_pass_for_small_values(dtype):
+    expected = torch.full((100,), 1e-2).to(dtype)
+    assert judged(expected, torch.zeros_like(expected)).matched_ratio == 0.0
+
+
+def test_zeros_do_not_pass_for_a_wide_softmax():
+    expected = torch.softmax(torch.randn(4, 100_000), -1)
+    assert judged(expected, torch.zeros_like(expected)).matched_ratio < 0.5
+
+
+def test_explicit_tolerance_wins():
+    expected, found = torch.zeros(3), torch.tensor([0.0, 0.009, 0.011])
+    report = judged(expected, found, atol=1e-2, rtol=0.0)
+    assert report.tolerance == AppliedTolerance(1e-2, 0.0)
+    assert report.matched_ratio == pytest.approx(2 / 3)
+    assert report.worst == (2,)
+
+
+def test_one_wrong_element_is_found_and_named():
+    expected = torch.randn(7, 11, 13, dtype=torch.float64)
+    found = expected.clone()
+    found[3, 5, 9] += 1
+    report = judged(expected, found)
+    assert report.worst == (3, 5, 9)
+    assert report.found - report.expected == pytest.approx(1)
+    assert report.max_abs_error == pytest.approx(1)
+
+
+@pytest.mark.parametrize("special", [math.nan, math.inf, -math.inf])
+def test_special_values_match_only_themselves_in_place(special):
+    expected = torch.tensor([1.0, special, 3.0])
+    assert judged(expected, expected.clone()).matched_ratio == 1.0
+    assert judged(expected, torch.tensor([special, 1.0, 3.0])).matched_ratio < 1
+    assert judged(expected, torch.tensor([1.0, 2.0, 3.0])).matched_ratio < 1
+
+
+def test_nan_where_a_number_is_expected_is_told_apart():
+    report = judged(torch.ones(3), torch.tensor([1.0, math.nan, 1.0]))
+    assert not report.finite_as_expected
+    assert report.worst == (1,)
+    assert judged(torch.ones(3), torch.full((3,), 2.0)).finite_as_expected
+
+
+def test_large_integers_are_compared_exactly():
+    expected = torch.tensor([2**62, 2**62 + 1])
+    found = torch.tensor([2**62, 2**62])
+    assert judged(expected, found).matched_ratio == 0.5
+    assert judged(expected, found, rtol=0.5).matched_ratio == 0.5
+
+
+def test_integers_within_an_explicit_absolute_tolerance():
+    assert judged(torch.tensor([10]), torch.tensor([11]), atol=1.0).matched_ratio == 1.0
+    assert judged(torch.tensor([10]), torch.tensor([12]), atol=1.0).matched_ratio == 0.0
+
+
+def test_booleans():
+    assert judged(torch.tensor([True, False]), torch.tensor([True, True])).matched_ratio == 0.5
+
+
+def test_empty_tensors_match():
+    assert judged(torch.empty(0, 3), torch.empty(0, 3)).matched_ratio == 1.0
+
+
+@given(st.integers(1, 2**31), st.integers(0, 63))
+def test_any_single_flipped_bit_of_an_integer_tensor_is_seen(seed, bit):
+    expected = torch.randint(-(2**62), 2**62, (64,), generator=torch.Generator().manual_seed(seed))
+    found = expected.clone()
+    found[17] ^= (1 << bit) if bit < 63 else -(2**63)
+    assert judged(expected, found).matched_ratio < 1.0

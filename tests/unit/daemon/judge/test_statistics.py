@@ -1,0 +1,75 @@
+"""Statistics against what is known of them."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbd.daemon.judge.statistics import relative_half_width, slope, speed_up, summarize
+
+TIMES = st.lists(st.floats(min_value=0.1, max_value=1e6), min_size=1, max_size=60)
+
+
+@given(TIMES)
+def test_summary_is_ordered(samples):
+    summary = summarize(samples)
+    assert summary.min <= summary.median <= summary.p95 <= summary.p99 <= summary.max
+    assert summary.min <= summary.mean * (1 + 1e-9)
+    assert summary.mean <= summary.max * (1 + 1e-9)
+    assert summary.samples == len(samples)
+
+
+def test_summary_of_known_samples():
+    summary = summarize([1.0, 2.0, 3.0, 4.0])
+    assert summary.median == 2.5
+    assert summary.std == pytest.approx(math.sqrt(5 / 3))
+
+
+def test_no_samples_are_an_error():
+    with pytest.raises(ValueError, match="no samples"):
+        summarize([])
+
+
+@given(
+    overhead=st.floats(0, 1e4), launch=st.floats(0.1, 1e4), short=st.integers(0, 50), more=st.integers(1, 500)
+)
+def test_slope_cancels_what_a_burst_costs_by_itself(overhead, launch, short, more):
+    long = short + more
+    found = slope(overhead + short * launch, overhead + long * launch, short, long)
+    assert found == pytest.approx(launch, rel=1e-6, abs=1e-6)
+
+
+def test_slope_needs_two_lengths():
+    with pytest.raises(ValueError, match="longer"):
+        slope(1.0, 2.0, 5, 5)
+
+
+@given(TIMES)
+def test_a_kernel_is_as_fast_as_itself(samples):
+    found = speed_up(samples, samples)
+    assert found.ratio == found.low == found.high == 1.0
+    assert not found.significant
+
+
+@given(TIMES, st.floats(0.2, 5))
+def test_exact_ratio_is_found_and_its_reciprocal_the_other_way(samples, factor):
+    slower = [sample * factor for sample in samples]
+    forward, backward = speed_up(slower, samples), speed_up(samples, slower)
+    assert forward.ratio == pytest.approx(factor)
+    assert forward.ratio * backward.ratio == pytest.approx(1.0)
+
+
+def test_true_difference_within_noise_is_significant_and_none_is_not():
+    noise = np.random.default_rng(7)
+    base = noise.normal(100, 1, 100)
+    same = noise.normal(100, 1, 100)
+    faster = noise.normal(90, 1, 100)
+    assert speed_up(base, faster).significant
+    assert not speed_up(base, same).significant
+
+
+def test_interval_shrinks_with_samples():
+    noise = np.random.default_rng(1).normal(100, 5, 400)
+    assert relative_half_width(noise) < relative_half_width(noise[:20])

@@ -1,0 +1,76 @@
+"""Values survive the way through JSON, and nothing but data comes out."""
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbd.daemon.runner.values import UnknownValue, meta_of, pack, unpack
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+TREES = st.recursive(
+    SCALARS | st.sampled_from([torch.float32, torch.int8]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=4).map(tuple)
+        | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(TREES)
+def test_round_trip(value):
+    tree, tensors = pack(value)
+    assert tensors == []
+    assert unpack(json.loads(json.dumps(tree)), []) == value
+
+
+def test_nan_survives():
+    tree, _ = pack([math.nan])
+    assert math.isnan(unpack(json.loads(json.dumps(tree)), [])[0])
+
+
+def test_tensors_are_taken_out_in_order():
+    first, second = torch.zeros(2), torch.ones(3)
+    tree, tensors = pack({"a": [first], "b": (second, 1)})
+    assert tensors[0] is first
+    assert tensors[1] is second
+    assert unpack(tree, ["x", "y"]) == {"a": ["x"], "b": ("y", 1)}
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", lambda: 0, torch.device("cpu")])
+def test_other_things_do_not_pass(value):
+    with pytest.raises(UnknownValue):
+        pack([value])
+
+
+def test_a_structure_without_end_does_not_pass():
+    endless: list = []
+    endless.append(endless)
+    with pytest.raises(UnknownValue, match="levels deep"):
+        pack(endless)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"tensor": 1},
+        {"tensor": -1},
+        {"call": "os.system"},
+        {"dtype": "load"},
+        {"tensor": 0, "tuple": []},
+        {"float": "1e3"},
+    ],
+)
+def test_forged_trees_are_refused(tree):
+    with pytest.raises(UnknownValue):
+        unpack(tree, ["only"])
+
+
+def test_sparse_tensors_are_refused():
+    with pytest.raises(UnknownValue, match="dense"):
+        meta_of(torch.eye(3).to_sparse())

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+
+from kbd.inbox.epoch import EpochLost, fence_older, next_epoch, require_epoch
+from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool.create(tmp_path / "spool")
+
+
+def test_epochs_count_up(spool: Spool) -> None:
+    assert [next_epoch(spool).name for _ in range(3)] == ["000001", "000002", "000003"]
+
+
+def test_epochs_go_on_after_the_highest_and_past_six_digits(spool: Spool) -> None:
+    for name in ("000002", "999999", "notes", "12"):
+        (spool.claimed / name).mkdir()
+    assert next_epoch(spool).name == "1000000"
+    assert next_epoch(spool).name == "1000001"
+
+
+def test_two_daemons_at_once_get_two_epochs(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    mkdir = Path.mkdir
+
+    def mkdir_second(path: Path) -> None:
+        monkeypatch.undo()
+        mkdir(path)  # the other daemon is quicker
+        mkdir(path)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir_second)
+    assert next_epoch(spool).name == "000002"
+
+
+def test_restarts_put_old_epochs_side_by_side(spool: Spool) -> None:
+    for restart in range(4):
+        epoch = next_epoch(spool)
+        fence_older(spool, epoch)
+        (epoch / f"{restart}.yaml").touch()
+    assert [path.name for path in spool.claimed.iterdir()] == ["000004"]
+    assert set(jobs_under(epoch)) == {
+        ClaimedPath(epoch / "takeover-000001" / "0.yaml", None),
+        ClaimedPath(epoch / "takeover-000002" / "1.yaml", None),
+        ClaimedPath(epoch / "takeover-000003" / "2.yaml", None),
+        ClaimedPath(epoch / "3.yaml", None),
+    }
+
+
+def test_a_fence_leaves_newer_epochs_alone(spool: Spool) -> None:
+    older, newer = next_epoch(spool), next_epoch(spool)
+    fence_older(spool, older)
+    assert newer.is_dir()
+    require_epoch(older)
+
+
+def test_a_former_owner_notices(spool: Spool) -> None:
+    old = next_epoch(spool)
+    require_epoch(old)
+    fence_older(spool, next_epoch(spool))
+    with pytest.raises(EpochLost, match="another daemon"):
+        require_epoch(old)

@@ -1,0 +1,486 @@
+import os
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from kbd.inbox.scanner import Delivery, ScanBounds, Scanner, take_turns
+from kbd.inbox.sighting import Signature
+from kbd.inbox.spool import Spool, SpoolMissing
+
+WHOLE = '{"version": 1}'
+TRUNCATED = '{"version": '
+
+
+@dataclass
+class Clock:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool.create(tmp_path / "spool")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def scanner(spool: Spool, clock: Clock) -> Scanner:
+    return Scanner(spool, clock)
+
+
+def names(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.name for delivery in deliveries]
+
+
+def look_twice(scanner: Scanner, clock: Clock) -> list[Delivery]:
+    scanner.look()
+    clock.now += 2
+    return scanner.look()
+
+
+class TestSettling:
+    def test_unannounced_files_are_ready_when_unchanged_over_two_looks(
+        self, spool: Spool, scanner: Scanner, clock: Clock
+    ) -> None:
+        path = spool.inbox / "a.json"
+        path.write_text(WHOLE)
+        assert scanner.look() == []
+        assert scanner.next_look_s() == 2
+        clock.now += 1.5
+        assert scanner.look() == []
+        assert scanner.next_look_s() == 0.5
+        clock.now += 0.5
+        assert scanner.look() == [Delivery(path, "a.json", None, complete=True)]
+        assert scanner.next_look_s() is None
+
+    def test_one_look_is_not_enough_however_late(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        scanner.look()
+        (spool.inbox / "a.json").write_text(WHOLE)
+        clock.now += 3600
+        assert scanner.look() == []
+
+    def test_a_change_starts_the_waiting_anew(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        path = spool.inbox / "a.json"
+        path.write_text(WHOLE)
+        scanner.look()
+        clock.now += 1
+        path.write_text(WHOLE + " ")
+        scanner.look()
+        clock.now += 1.5
+        assert scanner.look() == []
+        clock.now += 0.5
+        assert names(scanner.look()) == ["a.json"]
+
+    def test_same_size_and_time_in_another_inode_is_a_change(
+        self, spool: Spool, scanner: Scanner, clock: Clock
+    ) -> None:
+        for name in ("a.json", ".other.tmp"):
+            (spool.inbox / name).write_text(WHOLE)
+            os.utime(spool.inbox / name, ns=(5, 5))
+        scanner.look()
+        (spool.inbox / ".other.tmp").rename(spool.inbox / "a.json")
+        clock.now += 2
+        assert scanner.look() == []
+
+    def test_what_is_not_claimed_comes_again_and_what_is_gone_does_not(
+        self, spool: Spool, scanner: Scanner, clock: Clock
+    ) -> None:
+        (spool.inbox / "a.json").write_text(WHOLE)
+        assert look_twice(scanner, clock) == scanner.look() != []
+        (spool.inbox / "a.json").unlink()
+        assert scanner.look() == []
+
+    def test_a_ready_file_that_changes_is_not_ready(
+        self, spool: Spool, scanner: Scanner, clock: Clock
+    ) -> None:
+        (spool.inbox / "a.json").write_text(WHOLE)
+        look_twice(scanner, clock)
+        (spool.inbox / "a.json").write_text(TRUNCATED)
+        assert scanner.look() == []
+
+    def test_a_file_that_only_opening_shows_to_have_changed(
+        self, spool: Spool, scanner: Scanner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = spool.inbox / "a.json"
+        path.write_text(WHOLE)
+        scanner.look()
+        clock.now += 2
+        stale = Signature.of(path.stat())
+        path.write_text(TRUNCATED)
+        monkeypatch.setattr("kbd.inbox.scanner._signature", lambda entry, status: stale)
+        assert scanner.look() == []
+        monkeypatch.undo()
+        assert scanner.next_look_s() == 2
+
+
+class TestTruncation:
+    def test_waits_a_minute_and_is_given_up(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        path = spool.inbox / "a.json"
+        path.write_text(TRUNCATED)
+        assert look_twice(scanner, clock) == []
+        assert scanner.next_look_s() == 58
+        clock.now += 57
+        assert scanner.look() == []
+        clock.now += 1
+        assert scanner.look() == [Delivery(path, "a.json", None, complete=False)]
+
+    def test_is_ready_when_the_rest_arrives(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        (spool.inbox / "a.json").write_text(TRUNCATED)
+        look_twice(scanner, clock)
+        (spool.inbox / "a.json").write_text(WHOLE)
+        assert [delivery.complete for delivery in look_twice(scanner, clock)] == [True]
+
+    def test_of_the_document_in_a_folder(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        folder = spool.inbox / "a.job"
+        folder.mkdir()
+        (folder / "job.json").write_text(TRUNCATED)
+        assert look_twice(scanner, clock) == []
+        (folder / "job.json").write_text(WHOLE)
+        assert names(look_twice(scanner, clock)) == ["a.job"]
+
+    def test_a_wrong_document_is_not_waited_for(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        (spool.inbox / "a.json").write_text('{"a": 1, "a": NaN}')
+        (spool.inbox / "b.yaml").write_text("a: &x [*x, *x]")
+        assert [item.complete for item in look_twice(scanner, clock)] == [True, True]
+
+
+class TestHints:
+    def test_renamed_into_place_is_ready_at_once(self, spool: Spool, scanner: Scanner) -> None:
+        path = spool.inbox / "a.yaml"
+        path.write_text("whatever")
+        assert scanner.look([path]) == [Delivery(path, "a.yaml", None, complete=True)]
+        assert names(scanner.look()) == ["a.yaml"]
+
+    def test_of_a_name_that_is_not_there(self, spool: Spool, scanner: Scanner) -> None:
+        assert scanner.look([spool.inbox / "a.yaml", spool.root / "elsewhere"]) == []
+
+    def test_of_an_owner(self, spool: Spool, scanner: Scanner) -> None:
+        path = spool.inbox / "bob" / "a.yaml"
+        path.parent.mkdir()
+        path.write_text(WHOLE)
+        assert scanner.look([path]) == [Delivery(path, "a.yaml", "bob", complete=True)]
+
+
+class TestListing:
+    def test_ignored_names(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        (spool.inbox / "bob").mkdir()
+        for name in (".a.tmp", "a.yaml.part", "a.yaml~", ".a.yaml.swp", ".nfs0001", "bob/.b.tmp", "b.tmp"):
+            (spool.inbox / name).write_text(WHOLE)
+        assert look_twice(scanner, clock) == []
+
+    def test_owners_are_one_level_deep(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        (spool.inbox / "bob" / "deep").mkdir(parents=True)
+        (spool.inbox / "bob" / "deep" / "a.json").write_text(WHOLE)
+        (spool.inbox / "eve").mkdir()
+        found = look_twice(scanner, clock)
+        assert [(item.name, item.owner) for item in found] == [("deep", "bob")]
+
+    def test_everything_else_is_a_delivery(
+        self, spool: Spool, scanner: Scanner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inbox = spool.inbox
+        (inbox / "link.yaml").symlink_to("/etc/passwd")
+        (inbox / "link").symlink_to("/")
+        os.mkfifo(inbox / "fifo.yaml")
+        (inbox / "bad owner").mkdir()
+        (inbox / "folder.yaml").mkdir()
+        (inbox / "empty.job").mkdir()
+        (inbox / "kernel.cu").write_text("")
+        (inbox / os.fsdecode(b"\xff.yaml")).write_text("")
+        os.chmod(inbox / "kernel.cu", 0)
+        monkeypatch.chdir(inbox)  # the path of a socket must be short
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("socket.yaml")
+        ready_at_once = {"link.yaml", "link", "fifo.yaml", "socket.yaml"}
+        assert set(names(scanner.look())) == ready_at_once
+        clock.now += 2
+        assert set(names(scanner.look())) == ready_at_once | {
+            "bad owner",
+            "folder.yaml",
+            "empty.job",
+            "kernel.cu",
+        }
+        clock.now += 60
+        # An empty document could still be arriving, whatever its name is.
+        assert os.fsdecode(b"\xff.yaml") in names(scanner.look())
+
+    def test_a_manifest_over_the_limit_is_not_waited_for(self, spool: Spool, clock: Clock) -> None:
+        scanner = Scanner(spool, clock, bounds=ScanBounds(manifest_bytes=100))
+        (spool.inbox / "a.yaml").write_text("x" * 101)
+        (spool.inbox / "b.yaml").write_text("x" * 100)
+        assert names(scanner.look()) == ["a.yaml"]
+
+    def test_a_folder_settles_with_all_it_holds(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        deep = spool.inbox / "a.job" / "deep"
+        deep.mkdir(parents=True)
+        (spool.inbox / "a.job" / "job.json").write_text(WHOLE)
+        for size in range(3):
+            (deep / "data.npy").write_text("x" * size)
+            assert scanner.look() == []
+            clock.now += 1.5
+        assert scanner.look() == []
+        clock.now += 0.5
+        assert names(scanner.look()) == ["a.job"]
+
+    def test_order_is_first_sight_then_name(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        for names_now in (("d.json", "c.json"), ("b.json",), ("z.json", "a.json")):
+            for name in names_now:
+                (spool.inbox / name).write_text(WHOLE)
+                os.utime(spool.inbox / name, ns=(len(name), 10**18))
+            scanner.look()
+        clock.now += 2
+        assert names(scanner.look()) == ["c.json", "d.json", "b.json", "a.json", "z.json"]
+
+    def test_a_second_delivery_of_a_name_arrives_anew(
+        self, spool: Spool, scanner: Scanner, clock: Clock
+    ) -> None:
+        keep = spool.root / "keep"
+        keep.write_text(WHOLE)  # so that its inode is not used again
+        os.link(keep, spool.inbox / "z.json")
+        scanner.look()
+        (spool.inbox / "a.json").write_text(WHOLE)
+        scanner.look()
+        (spool.inbox / "z.json").unlink()
+        (spool.inbox / "z.json").write_text(WHOLE)
+        assert names(look_twice(scanner, clock)) == ["a.json", "z.json"]
+
+    def test_an_unreadable_folder_is_told_and_hides_nothing_else(
+        self, spool: Spool, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for owner in ("bob", "eve"):
+            (spool.inbox / owner).mkdir()
+            (spool.inbox / owner / "a.json").write_text(WHOLE)
+        scandir = os.scandir
+
+        def scandir_unless_bob(path: str) -> object:
+            if os.fspath(path).endswith("bob"):
+                raise PermissionError(13, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", scandir_unless_bob)
+        found = scanner.look([spool.inbox / "eve" / "a.json"])
+        assert [item.owner for item in found] == ["eve"]
+        assert list(scanner.unreadable) == [str(spool.inbox / "bob")]
+        monkeypatch.undo()
+        scanner.look()
+        assert not scanner.unreadable
+
+    def test_a_missing_spool_is_not_an_empty_one(self, spool: Spool, scanner: Scanner) -> None:
+        spool.sentinel.unlink()
+        with pytest.raises(SpoolMissing):
+            scanner.look()
+
+    def test_an_inbox_that_cannot_be_listed_is_told(self, spool: Spool, scanner: Scanner) -> None:
+        spool.inbox.rmdir()
+        with pytest.raises(OSError, match="inbox"):
+            scanner.look()
+
+
+class TestBounds:
+    def test_one_look_reads_only_so_much(self, spool: Spool, clock: Clock) -> None:
+        scanner = Scanner(spool, clock, bounds=ScanBounds(examined_bytes=3 * 4096))
+        for number in range(8):
+            (spool.inbox / f"{number}.json").write_text(WHOLE)
+        assert len(look_twice(scanner, clock)) == 3
+        assert scanner.next_look_s() == 0
+        assert len(scanner.look()) == 6
+        assert len(scanner.look()) == 8
+        assert scanner.next_look_s() is None
+
+    def test_names_of_one_owner_do_not_crowd_out_others(self, spool: Spool, clock: Clock) -> None:
+        scanner = Scanner(spool, clock, bounds=ScanBounds(names_per_owner=2))
+        for owner in ("bob", "eve"):
+            (spool.inbox / owner).mkdir()
+        for number in range(5):
+            (spool.inbox / "bob" / f"{number}.json").write_text(WHOLE)
+        (spool.inbox / "eve" / "a.json").write_text(WHOLE)
+        seen: set[str] = set()
+        scanner.look()
+        while (wait_s := scanner.next_look_s()) is not None:
+            clock.now += wait_s
+            found = scanner.look()
+            assert sum(item.owner == "bob" for item in found) <= 2
+            for item in found:
+                seen.add(item.name)
+                item.path.unlink()
+        assert seen == {"0.json", "1.json", "2.json", "3.json", "4.json", "a.json"}
+
+    def test_deferred_deliveries_come_back_later(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        path = spool.inbox / "a.json"
+        path.write_text(WHOLE)
+        (delivery,) = scanner.look([path])
+        scanner.defer(delivery, for_s=10)
+        assert scanner.next_look_s() == 10
+        assert scanner.look() == []
+        assert scanner.next_look_s() == 10
+        clock.now += 10
+        assert scanner.look() == [delivery]
+
+
+class TestAbandoned:
+    def test_temporaries_idle_for_a_day(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        for name in (".a.tmp", ".b.tmp", "c.tmp", ".nfs01", "d.yaml~"):
+            (spool.inbox / name).write_text("")
+        os.utime(spool.inbox / ".a.tmp", ns=(0, 0))  # clocks of other hosts mean nothing
+        scanner.look()
+        clock.now += 24 * 3600 - 1
+        (spool.inbox / ".b.tmp").write_text("still writing")
+        scanner.look()
+        assert scanner.abandoned() == []
+        clock.now += 1
+        scanner.look()
+        assert scanner.abandoned() == [spool.inbox / ".a.tmp"]
+
+    def test_those_that_are_gone_are_forgotten(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
+        (spool.inbox / ".a.tmp").write_text("")
+        scanner.look()
+        (spool.inbox / ".a.tmp").unlink()
+        clock.now += 48 * 3600
+        scanner.look()
+        assert scanner.abandoned() == []
+
+
+class TestTurns:
+    def test_owners_take_turns(self) -> None:
+        deliveries = [
+            Delivery(Path(name), name, owner, complete=True)
+            for name, owner in [("1", "a"), ("2", "a"), ("3", "a"), ("4", None), ("5", "b"), ("6", "b")]
+        ]
+        assert names(take_turns(deliveries, 5)) == ["1", "4", "5", "2", "6"]
+        assert names(take_turns(deliveries, 100)) == ["1", "4", "5", "2", "6", "3"]
+        assert take_turns(deliveries, 0) == take_turns([], 5) == []
+
+
+@dataclass
+class File:
+    """What the test knows of a file it wrote."""
+
+    changed_at: float
+    is_whole: bool
+    renamed: bool
+    looks: list[float] = field(default_factory=list)
+
+
+class ScannerMachine(RuleBasedStateMachine):
+    """Users write, rename and delete; the daemon looks and claims; time passes in whole seconds."""
+
+    file_names = st.sampled_from(["a.json", "b.json", "bob/a.json", "bob/c.json"])
+
+    @initialize()
+    def begin(self) -> None:
+        self.folder = Path(tempfile.mkdtemp())
+        self.spool = Spool.create(self.folder)
+        (self.spool.inbox / "bob").mkdir()
+        self.clock = Clock()
+        self.scanner = Scanner(self.spool, self.clock)
+        self.files: dict[str, File] = {}
+        self.hints: list[Path] = []
+        self.returned: list[Delivery] = []
+        self.size = 0
+
+    def teardown(self) -> None:
+        if not hasattr(self, "folder"):
+            return
+        try:
+            self.look()
+            self.drain()
+        finally:
+            shutil.rmtree(self.folder)
+
+    def content(self, is_whole: bool) -> str:
+        self.size += 1  # every version has a size of its own: mtimes of quick writes may be equal
+        return (WHOLE if is_whole else TRUNCATED) + " " * self.size
+
+    @rule(name=file_names, is_whole=st.booleans())
+    def write(self, name: str, is_whole: bool) -> None:
+        path = self.spool.inbox / name
+        path.write_text(self.content(is_whole))
+        self.files[name] = File(self.clock.now, is_whole, renamed=path in self.hints)
+
+    @rule(name=file_names, told=st.booleans())
+    def rename_into_place(self, name: str, told: bool) -> None:
+        temporary = self.spool.inbox / ".x.tmp"
+        temporary.write_text(self.content(is_whole=True))
+        path = self.spool.inbox / name
+        temporary.rename(path)
+        if told:
+            self.hints.append(path)
+        self.files[name] = File(self.clock.now, is_whole=True, renamed=path in self.hints)
+
+    @precondition(lambda self: self.files)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.files)))
+        (self.spool.inbox / name).unlink()
+        del self.files[name]
+
+    @rule(seconds=st.integers(1, 70))
+    def wait(self, seconds: int) -> None:
+        self.clock.now += seconds
+
+    @rule()
+    def look(self) -> None:
+        hints, self.hints = self.hints, []
+        self.returned = self.scanner.look(hints)
+        for file in self.files.values():
+            file.looks.append(self.clock.now)
+        self.check_returned()
+
+    @precondition(lambda self: self.returned)
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        delivery = self.returned.pop(data.draw(st.integers(0, len(self.returned) - 1)))
+        if self.key(delivery) in self.files:
+            delivery.path.unlink()
+            del self.files[self.key(delivery)]
+
+    def key(self, delivery: Delivery) -> str:
+        return str(delivery.path.relative_to(self.spool.inbox))
+
+    def check_returned(self) -> None:
+        """Safety: only what is there; only what was renamed, or unchanged for long enough."""
+        for delivery in self.returned:
+            file = self.files[self.key(delivery)]
+            settled_s = self.clock.now - file.looks[0]
+            if delivery.complete:
+                assert file.renamed or (file.is_whole and settled_s >= 2)
+            else:
+                assert not file.is_whole
+                assert settled_s >= 60
+
+    def drain(self) -> None:
+        """Liveness: looking only when told to, everything becomes ready, and not later than necessary."""
+        for _ in range(4):
+            wait_s = self.scanner.next_look_s()
+            if wait_s is None:
+                break
+            self.clock.now += wait_s
+            self.look()
+        assert {self.key(delivery) for delivery in self.returned} == set(self.files)
+        for file in self.files.values():
+            due_s = 0 if file.renamed else 2 if file.is_whole else 60
+            overdue = [at for at in file.looks if at - file.looks[0] >= due_s]
+            assert overdue
+
+    @invariant()
+    def nothing_is_moved_or_removed(self) -> None:
+        if hasattr(self, "files"):
+            present = {str(path.relative_to(self.spool.inbox)) for path in self.spool.inbox.rglob("*.json")}
+            assert present == set(self.files)
+
+
+ScannerMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestScannerAgainstAModel = ScannerMachine.TestCase

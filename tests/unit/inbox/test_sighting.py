@@ -1,0 +1,90 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kbd.inbox.sighting import Finding, Sighting, Signature, Stage, examine, examine_folder
+
+
+def signature_of(folder: Path) -> Signature:
+    return Signature.of_folder(folder, folder.lstat())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "a.job"
+    (folder / "deep" / "deeper").mkdir(parents=True)
+    (folder / "deep" / "deeper" / "data").write_text("x")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda deep: (deep / "data").write_text("longer"),
+        lambda deep: (deep / "new").touch(),
+        lambda deep: (deep / "data").unlink(),
+        lambda deep: os.utime(deep / "data", ns=(1, 1)),
+    ],
+)
+def test_a_change_deep_in_a_folder_shows(folder: Path, change: Callable[[Path], object]) -> None:
+    before = signature_of(folder)
+    assert signature_of(folder) == before
+    change(folder / "deep" / "deeper")
+    assert signature_of(folder) != before
+
+
+def test_folders_are_not_followed_out_of_the_inbox(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (folder / "link").symlink_to(tmp_path / "outside")
+    before = signature_of(folder)
+    (tmp_path / "outside" / "new").touch()
+    assert signature_of(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "finding"),
+    [
+        ('{"a": 1}', Finding.WHOLE),
+        ('{"a": ', Finding.TRUNCATED),
+        ("", Finding.TRUNCATED),
+        ('{"a": 1}}', Finding.WHOLE),
+        ('{"a": 1, "b": 22222}', Finding.WHOLE),  # over the limit: intake refuses it
+    ],
+)
+def test_examine_a_file(tmp_path: Path, content: str, finding: Finding) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    assert examine(path, Signature.of(path.lstat()), limit_bytes=15) is finding
+
+
+def test_examine_what_is_no_longer_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"a": 1}')
+    signature = Signature.of(path.lstat())
+    path.write_text('{"a": 11}')
+    assert examine(path, signature, limit_bytes=100) is Finding.CHANGED
+    path.unlink()
+    assert examine(path, signature, limit_bytes=100) is Finding.GONE
+    os.mkfifo(path)
+    assert examine(path, signature, limit_bytes=100) is Finding.WHOLE
+
+
+def test_examine_a_folder(folder: Path) -> None:
+    assert examine_folder(folder, limit_bytes=100) is Finding.WHOLE
+    (folder / "job.json").write_text("{")
+    assert examine_folder(folder, limit_bytes=100) is Finding.TRUNCATED
+    (folder / "job.yaml").write_text("a: 1")
+    assert examine_folder(folder, limit_bytes=100) is Finding.WHOLE
+
+
+def test_a_sighting_starts_anew_with_each_change() -> None:
+    sighting = Sighting(first_look=1, last_look=1, signature=Signature(1, 1, 1), unchanged_since=0.0)
+    sighting.stage = Stage.READY
+    sighting.note(Signature(1, 1, 1), look=2, now=5.0)
+    assert sighting.is_ready
+    sighting.note(Signature(2, 1, 1), look=3, now=6.0)
+    assert (sighting.stage, sighting.unchanged_since, sighting.first_look) == (Stage.SETTLING, 6.0, 1)
+    sighting.note(Signature(2, 1, 2), look=4, now=7.0)
+    assert sighting.first_look == 4
