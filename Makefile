@@ -28,7 +28,7 @@ check: $(STAMP)  ## lint, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	PYTHONPATH=.typing $(BIN)/lint-imports
 
 format: $(STAMP)  ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

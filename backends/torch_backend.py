@@ -105,6 +105,22 @@ def find_entry(module: ModuleType, kernel: KernelCode, role: str) -> Any:
     )
 
 
+def _tensors_of(inputs: list[Any]) -> list[Any]:
+    return [value for value in inputs if isinstance(value, torch.Tensor)]
+
+
+def _takes(call: Callable[..., Any], arguments: list[Any]) -> bool:
+    """Whether the signature has room for these arguments; unknown signatures take anything."""
+    target = call.forward if isinstance(call, torch.nn.Module) else call
+    try:
+        inspect.signature(target).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
+
+
 class TorchExecutable:
     """A torch module's entry, constructed on its device."""
 
@@ -113,6 +129,7 @@ class TorchExecutable:
         self._device = context.device
         self.init_inputs = context.init_inputs if context.init_inputs is not None else self._own_init_inputs()
         self._call = self._construct(context)
+        self._tensors_only: bool | None = None
 
     def _own_init_inputs(self) -> list[Any]:
         make = getattr(self._module, "get_init_inputs", None)
@@ -147,7 +164,16 @@ class TorchExecutable:
         """Call it as an eager PyTorch user would, without recording gradients."""
         del outputs  # a torch kernel returns what it makes
         with torch.inference_mode():
-            return self._call(*inputs)
+            return self._call(*self._accepted(inputs))
+
+    def _accepted(self, inputs: list[Any]) -> list[Any]:
+        """All inputs; only the tensors where the contract has scalars that this signature has no room for.
+
+        A contract is written for the bare kernel and says its sizes; a torch reference reads them off its tensors.
+        """
+        if self._tensors_only is None:
+            self._tensors_only = not _takes(self._call, inputs) and _takes(self._call, _tensors_of(inputs))
+        return _tensors_of(inputs) if self._tensors_only else inputs
 
 
 class TorchBackend:

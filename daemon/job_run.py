@@ -22,6 +22,7 @@ from kbd.daemon.executor.local import LocalExecutor, Outcome, Worker
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import Evaluate, Progress, WorkloadPlan
 from kbd.inbox.manifest import JobManifest
+from kbd.inbox.names import JOB_FOLDER_SUFFIX
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -57,6 +58,7 @@ class JobRunner:
         self._executor = executor
         self._clerk = clerk
         self._store = desk.store
+        self._spool_root = desk.spool.root
         self._limits = limits
 
     def refusal(self, row: JobRow, manifest: JobManifest) -> JobResult | None:
@@ -75,6 +77,7 @@ class JobRunner:
     async def run(self, run: JobRun) -> JobResult | None:
         """One attempt. None: the job went back to the queue. A cancelled attempt goes back as well."""
         job_id, device = run.row.job_id, run.worker.device.key
+        queued_s = _queued_s(run.row)
         attempt = await self._clerk.do(self._store.begin_attempt, job_id, device, JobState.COMPILING)
         log.info("attempt begins", action="attempt", job=job_id, attempt=attempt, device=device)
         try:
@@ -82,7 +85,7 @@ class JobRunner:
         except asyncio.CancelledError:
             await self._clerk.do(self._store.requeue, job_id, "the daemon was stopped")
             raise
-        times = Times(queued=_queued_s(run.row), total=time.monotonic() - run.started)
+        times = Times(queued=queued_s, total=time.monotonic() - run.started)
         environment = self._executor.nursery.environment
         result = result_of(identity(run.row, attempt), outcome, times, environment)
         if result.status in TRIED_AGAIN and attempt < self._limits.max_attempts:
@@ -108,10 +111,16 @@ class JobRunner:
             reference=manifest.reference,
             workloads=workload_plans(manifest),
             evaluation=manifest.evaluation,
-            folder=None,
+            folder=self._folder_of(run.row),
             seconds_left=manifest.timeout,
             limits=self._limits.stages,
         )
+
+    def _folder_of(self, row: JobRow) -> str | None:
+        """Where the files beside the manifest lie, for a job that is a folder."""
+        if row.claimed_path is None or not row.claimed_path.endswith(JOB_FOLDER_SUFFIX):
+            return None
+        return str(self._spool_root / row.claimed_path)
 
     def _note(self, run: JobRun, news: Progress) -> None:
         """Write down which stage a job has reached; the writing must not hold the judge up."""

@@ -100,14 +100,11 @@ class Service:
         if self._paused is not None:
             log.info("goes on", action="resumed")
         self._paused = None
-        due_s = 0.0 if taken.more else self._desk.scanner.next_look_s()
-        self._inbox_empty = due_s is None and taken.queued + taken.refused == 0
-        self._look_at = time.monotonic() + min(
-            self._interval_s(), self._interval_s() if due_s is None else due_s
-        )
-        if taken.queued or taken.refused:
-            self._owed = True
-            self._wake.set()
+        due_s = self._desk.scanner.next_look_s()
+        self._inbox_empty = due_s is None and not taken.any
+        if taken.any:  # there may be more than one batch: look until a look finds nothing
+            due_s = 0.0
+        self._look_at = time.monotonic() + (self._interval_s() if due_s is None else due_s)
 
     async def dispatch(self) -> None:
         """Start queued jobs on free devices."""

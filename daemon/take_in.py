@@ -17,7 +17,7 @@ import structlog
 from kbd.daemon.assembly import JobIdentity, refused
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
 from kbd.inbox.intake import Intake
-from kbd.inbox.scanner import Delivery, Scanner
+from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -32,11 +32,15 @@ Admitted = Claimed | Refused | Vanished | Deferred
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What one round brought. `more`: the inbox holds more that is ready."""
+    """What one round brought."""
 
-    queued: int
-    refused: int
-    more: bool
+    queued: int = 0
+    refused: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything left the inbox."""
+        return self.queued + self.refused > 0
 
 
 class TakeIn:
@@ -50,17 +54,16 @@ class TakeIn:
 
     def round(self, hints: Iterable[Path]) -> TakenIn:
         """One look and one batch. Raises what the file system or the database raises."""
-        ready = self._scanner.look(hints)
-        batch = _fair(ready, BATCH)
+        batch = self._scanner.look(hints, limit=BATCH)
         if not batch:
-            return TakenIn(0, 0, more=False)
+            return TakenIn()
         answers = self.admit(self._intake.take_all(batch))
         for delivery, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Deferred) and not answer.was_claimed:
                 self._scanner.defer(delivery)
         queued = sum(isinstance(answer, Claimed) for answer in answers)
         refusals = sum(isinstance(answer, Refused) for answer in answers)
-        return TakenIn(queued, refusals, more=len(ready) > len(batch))
+        return TakenIn(queued, refusals)
 
     def admit(self, taken: Iterable[Taken | Vanished | Deferred]) -> list[Admitted]:
         """Read, record and sort what was taken (now, or by a daemon that died)."""
@@ -157,13 +160,3 @@ class TakeIn:
             )
         )
         log.info("rejected", action="rejected", job=job_id, reason=error.message, outcome=outcome.value)
-
-
-def _fair(deliveries: Sequence[Delivery], limit: int) -> list[Delivery]:
-    """The first of each owner in turn, so that nobody's flood keeps others waiting."""
-    by_owner: dict[str | None, list[Delivery]] = {}
-    for delivery in deliveries:
-        by_owner.setdefault(delivery.owner, []).append(delivery)
-    share = max(1, limit // max(len(by_owner), 1))
-    chosen = [delivery for queue in by_owner.values() for delivery in queue[:share]]
-    return chosen[:limit]

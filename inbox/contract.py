@@ -6,15 +6,14 @@ A launch may also name integer arguments whose own value is an expression.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from kbd.inbox.axes import NAME_PATTERN, AxisError, AxisExpression
-from kbd.inbox.bound_contract import ArgType, BoundArg, BoundContract, BoundTensor, Role, Scalar
-from kbd.inbox.errors import InvalidJob, Problem, ProblemsFound, pointer_to
+from kbd.inbox.arg_spec import INT_HIGH, INT_LOW, ArgSpec
+from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor, Role, Scalar
+from kbd.inbox.errors import InvalidJob, Problem, pointer_to
 from kbd.inbox.launch import BoundLaunch, LaunchConfig
-from kbd.inbox.plain_values import shown
 from kbd.inbox.sizes import Resolver, names_in_all
 from kbd.inbox.tensor_data import TensorData
 from kbd.inbox.tensor_init import InitKind, TensorInit
@@ -38,105 +37,6 @@ __all__ = [
 MAX_ARGS = 256
 MAX_SIZE = 1 << 40
 """What one dimension or one tensor may have, in elements: beyond any device."""
-
-_INT_LOW, _INT_HIGH = -(1 << 63), (1 << 64) - 1
-_SCALAR_EXPECTATIONS = {
-    "int": "a whole number of 64 bits, or an expression over axes",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "text",
-}
-
-
-def _scalar(value: Any) -> Any:
-    if value is not None and not isinstance(value, bool | int | float | str):
-        raise ProblemsFound([Problem("", "wrong value", "a number, text, true or false", shown(value))])
-    return value
-
-
-class ArgSpec(StrictModel):
-    """One argument of a kernel.
-
-    Attributes:
-        name: as the kernel calls it; expressions may use the name of an integer argument.
-        type: tensor, or the type a scalar is passed as.
-        value: of a scalar; for an int also an expression over axes, such as `M * N`.
-        tensor_spec: of a tensor.
-        role: who writes it. Outputs are allocated by the judge.
-        is_meta: a compile-time constant (Triton's constexpr).
-    """
-
-    name: Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$", description="the parameter's name")]
-    type: Annotated[ArgType, Field(description="tensor, int, float, str or bool")]
-    value: Annotated[Scalar | None, BeforeValidator(_scalar)] = None
-    tensor_spec: TensorSpec | None = None
-    role: Role = "input"
-    is_meta: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        collect(self._tensor_problems() if self.type == "tensor" else self._scalar_problems())
-        return self
-
-    @property
-    def literal(self) -> int | None:
-        """The value of an int argument that is a plain number."""
-        return self.value if self.type == "int" and type(self.value) is int else None
-
-    @property
-    def expression(self) -> str | None:
-        """The value of an int argument that is an expression over axes."""
-        return self.value if self.type == "int" and isinstance(self.value, str) else None
-
-    def sizes(self) -> Iterator[tuple[str, int | str]]:
-        """Every size that axes can bind, with its pointer relative to the argument."""
-        if self.expression is not None:
-            yield "/value", self.expression
-        if self.tensor_spec is None:
-            return
-        for index, size in enumerate(self.tensor_spec.shape):
-            yield f"/tensor_spec/shape/{index}", size
-        for index, size in enumerate(self.tensor_spec.strides or ()):
-            yield f"/tensor_spec/strides/{index}", size
-
-    def _tensor_problems(self) -> Iterator[Problem]:
-        if self.tensor_spec is None:
-            what = (
-                "an output needs a shape" if self.role == "output" else "a tensor needs its shape and dtype"
-            )
-            yield Problem("/tensor_spec", what, "{shape, dtype, …}", "null", "add tensor_spec with a shape")
-        if self.value is not None:
-            hint = "put the content into tensor_spec.data or tensor_spec.init"
-            yield Problem("/value", "a tensor has no value", "null", shown(self.value), hint)
-        if self.is_meta:
-            hint = "remove is_meta; only scalars can be compile-time constants"
-            yield Problem("/is_meta", "a tensor cannot be a meta argument", "false", "true", hint)
-
-    def _scalar_problems(self) -> Iterator[Problem]:
-        if self.tensor_spec is not None:
-            hint = "remove it, or make the type tensor"
-            yield Problem("/tensor_spec", f"an argument of type {self.type} is no tensor", "null", hint=hint)
-        if self.role != "input":
-            hint = "return numbers through a tensor of shape [1]"
-            yield Problem("/role", "only a tensor can be an output", "input", self.role, hint)
-        if not self._value_fits():
-            expected = _SCALAR_EXPECTATIONS[self.type]
-            message = "a scalar needs a value" if self.value is None else f"no value for type {self.type}"
-            yield Problem("/value", message, expected, shown(self.value))
-        elif self.expression is not None:
-            try:
-                AxisExpression.parse(self.expression)
-            except AxisError as error:
-                hint = "write a number, or an expression over axes such as M * N"
-                yield Problem("/value", f"cannot be read: {error}", found=shown(self.value), hint=hint)
-
-    def _value_fits(self) -> bool:
-        value = self.value
-        if self.type == "bool" or isinstance(value, bool):
-            return self.type == "bool" and isinstance(value, bool)
-        if self.type == "int":
-            return isinstance(value, str) or (isinstance(value, int) and _INT_LOW <= value <= _INT_HIGH)
-        return isinstance(value, str) if self.type == "str" else isinstance(value, int | float)
 
 
 class IOContract(StrictModel):
@@ -201,24 +101,31 @@ class IOContract(StrictModel):
     def _bound(self, axes: Mapping[str, int]) -> tuple[BoundContract, list[Problem]]:
         used = {name: axes[name] for name in sorted(self.axes & axes.keys())}
         resolver = Resolver({**used, **self._literals()})
+        values = {
+            arg.name: resolver.number(arg.expression, f"/args/{index}/value", INT_LOW, INT_HIGH)
+            for index, arg in enumerate(self.args)
+            if arg.expression is not None
+        }
+        are_values_known = not resolver.problems
+        args = tuple(
+            _bind_arg(arg, values.get(arg.name, arg.value), resolver, pointer_to("args", index))
+            for index, arg in enumerate(self.args)
+        )
+        resolver.bindings.update(values)
+        launch = None
+        if self.launch is not None and are_values_known:
+            launch = self.launch.bind(resolver, "/launch")
+        problems = [*self._twice_problems(axes), *resolver.problems]
+        return BoundContract.model_construct(axes=used, args=args, launch=launch), problems
+
+    def _twice_problems(self, axes: Mapping[str, int]) -> Iterator[Problem]:
         for name in self.bound_twice(axes):
             found = f"{axes[name]} by the workload, {self._literals()[name]} by the argument"
-            hint = "remove one of them"
-            resolver.problems.append(Problem("", f"axis {name} is bound twice", "once", found, hint))
-        args = tuple(_bind_arg(arg, resolver, pointer_to("args", i)) for i, arg in enumerate(self.args))
-        launch = None
-        if self.launch is not None and not resolver.problems:
-            ints = {arg.name: arg.value for arg in args if arg.type == "int" and isinstance(arg.value, int)}
-            resolver.bindings.update(ints)
-            launch = self.launch.bind(resolver, "/launch")
-        return BoundContract.model_construct(axes=used, args=args, launch=launch), resolver.problems
+            yield Problem("", f"axis {name} is bound twice", "once", found, "remove one of them")
 
 
-def _bind_arg(arg: ArgSpec, resolver: Resolver, pointer: str) -> BoundArg:
-    value: Scalar | None = arg.value
-    if arg.expression is not None:
-        value = resolver.number(arg.expression, f"{pointer}/value", _INT_LOW, _INT_HIGH)
-    elif arg.type == "float" and value is not None:
+def _bind_arg(arg: ArgSpec, value: Scalar | None, resolver: Resolver, pointer: str) -> BoundArg:
+    if arg.type == "float" and value is not None:
         value = float(value)
     spec = arg.tensor_spec
     tensor = None if spec is None else _bind_tensor(arg, spec, resolver, f"{pointer}/tensor_spec")

@@ -6,19 +6,18 @@ what is not renamed into place is ready once it has settled (see `kbd.inbox.sigh
 
 import math
 import os
-import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from kbd.inbox.leftovers import Leftovers
-from kbd.inbox.names import JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, is_ignored, is_owner
-from kbd.inbox.sighting import Finding, Sighting, Signature, Stage, examine, examine_folder
+from kbd.inbox.names import is_ignored, is_owner
+from kbd.inbox.settling import Look, Settling
+from kbd.inbox.sighting import Sighting, Signature, Stage
 from kbd.inbox.spool import Spool
-
-_EXAMINATION_COSTS_AT_LEAST = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,18 @@ class ScanBounds:
     abandoned_s: float = 24 * 3600.0
 
 
-@dataclass(slots=True)
-class _Look:
-    """One look: when it is, what it was told, what it may still read, when the next one is due."""
+class _Candidate(NamedTuple):
+    """A ready name. Sorts by arrival: first sight, then name, then owner."""
 
-    number: int
-    now: float
-    moved: frozenset[str]
-    examinable_bytes: int
-    has_turned_away: bool = False
-    next_at: float = math.inf
+    first_look: int
+    name: str
+    owner_or_empty: str
+    path: str
+    sighting: Sighting
 
-    def due_at(self, when: float) -> None:
-        self.next_at = min(self.next_at, when)
+    def delivery(self) -> Delivery:
+        complete = self.sighting.stage is Stage.READY
+        return Delivery(Path(self.path), self.name, self.owner_or_empty or None, complete)
 
 
 class Scanner:
@@ -94,8 +92,7 @@ class Scanner:
     ) -> None:
         self._spool = spool
         self._clock = clock
-        self._settle_s = settle_s
-        self._truncated_s = truncated_s
+        self._settling = Settling(settle_s, truncated_s, bounds.manifest_bytes)
         self._bounds = bounds
         self._looks = 0
         self._next_at = math.inf
@@ -108,13 +105,14 @@ class Scanner:
         """What the last look could not list or stat, by path, with the reason; for the status display."""
         return self._unreadable
 
-    def look(self, hints: Iterable[Path] = ()) -> list[Delivery]:
-        """List the inbox; return all that may be claimed now, in order of first sight, then name.
+    def look(self, hints: Iterable[Path] = (), limit: int | None = None) -> list[Delivery]:
+        """List the inbox; return what may be claimed now, in order of first sight, then name.
 
-        What is not claimed is returned again by the next look.
+        What is not claimed is returned again by a later look.
 
         Args:
             hints: paths that were renamed into place since the last look.
+            limit: return at most so many, owners taking turns, so that a flood of one keeps nobody waiting.
 
         Raises:
             SpoolMissing: the spool is not mounted.
@@ -123,21 +121,21 @@ class Scanner:
         self._spool.require()
         self._looks += 1
         moved = frozenset(os.fspath(hint) for hint in hints)
-        look = _Look(self._looks, self._clock(), moved, self._bounds.examined_bytes)
+        look = Look(self._looks, self._clock(), moved, self._bounds.examined_bytes)
         self._unreadable = {}
-        ready: list[tuple[int, str, str, Delivery]] = []
+        ready: list[_Candidate] = []
         for owner, entry in self._listing(look):
             sighting = self._sight(owner, entry, look)
             if sighting is not None and sighting.is_ready:
-                complete = sighting.stage is Stage.READY
-                delivery = Delivery(Path(entry.path), entry.name, owner, complete)
-                ready.append((sighting.first_look, entry.name, owner or "", delivery))
+                ready.append(_Candidate(sighting.first_look, entry.name, owner or "", entry.path, sighting))
         has_room = self._forget_unseen()
         if look.has_turned_away:
-            look.due_at(look.now if has_room else look.now + self._settle_s)
+            look.due_at(look.now if has_room else look.now + self._settling.settle_s)
+        ready.sort()
+        chosen = ready if limit is None else _in_turns(ready, limit)
+        deliveries = [candidate.delivery() for candidate in chosen if self._is_still_ready(candidate, look)]
         self._next_at = look.next_at
-        ready.sort(key=lambda item: item[:3])
-        return [item[-1] for item in ready]
+        return deliveries
 
     def next_look_s(self) -> float | None:
         """In how many seconds something that was seen becomes due; None: only an event can change that."""
@@ -156,18 +154,18 @@ class Scanner:
         """Temporary names (`.NAME.tmp`) whose writer seems to be dead; to be removed by the caller."""
         return self._leftovers.abandoned(self._clock())
 
-    def _listing(self, look: _Look) -> Iterator[tuple[str | None, os.DirEntry[str]]]:
+    def _listing(self, look: Look) -> Iterator[tuple[str | None, os.DirEntry[str]]]:
         """Everything at the top and one level down that is not an ignored name or an owner's folder."""
         with os.scandir(self._spool.inbox) as entries:
             for entry in entries:
                 if is_ignored(entry.name):
                     self._leftovers.note(entry, look.number, look.now)
-                elif is_owner(entry.name) and entry.is_dir(follow_symlinks=False):
+                elif entry.is_dir(follow_symlinks=False) and is_owner(entry.name):
                     yield from ((entry.name, part) for part in self._listing_of(entry, look))
                 else:
                     yield None, entry
 
-    def _listing_of(self, folder: os.DirEntry[str], look: _Look) -> Iterator[os.DirEntry[str]]:
+    def _listing_of(self, folder: os.DirEntry[str], look: Look) -> Iterator[os.DirEntry[str]]:
         try:
             with os.scandir(folder.path) as entries:
                 for entry in entries:
@@ -180,11 +178,22 @@ class Scanner:
         except OSError as error:
             self._unreadable[folder.path] = str(error)
 
-    def _sight(self, owner: str | None, entry: os.DirEntry[str], look: _Look) -> Sighting | None:
+    def _sight(self, owner: str | None, entry: os.DirEntry[str], look: Look) -> Sighting | None:
         """What is known about a name after this look; None when it is gone, unknown or set aside."""
+        sighting = self._names.get(owner, {}).get(entry.name)
+        if sighting is not None and sighting.is_ready and entry.path not in look.moved:
+            sighting.last_look = look.number  # looked at again when it is chosen: thousands may be waiting
+        else:
+            sighting = self._inspect(owner, entry, look)
+        if sighting is not None and sighting.deferred_until > look.now:
+            look.due_at(sighting.deferred_until)
+            return None
+        return sighting
+
+    def _inspect(self, owner: str | None, entry: os.DirEntry[str], look: Look) -> Sighting | None:
         try:
             status = entry.stat(follow_symlinks=False)
-            signature = _signature(entry, status)
+            signature = Signature.at(entry.path, status)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -196,14 +205,26 @@ class Scanner:
         if entry.path in look.moved:
             sighting.stage = Stage.READY
         elif not sighting.is_ready:
-            self._settle(sighting, entry, status, look)
-        if sighting.deferred_until > look.now:
-            look.due_at(sighting.deferred_until)
-            return None
+            self._settling.decide(sighting, entry.path, status, look)
         return sighting
 
+    def _is_still_ready(self, candidate: _Candidate, look: Look) -> bool:
+        """Whether a name that is about to be returned is what it was when it became ready."""
+        sighting = candidate.sighting
+        try:
+            signature = Signature.at(candidate.path, os.lstat(candidate.path))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._unreadable[candidate.path] = str(error)
+            return False
+        sighting.note(signature, look.number, look.now)
+        if not sighting.is_ready:
+            look.due_at(look.now + self._settling.settle_s)
+        return sighting.is_ready
+
     def _remember(
-        self, names: dict[str, Sighting], name: str, signature: Signature, look: _Look
+        self, names: dict[str, Sighting], name: str, signature: Signature, look: Look
     ) -> Sighting | None:
         sighting = names.get(name)
         if sighting is not None:
@@ -214,48 +235,6 @@ class Scanner:
             return None
         names[name] = sighting = Sighting(look.number, look.number, signature, look.now)
         return sighting
-
-    def _settle(
-        self, sighting: Sighting, entry: os.DirEntry[str], status: os.stat_result, look: _Look
-    ) -> None:
-        """Decide about a delivery that nobody announced."""
-        if not self._is_worth_waiting(entry.name, status):
-            sighting.stage = Stage.READY
-            return
-        wait_s = self._truncated_s if sighting.stage is Stage.TRUNCATED else self._settle_s
-        if look.now - sighting.unchanged_since < wait_s:
-            look.due_at(sighting.unchanged_since + wait_s)
-        elif sighting.stage is Stage.TRUNCATED:
-            sighting.stage = Stage.READY_INCOMPLETE
-        elif look.examinable_bytes <= 0:
-            look.due_at(look.now)
-        else:
-            look.examinable_bytes -= max(status.st_size, _EXAMINATION_COSTS_AT_LEAST)
-            self._conclude(sighting, self._examine(entry, status, sighting.signature), look)
-
-    def _conclude(self, sighting: Sighting, finding: Finding, look: _Look) -> None:
-        if finding is Finding.WHOLE:
-            sighting.stage = Stage.READY
-        elif finding is Finding.TRUNCATED:
-            sighting.stage = Stage.TRUNCATED
-            look.due_at(sighting.unchanged_since + self._truncated_s)
-        elif finding is Finding.CHANGED:
-            sighting.unchanged_since = look.now
-            look.due_at(look.now + self._settle_s)
-
-    def _examine(self, entry: os.DirEntry[str], status: os.stat_result, signature: Signature) -> Finding:
-        path = Path(entry.path)
-        limit = self._bounds.manifest_bytes
-        if stat.S_ISREG(status.st_mode) and path.suffix in MANIFEST_SUFFIXES:
-            return examine(path, signature, limit_bytes=limit)
-        if stat.S_ISDIR(status.st_mode) and path.suffix == JOB_FOLDER_SUFFIX:
-            return examine_folder(path, limit_bytes=limit)
-        return Finding.WHOLE
-
-    def _is_worth_waiting(self, name: str, status: os.stat_result) -> bool:
-        if stat.S_ISREG(status.st_mode):
-            return not name.endswith(MANIFEST_SUFFIXES) or status.st_size <= self._bounds.manifest_bytes
-        return stat.S_ISDIR(status.st_mode)
 
     def _forget_unseen(self) -> bool:
         """Drop what this look did not see; True when that was anything."""
@@ -269,29 +248,16 @@ class Scanner:
         return has_dropped
 
 
-def take_turns(deliveries: Sequence[Delivery], limit: int) -> list[Delivery]:
-    """The first `limit` deliveries when owners take turns; each owner's own order stays.
-
-    So a full inbox of one owner does not keep the others waiting.
-    """
-    queues: dict[str | None, deque[Delivery]] = {}
-    for delivery in deliveries:
-        queues.setdefault(delivery.owner, deque()).append(delivery)
+def _in_turns(candidates: Sequence[_Candidate], limit: int) -> list[_Candidate]:
+    """The first `limit` when owners take turns; each owner's own order stays."""
+    queues: dict[str, deque[_Candidate]] = {}
+    for candidate in candidates:
+        queues.setdefault(candidate.owner_or_empty, deque()).append(candidate)
     turns = deque(queues.values())
-    chosen: list[Delivery] = []
+    chosen: list[_Candidate] = []
     while turns and len(chosen) < limit:
         queue = turns.popleft()
         chosen.append(queue.popleft())
         if queue:
             turns.append(queue)
     return chosen
-
-
-def _signature(entry: os.DirEntry[str], status: os.stat_result) -> Signature:
-    if not stat.S_ISDIR(status.st_mode):
-        return Signature.of(status)
-    try:
-        return Signature.of_folder(Path(entry.path), status)
-    except PermissionError:
-        # Intake says what is wrong with it.
-        return Signature.of(status)

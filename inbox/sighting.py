@@ -38,7 +38,17 @@ class Signature(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
     @classmethod
-    def of_folder(cls, path: Path, status: os.stat_result) -> "Signature":
+    def at(cls, path: str, status: os.stat_result) -> "Signature":
+        """The signature of what lies at `path`, given its status; a folder counts with all it holds."""
+        if not stat.S_ISDIR(status.st_mode):
+            return cls.of(status)
+        try:
+            return cls.of_folder(path, status)
+        except PermissionError:
+            return cls.of(status)  # intake says what is wrong with it
+
+    @classmethod
+    def of_folder(cls, path: str, status: os.stat_result) -> "Signature":
         """The signature of a folder, down to its last file (of the first 10,000).
 
         Raises OSError when a part cannot be listed.
@@ -56,7 +66,7 @@ class Signature(NamedTuple):
                     )
                     seen += 1
                     if stat.S_ISDIR(part.st_mode):
-                        folders.append(Path(entry.path))
+                        folders.append(entry.path)
         return cls(size, mtime_ns, inode)
 
 

@@ -14,6 +14,7 @@ from kbd.inbox.plain_values import MAX_PROBLEMS, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_KEY_STEP = "[key]"
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -104,6 +105,8 @@ def _moved(pointer: str, places: Mapping[str, str]) -> str:
 
 def _problems_of_one(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
     location = details["loc"]
+    if location and location[-1] == _KEY_STEP:  # a mistake in the key itself
+        location = location[:-1]
     context = details.get("ctx", {})
     kind, found = details["type"], details["input"]
     cause = context.get("error")

@@ -150,7 +150,7 @@ class _ArrivalEmitter(InotifyFullEmitter):
     """
 
     def get_event_mask_from_filter(self) -> Mask:
-        return Mask(super().get_event_mask_from_filter())
+        return Mask(super().get_event_mask_from_filter() & ~InotifyConstants.IN_MOVED_FROM)
 
 
 class _ArrivalObserver(InotifyObserver):

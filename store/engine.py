@@ -24,7 +24,8 @@ from kbd.store.location import database_path
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S: Final = 10.0
 
-_DAMAGED = ("malformed", "not a database")
+_BARE: Final = "kbd_without_transaction"
+_DAMAGED: Final = ("malformed", "not a database")
 
 
 def open_writer(state_dir: Path) -> Engine:
@@ -79,7 +80,10 @@ def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> Path | None:
 
 
 def quick_check(engine: Engine) -> None:
-    """Raise StoreCorrupt if SQLite's own check finds damage. Takes time in proportion to the file."""
+    """Raise StoreCorrupt if SQLite's own check finds damage.
+
+    It reads the whole file, up to 20 s for each GB: for after a crash, not for every start.
+    """
     with reported_errors(), engine.connect() as connection:
         found = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check(5)"))]
     if found != ["ok"]:
@@ -118,7 +122,8 @@ def _configure(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get(_BARE):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _revision(engine: Engine) -> str | None:
@@ -145,7 +150,7 @@ def _newer(engine: Engine, current: str, newest: str | None) -> StoreNewer:
 def _back_up(engine: Engine, revision: str) -> Path:
     """Copy the whole database, defragmented, to a file beside it that was not there before."""
     path = Path(f"{engine.url.database}.{revision}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup")
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with engine.connect().execution_options(**{_BARE: True}) as connection:
         connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
     _fsync(path)
     _fsync(path.parent)

@@ -143,4 +143,6 @@ class Tally(Base):
 
     state: Mapped[JobState] = mapped_column(STATE_TYPE, primary_key=True)
     status: Mapped[str] = mapped_column(String(32), primary_key=True)
-    jobs: Mapped[int] = mapped_column(CheckConstraint("jobs >= 0", name="tallies_are_counts"))
+    jobs: Mapped[int]
+
+    __table_args__ = (CheckConstraint("jobs >= 0", name="tallies_are_counts"),)

@@ -9,6 +9,7 @@ from kbd.daemon.cli.wording import age, mark_of, mark_of_state, seconds, speedup
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from kbd.store.rows import JobSummary
 
@@ -62,11 +63,18 @@ def rich_table(lines: Iterable[JobLine]) -> "Table":
     table.add_column("speed-up", no_wrap=True, justify="right")
     table.add_column("took", no_wrap=True, justify="right")
     table.add_column("when", no_wrap=True, style="dim")
-    table.add_column("", no_wrap=True, overflow="ellipsis", style="dim", ratio=1)
+    table.add_column("", overflow="ellipsis", style="dim")
     for line in lines:
         verdict = Text(f"{line.mark} {line.verdict}", style=line.colour)
-        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, Text(line.note))
+        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, cut_text(line.note))
     return table
+
+
+def cut_text(said: str) -> "Text":
+    """A cell that is cut where there is no room, in the only column that gives way (those with no_wrap do not)."""
+    from rich.text import Text
+
+    return Text(said, no_wrap=True, overflow="ellipsis")
 
 
 def plain_table(lines: Sequence[JobLine]) -> str:

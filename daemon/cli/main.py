@@ -33,7 +33,7 @@ EPILOG: Final = (
 def kbd() -> None:
     """Drop a GPU kernel into a folder, get back a verdict you can trust.
 
-    A **spool** is a folder: jobs go into its inbox, results appear in its outbox. A **daemon** (`kbd run`)
+    A spool is a folder: jobs go into its inbox, results appear in its outbox. A daemon (`kbd run`)
     takes the jobs, runs candidate and reference, compares and times them.
 
     New here? Try `kbd demo`.
@@ -56,6 +56,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         # Whoever read us has seen enough. What is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except SystemExit as ended:
+        # rich-click catches some broken pipes before us and ends with 1, which means something else here.
+        if isinstance(ended.__context__, BrokenPipeError):
+            return ExitCode.OK
+        raise
     except click.ClickException as error:
         return _report(error)
     except Exception as error:  # noqa: BLE001 - a defect must not end with the exit code of a verdict

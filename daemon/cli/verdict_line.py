@@ -48,7 +48,7 @@ def _comparison(result: "JobResult") -> str:
         return f"{factor} speed-up"
     low, high = result.speedup_ci95
     certain = "" if result.significant else ", not significant"
-    return f"{factor} speed-up (95 % interval {speedup(low)} to {speedup(high)}{certain})"
+    return f"{factor} speed-up (95% interval {speedup(low)} to {speedup(high)}{certain})"
 
 
 def _alone(performance: "Performance") -> str:

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from kbd.daemon.cli import wording
+from kbd.daemon.cli.page_line import Line, indented, print_line, quoted, row
 from kbd.daemon.cli.printable import one_line, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kbd.outbox.correctness import OutputReport
+    from kbd.outbox.correctness import Correctness, OutputReport
     from kbd.outbox.performance import KernelTiming, Performance, TimingFigures
     from kbd.outbox.result import JobResult, WorkloadResult
 
-Lines = Iterator[Text]
-
-LABEL_COLUMNS: Final = 12
 BAR_COLUMNS: Final = 24
-LOG_LINES: Final = 40
 _STAGES: Final = ("queued", "compile", "load", "correctness", "timing", "device_metrics")
+
+
+Lines = Iterator[Line]
 
 
 def print_verdict(result: "JobResult", console: "Console") -> None:
@@ -34,79 +34,76 @@ def print_verdict(result: "JobResult", console: "Console") -> None:
         if lines and number:
             console.print()
         for line in lines:
-            console.print(line, soft_wrap=True)
+            print_line(line, console)
 
 
 def _verdict(result: "JobResult") -> Lines:
     """The one line everybody came for, and where it happened."""
     mark, colour = wording.mark_of(result.status)
-    line = Text(f"{mark} ", style=f"bold {colour}")
-    line.append(result.job_id, style="bold default")
-    line.append(f"  {wording.words(result.status)}", style=f"bold {colour}")
+    said = Text(result.job_id, style="bold")
+    said.append(f"  {wording.words(result.status)}", style=colour)
     if result.speedup is not None:
-        line.append(
-            f"  {_speedup(result.speedup, result.speedup_ci95, significant=result.significant)}",
-            style="default",
-        )
-    yield line
-    where = []
-    if result.stage is not None:
-        where.append(f"stage: {wording.words(result.stage)}")
-    if result.blame is not None:
-        where.append(f"blame: {result.blame}")
-    if result.attempt > 1:
-        where.append(f"attempt {result.attempt}")
-    if where:
-        yield Text("  " + " · ".join(where), style="dim")
+        factor = _speedup(result.speedup, result.speedup_ci95, significant=result.significant)
+        said.append(f"  {factor}", style="not bold")
+    yield Line(Text(f"{mark} ", style=f"bold {colour}"), said)
+    where = [
+        f"stage: {wording.words(result.stage)}" if result.stage else "",
+        f"blame: {result.blame}" if result.blame else "",
+        f"attempt {result.attempt}" if result.attempt > 1 else "",
+    ]
+    if any(where):
+        yield indented(" · ".join(filter(None, where)), style="dim")
 
 
 def _error(result: "JobResult") -> Lines:
     error = result.error
     if error is None:
         return
-    message = Text("  ")
-    message.append(f"{one_line(error.type)}: ", style="bold")
-    message.append(_indented(error.message).lstrip())
-    yield message
+    message = Text("" if error.type == result.status else f"{one_line(error.type)}: ", style="bold")
+    message.append(printable(error.message).strip(), style="not bold")
+    yield Line(Text("  "), message)
     if error.hint:
-        yield Text(f"  → {one_line(error.hint)}", style="cyan")
+        yield Line(Text("  → ", style="cyan"), Text(one_line(error.hint), style="cyan"))
     if error.traceback_tail:
-        yield from _quoted(error.traceback_tail)
+        yield from quoted(error.traceback_tail)
 
 
 def _suspicions(result: "JobResult") -> Lines:
     for found in result.suspect:
-        yield Text(f"  {found.rule}: {one_line(found.evidence)}", style="red")
+        yield indented(f"{found.rule}: {one_line(found.evidence)}", style="red")
 
 
 def _workloads(result: "JobResult") -> Lines:
+    known = result.error.message if result.error else ""
     for number, workload in enumerate(result.workloads):
         if number:
-            yield Text()
+            yield indented("")
         if len(result.workloads) > 1 or workload.axes:
             yield _workload_heading(workload)
         if workload.correctness is not None:
-            for output in workload.correctness.outputs:
-                yield from _output(output)
-            yield _row(
-                "compared",
-                f"{wording.counted(workload.correctness.trials, 'trial')}, {workload.correctness.oracle}",
-            )
+            yield from _correctness(workload.correctness, known)
         if workload.performance is not None:
             yield from _performance(workload.performance, headline=len(result.workloads) > 1)
 
 
-def _workload_heading(workload: "WorkloadResult") -> Text:
+def _workload_heading(workload: "WorkloadResult") -> Line:
     mark, colour = wording.mark_of(workload.status)
-    heading = Text(f"  {mark} ", style=colour)
-    heading.append(f"workload {one_line(workload.name)}", style="bold default")
+    said = Text(f"workload {one_line(workload.name)}", style="bold")
     axes = ", ".join(f"{one_line(axis)} = {size}" for axis, size in workload.axes.items())
-    heading.append(f"  {axes}" if axes else "", style="dim")
-    return heading
+    said.append(f"  {axes}" if axes else "", style="not bold dim")
+    return Line(Text(f"  {mark} ", style=colour), said)
 
 
-def _output(output: "OutputReport") -> Lines:
-    """How one output fared; `problem` is the sentence about its worst element."""
+def _correctness(correctness: "Correctness", known: str) -> Lines:
+    """Each output's figures; the sentence about its worst element unless the error has said it."""
+    for output in correctness.outputs:
+        yield row("output", f"{one_line(output.name)}: {_output_figures(output)}")
+        if output.problem and output.problem not in known:
+            yield row("", one_line(output.problem), style="red")
+    yield row("compared", f"{wording.counted(correctness.trials, 'trial')}, with the {correctness.oracle}")
+
+
+def _output_figures(output: "OutputReport") -> str:
     facts = []
     if output.matched_ratio is not None:
         facts.append(f"{_percent(output.matched_ratio)} match")
@@ -115,9 +112,7 @@ def _output(output: "OutputReport") -> Lines:
             facts.append(f"relative {wording.deviation(output.max_rel_error)}")
     if output.tolerance is not None:
         facts.append(f"allowed {output.tolerance.atol:.2g} + {output.tolerance.rtol:.2g} x |expected|")
-    yield _row(f"output {one_line(output.name)}", ", ".join(facts))
-    if output.problem:
-        yield _row("", one_line(output.problem), style="red")
+    return ", ".join(facts) or "not compared"
 
 
 def _performance(performance: "Performance", *, headline: bool) -> Lines:
@@ -126,8 +121,8 @@ def _performance(performance: "Performance", *, headline: bool) -> Lines:
         yield from _kernel("reference", performance.reference)
     if headline and performance.speedup is not None:
         said = _speedup(performance.speedup, performance.speedup_ci95, significant=performance.significant)
-        yield _row("speed-up", said)
-    yield _row("measured", _method(performance))
+        yield row("speed-up", said)
+    yield row("measured", _method(performance))
     beside = []
     if performance.setup_us is not None:
         beside.append(f"set-up {wording.microseconds(performance.setup_us)}")
@@ -136,10 +131,10 @@ def _performance(performance: "Performance", *, headline: bool) -> Lines:
     if performance.floor_us is not None:
         beside.append(f"physical floor {wording.microseconds(performance.floor_us)}")
     if beside:
-        yield _row("besides", ", ".join(beside))
+        yield row("besides", ", ".join(beside))
     if performance.audit is not None:
         audit = performance.audit
-        yield _row("audit", f"{audit.compared} of {audit.bursts} timed bursts compared, {audit.failed} wrong")
+        yield row("audit", f"{audit.compared} of {audit.bursts} timed bursts compared, {audit.failed} wrong")
 
 
 def _kernel(role: str, timing: "KernelTiming") -> Lines:
@@ -151,7 +146,7 @@ def _kernel(role: str, timing: "KernelTiming") -> Lines:
         claimed = (
             f", claimed {wording.microseconds(timing.claimed.median)}" if timing.claimed and label else ""
         )
-        yield _row(label, f"{_figures(figures)} {word}{claimed}")
+        yield row(label, f"{_figures(figures)} {word}{claimed}")
         label = ""
 
 
@@ -184,14 +179,14 @@ def _device(result: "JobResult") -> Lines:
         facts.extend(["throttled"] if device.throttled else [])
         if device.other_processes:
             facts.append(f"{wording.counted(device.other_processes, 'other process')} on it")
-        yield _row("device", ", ".join(facts))
+        yield row("device", ", ".join(facts))
     if environment is not None:
         versions = [("kbd", environment.kbd), ("python", environment.python), ("torch", environment.torch)]
         versions += [("triton", environment.triton), ("cuda", environment.cuda)]
         said = ", ".join(f"{name} {one_line(version)}" for name, version in versions if version)
-        yield _row("host", f"{one_line(environment.host)} with {said}")
+        yield row("host", f"{one_line(environment.host)} with {said}")
     if result.isolation is not None and result.isolation.missing:
-        yield _row("unprotected", "; ".join(map(one_line, result.isolation.missing)), style="yellow")
+        yield row("unprotected", "; ".join(map(one_line, result.isolation.missing)), style="yellow")
 
 
 def _where_time_went(result: "JobResult") -> Lines:
@@ -199,35 +194,35 @@ def _where_time_went(result: "JobResult") -> Lines:
     known = [(stage, value) for stage, value in spent if value is not None]
     longest = max((value for _, value in known), default=0.0)
     for place, (stage, value) in enumerate(known):
-        line = _row("time" if place == 0 else "", f"{wording.words(stage):<12}{wording.seconds(value):>8}  ")
-        line.append("━" * round(BAR_COLUMNS * value / longest) if longest else "", style="cyan")
+        line = row("" if place else "time", f"{wording.words(stage):<14}{wording.seconds(value):>8}  ")
+        line.said.append("━" * round(BAR_COLUMNS * value / longest) if longest else "", style="cyan")
         yield line
     if result.timings_s.total is not None:
-        yield _row(
+        yield row(
             "" if known else "time",
-            f"{'in all':<12}{wording.seconds(result.timings_s.total):>8}",
+            f"{'in all':<14}{wording.seconds(result.timings_s.total):>8}",
             style="bold",
         )
 
 
 def _remarks(result: "JobResult") -> Lines:
     for candidate in result.weak_test:
-        yield Text(f"  weak test: {one_line(candidate)} would have passed as well", style="yellow")
+        yield indented(f"weak test: {one_line(candidate)} would have passed as well", style="yellow")
     if result.pinned_inputs:
-        yield Text("  some inputs were the same in every trial", style="dim")
+        yield indented("some inputs were the same in every trial", style="dim")
     if result.interpreted:
-        yield Text("  the kernel ran in an interpreter: its times mean nothing", style="yellow")
+        yield indented("the kernel ran in an interpreter: its times mean nothing", style="yellow")
     for note in result.notes:
-        yield Text(f"  note: {one_line(note)}", style="dim")
+        yield indented(f"note: {one_line(note)}", style="dim")
 
 
 def _logs(result: "JobResult") -> Lines:
     for role, text in (("candidate", result.logs.candidate), ("reference", result.logs.reference)):
         if text.strip():
-            yield Text(f"  what the {role} printed", style="bold")
-            yield from _quoted(text)
+            yield indented(f"what the {role} printed", style="bold")
+            yield from quoted(text)
     if result.logs.truncated:
-        yield Text("  (the middle was cut)", style="dim")
+        yield indented("(the middle was cut)", style="dim")
 
 
 SECTIONS: Final[tuple[Callable[["JobResult"], Lines], ...]] = (
@@ -242,37 +237,15 @@ SECTIONS: Final[tuple[Callable[["JobResult"], Lines], ...]] = (
 )
 
 
-def _row(label: str, said: str, *, style: str = "") -> Text:
-    line = Text("  ")
-    line.append(label.ljust(LABEL_COLUMNS), style="dim")
-    line.append(said, style=style)
-    return line
-
-
-def _quoted(text: str) -> Lines:
-    """The last lines of a user's text behind a bar; the whole of it is in the result file."""
-    lines = printable(text).rstrip("\n").split("\n")
-    if len(lines) > LOG_LINES:
-        yield Text(f"  │ … {len(lines) - LOG_LINES} lines before; all of them: kbd show --json", style="dim")
-    for line in lines[-LOG_LINES:]:
-        quoted = Text("  │ ", style="dim")
-        quoted.append(line.expandtabs(), style="not dim")
-        yield quoted
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in printable(text).strip().split("\n"))
-
-
 def _speedup(factor: float, interval: tuple[float, float] | None, *, significant: bool | None) -> str:
     said = f"{wording.speedup(factor)} speed-up"
     if interval is None:
         return said
     low, high = interval
     certainty = "" if significant else ", not significant"
-    return f"{said} (95 % interval {wording.speedup(low)} to {wording.speedup(high)}{certainty})"
+    return f"{said} (95% interval {wording.speedup(low)} to {wording.speedup(high)}{certainty})"
 
 
 def _percent(ratio: float) -> str:
-    """Never rounded up to all: 0.99999 is `99.99 %`, not `100 %`."""
-    return "100 %" if ratio == 1 else f"{min(ratio * 100, 99.99):.2f} %"
+    """Never rounded to all or none: 0.99999 is `99.99%`."""
+    return f"{ratio:.0%}" if ratio in (0, 1) else f"{min(max(ratio * 100, 0.01), 99.99):.2f}%"

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from kbd.daemon.executor.async_channel import AsyncChannel, channel_pair
+from kbd.daemon.executor.async_channel import AsyncChannel
 from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import ChildProcess
@@ -66,9 +66,7 @@ class JudgeClient:
             return
         await self.discard()
         self._folder.mkdir(parents=True, exist_ok=True)
-        ours, theirs = channel_pair()
-        with theirs:
-            self._process = await self._nursery.fork("judge", self._folder, self._target, theirs.fileno())
+        self._process, ours = await self._nursery.fork("judge", self._folder, self._target)
         self._channel = AsyncChannel(ours, FromJudge)
         try:
             async with asyncio.timeout(START_LIMIT_S):

@@ -21,7 +21,6 @@ from pathlib import Path
 import structlog
 
 from kbd.daemon.devices import Device
-from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import ChildProcess, ExitStatus, sweep
@@ -185,14 +184,7 @@ class LocalExecutor:
 
     async def _start_runner(self, folder: Path, worker: Worker) -> _Runner:
         folder.mkdir(mode=0o700)
-        ours, theirs = channel_pair()
-        with theirs:
-            try:
-                process = await self.nursery.fork("runner", folder, worker.device.target, theirs.fileno())
-            except BaseException:
-                ours.close()
-                raise
-        return _Runner(process, ours)
+        return _Runner(*await self.nursery.fork("runner", folder, worker.device.target))
 
     def _sweep(self) -> None:
         if self.nursery.forking:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -60,14 +61,14 @@ class NurseryClient:
             await self._ensure_started()
 
     async def fork(
-        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget, channel_fd: int
-    ) -> ChildProcess:
-        """A new child that serves the other end of `channel_fd`. Raises NurseryFailed."""
+        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget
+    ) -> tuple[ChildProcess, socket.socket]:
+        """A new child, and our end of its channel. Raises NurseryFailed."""
         async with self._turn:
             for _ in range(START_ATTEMPTS):
                 await self._ensure_started()
                 try:
-                    return await self._fork_once(child, folder, device, channel_fd)
+                    return await self._fork_once(child, folder, device)
                 except ChannelError as error:
                     log.warning("nursery lost", action="nursery_lost", reason=str(error))
                     self._discard()
@@ -78,23 +79,30 @@ class NurseryClient:
         self._discard()
 
     async def _fork_once(
-        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget, channel_fd: int
-    ) -> ChildProcess:
+        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget
+    ) -> tuple[ChildProcess, socket.socket]:
+        """One try, on a channel of its own.
+
+        A nursery may die after it forked and before it said so; two children on one channel would answer each
+        other's questions.
+        """
         assert self._channel is not None
         reading, writing = os.pipe()
+        ours, theirs = channel_pair()
         try:
             request = Fork(token=next(self._tokens), child=child, folder=str(folder), device=device)
-            await self._channel.send(request, [channel_fd, writing])
+            await self._channel.send(request, [theirs.fileno(), writing])
             answer = await self._channel.receive()
+            if not isinstance(answer, Forked):
+                raise NurseryFailed(getattr(answer, "message", "the nursery answered out of turn"))
         except BaseException:
             os.close(reading)
+            ours.close()
             raise
         finally:
             os.close(writing)
-        if not isinstance(answer, Forked):
-            os.close(reading)
-            raise NurseryFailed(getattr(answer, "message", "the nursery answered out of turn"))
-        return ChildProcess(answer.pid, OutputTail(reading), folder)
+            theirs.close()
+        return ChildProcess(answer.pid, OutputTail(reading), folder), ours
 
     async def _ensure_started(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -20,8 +20,8 @@ from kbd.daemon.judge.statistics import relative_half_width, slope, speed_up
 
 Method = Literal["graph", "eager"]
 
-SHORT_BURST_US = 200.0
-LONG_BURST_US = 1_000.0
+SHORT_BURST_US = 100.0
+LONG_BURST_US = 500.0
 MAX_LAUNCHES = 2_000
 PROBE_LENGTHS = (0, 1, 8)
 PROBE_REPEATS = 3

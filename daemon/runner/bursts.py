@@ -15,14 +15,15 @@ import torch
 
 from kbd.daemon.executor.protocol import Prepared
 
-WARM_UP_CALLS = 3
+WARM_UP_ROUNDS = 3
+WARM_UP_S = 0.1
 
 
 class Bursts:
     """Bursts of one kernel over its input sets, each call in turn on the next set."""
 
     def __init__(self, calls: Sequence[Callable[[], Any]], device: torch.device) -> None:
-        self._calls = calls
+        self._calls = tuple(calls)
         self._device = device
         self._bursts: list[Callable[[], Any]] = []
         self._kept: list[Any] = []
@@ -63,12 +64,14 @@ class Bursts:
         return float(first.elapsed_time(last)) * 1e3
 
     def warm_up(self) -> None:
-        """Call the kernel on every set a few times, so that nothing is built, tuned or loaded later."""
-        for _ in range(WARM_UP_CALLS):
-            for call in self._calls:
-                call()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        """Call the kernel a few times, so that nothing is built, tuned or loaded later; a slow one once."""
+        deadline = time.perf_counter() + WARM_UP_S
+        for call in self._calls * WARM_UP_ROUNDS:
+            call()
+            if self._device.type == "cuda":
+                torch.cuda.synchronize(self._device)
+            if time.perf_counter() >= deadline:
+                return
 
     def _loop(self, length: int) -> Callable[[], None]:
         calls = [self._calls[position % len(self._calls)] for position in range(length)]

@@ -12,7 +12,12 @@ from kbd.daemon.cli.place import Place, place_options
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(min=0), default=20, help="How many of the latest jobs to list."
+    "-n",
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    metavar="N",
+    help="How many of the latest jobs to list.",
 )
 def command(place: Place, job_ids: tuple[str, ...], limit: int, *, as_json: bool) -> None:
     """Show the daemon, the queue and the latest jobs, or the jobs named.

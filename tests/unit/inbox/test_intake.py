@@ -308,6 +308,11 @@ class TestFailingFileSystems:
         (later,) = intake.admit_all([Taken(claim.path, claim.owner)])
         assert isinstance(later, Claimed)
 
+    def test_a_refusal_of_the_callers_own(self, spool: Spool, intake: Intake) -> None:
+        claim = claimed(intake.claim(put(spool, "a.json")))
+        refused = Refused(claim.path, None, "a", Refusal.ID_CONFLICT, (), "the id a is taken by other bytes")
+        assert reason_of(quarantined(intake.quarantine_all([refused])[0]))["code"] == "id_conflict"
+
     def test_a_full_quarantine_loses_nothing(
         self, spool: Spool, epoch: Path, intake: Intake, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -329,28 +334,6 @@ class TestFailingFileSystems:
         with pytest.raises(EpochLost):
             intake.claim(delivery)
         assert delivery.path.exists()
-
-
-class TestQuarantine:
-    def test_same_names_lie_side_by_side(self, spool: Spool, intake: Intake) -> None:
-        deliveries = [put(spool, "a.json", "{}", owner) for owner in (None, "bob", "eve")]
-        claims = [quarantined(claim) for claim in intake.claim_batch(deliveries)]
-        claims.append(quarantined(intake.claim(put(spool, "a.json", "{}"))))
-        assert len({claim.path for claim in claims}) == 4
-        assert [reason_of(claim)["owner"] for claim in claims] == [None, "bob", "eve", None]
-        assert len(list(spool.quarantine.iterdir())) == 8
-
-    def test_a_delivery_cannot_pass_for_a_reason(self, spool: Spool, intake: Intake) -> None:
-        odd = quarantined(intake.claim(put(spool, "a.json.reason.json", "{}")))
-        plain = quarantined(intake.claim(put(spool, "a.json", "{}")))
-        assert odd.path.read_text() == "{}"
-        assert reason_of(plain)["name"] == "a.json"
-        assert reason_of(odd)["name"] == "a.json.reason.json"
-
-    def test_a_refusal_of_the_callers_own(self, spool: Spool, intake: Intake) -> None:
-        claim = claimed(intake.claim(put(spool, "a.json")))
-        refused = Refused(claim.path, None, "a", Refusal.ID_CONFLICT, (), "the id a is taken by other bytes")
-        assert reason_of(quarantined(intake.quarantine_all([refused])[0]))["code"] == "id_conflict"
 
 
 class TestFinish:

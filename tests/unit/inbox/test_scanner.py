@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from kbd.inbox.scanner import Delivery, ScanBounds, Scanner, take_turns
+from kbd.inbox.scanner import Delivery, ScanBounds, Scanner
 from kbd.inbox.sighting import Signature
 from kbd.inbox.spool import Spool, SpoolMissing
 
@@ -120,7 +120,7 @@ class TestSettling:
         clock.now += 2
         stale = Signature.of(path.stat())
         path.write_text(TRUNCATED)
-        monkeypatch.setattr("kbd.inbox.scanner._signature", lambda entry, status: stale)
+        monkeypatch.setattr(Signature, "at", lambda path, status: stale)
         assert scanner.look() == []
         monkeypatch.undo()
         assert scanner.next_look_s() == 2
@@ -354,14 +354,45 @@ class TestAbandoned:
 
 
 class TestTurns:
-    def test_owners_take_turns(self) -> None:
-        deliveries = [
-            Delivery(Path(name), name, owner, complete=True)
-            for name, owner in [("1", "a"), ("2", "a"), ("3", "a"), ("4", None), ("5", "b"), ("6", "b")]
-        ]
-        assert names(take_turns(deliveries, 5)) == ["1", "4", "5", "2", "6"]
-        assert names(take_turns(deliveries, 100)) == ["1", "4", "5", "2", "6", "3"]
-        assert take_turns(deliveries, 0) == take_turns([], 5) == []
+    @pytest.fixture
+    def hints(self, spool: Spool) -> list[Path]:
+        hints = []
+        for name in ("a/1.json", "a/2.json", "a/3.json", "4.json", "b/5.json", "b/6.json"):
+            path = spool.inbox / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(WHOLE)
+            hints.append(path)
+        return hints
+
+    @pytest.mark.parametrize(
+        ("limit", "expected"), [(None, "123456"), (100, "145263"), (5, "14526"), (2, "14"), (0, "")]
+    )
+    def test_owners_take_turns_up_to_the_limit(
+        self, scanner: Scanner, hints: list[Path], limit: int | None, expected: str
+    ) -> None:
+        assert "".join(name[0] for name in names(scanner.look(hints, limit))) == expected
+
+    def test_what_was_not_chosen_stays_ready(self, scanner: Scanner, hints: list[Path]) -> None:
+        assert len(scanner.look(hints, limit=1)) == 1
+        assert len(scanner.look(limit=3)) == 3
+        assert len(scanner.look()) == 6
+
+    def test_what_changed_while_it_waited_is_not_returned(
+        self, scanner: Scanner, clock: Clock, hints: list[Path]
+    ) -> None:
+        scanner.look(hints, limit=1)
+        hints[0].write_text(TRUNCATED)
+        hints[1].unlink()
+        assert "".join(name[0] for name in names(scanner.look(limit=6))) == "4536"
+        assert scanner.next_look_s() == 2
+
+    def test_a_second_arrival_under_a_waiting_name(
+        self, spool: Spool, scanner: Scanner, hints: list[Path]
+    ) -> None:
+        scanner.look(hints, limit=1)
+        (spool.inbox / ".new.tmp").write_text("other bytes")
+        (spool.inbox / ".new.tmp").rename(hints[0])
+        assert "1.json" in names(scanner.look([hints[0]]))
 
 
 @dataclass

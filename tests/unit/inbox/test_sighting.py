@@ -8,7 +8,7 @@ from kbd.inbox.sighting import Finding, Sighting, Signature, Stage, examine, exa
 
 
 def signature_of(folder: Path) -> Signature:
-    return Signature.of_folder(folder, folder.lstat())
+    return Signature.at(str(folder), folder.lstat())
 
 
 @pytest.fixture

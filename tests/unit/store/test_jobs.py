@@ -18,12 +18,12 @@ def finish(store, job_id, text="result"):
 
 
 def test_a_job_comes_back_as_it_went_in(store, make_job):
-    job = make_job("j", owner="ann", priority=3, labels={"step": "412", "α": "β"})
+    job = make_job("j", owner="ann", priority=3, labels={"step": "412", "größe": "µ"})
     assert store.add([job]) == [ADDED]
     row = store.get("j")
     assert row is not None
     assert (row.job_id, row.state, row.owner, row.priority, row.labels, row.attempts) == (
-        ("j", JobState.SUBMITTED, "ann", 3, {"step": "412", "α": "β"}, 0)
+        ("j", JobState.SUBMITTED, "ann", 3, {"step": "412", "größe": "µ"}, 0)
     )
     assert (row.manifest_text, row.manifest_sha256, row.claimed_path) == (
         (job.manifest_text, job.manifest_sha256, job.claimed_path)

@@ -1,0 +1,93 @@
+"""What a demonstration looks like: a table that fills up on a terminal, lines elsewhere."""
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from kbd.daemon.cli.demo_run import DemoStanding
+from kbd.daemon.cli.job_table import cut_text
+from kbd.daemon.cli.printable import one_line
+from kbd.daemon.cli.verdict_line import gist
+from kbd.daemon.cli.wording import mark_of, mark_of_state, speedup, words
+from kbd.store.states import JobState
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kbd.outbox.result import JobResult
+
+Standings = tuple[DemoStanding, ...]
+
+
+def show_progress(rounds: Iterable[Standings], console: "Console") -> Standings:
+    """Show every round as it comes; the last one is returned, and on a terminal its table stays."""
+    return _show_table(rounds, console) if console.is_terminal else _show_lines(rounds, console)
+
+
+def _show_table(rounds: Iterable[Standings], console: "Console") -> Standings:
+    standings: Standings = ()
+    with Live(console=console, refresh_per_second=10) as live:
+        for standings in rounds:
+            live.update(demo_table(standings))
+    return standings
+
+
+def _show_lines(rounds: Iterable[Standings], console: "Console") -> Standings:
+    """One line whenever a job has moved on, then the table."""
+    standings: Standings = ()
+    started = time.monotonic()
+    shown: dict[str, str] = {}
+    for standings in rounds:
+        for standing in standings:
+            now = _news(standing)
+            if shown.get(standing.job.name) != now:
+                shown[standing.job.name] = now
+                console.print(
+                    f"{time.monotonic() - started:5.1f} s  {standing.job.name:<7} {now}", soft_wrap=True
+                )
+    console.print(demo_table(standings))
+    return standings
+
+
+def _news(standing: DemoStanding) -> str:
+    return words(standing.result.status) if standing.result is not None else _state(standing)
+
+
+def _state(standing: DemoStanding) -> str:
+    return standing.state.value if standing.state is not None else "in the inbox"
+
+
+def demo_table(standings: Standings) -> Table:
+    """The five jobs, what their candidates do, and what was found out about them so far."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table.add_column("job", no_wrap=True)
+    table.add_column("candidate", no_wrap=True, style="dim")
+    table.add_column("verdict", no_wrap=True, min_width=18)
+    table.add_column("speed-up", no_wrap=True, justify="right")
+    table.add_column("found", overflow="ellipsis", style="dim")
+    for standing in standings:
+        table.add_row(standing.job.name, standing.job.candidate, *_cells(standing))
+    return table
+
+
+def _cells(standing: DemoStanding) -> tuple[Text, Text, Text]:
+    result = standing.result
+    if result is None:
+        mark, colour = mark_of_state(standing.state or JobState.SUBMITTED)
+        return Text(f"{mark} {_state(standing)}", style=colour), Text(), Text()
+    mark, colour = mark_of(result.status)
+    factor = Text(speedup(result.speedup) if result.speedup else "")
+    return Text(f"{mark} {words(result.status)}", style=f"bold {colour}"), factor, cut_text(_found(result))
+
+
+def _found(result: "JobResult") -> str:
+    """The reason of a bad verdict; for a good one how sure the speed-up is."""
+    if result.passed and result.speedup_ci95 is not None:
+        low, high = result.speedup_ci95
+        return f"95% interval {speedup(low)} to {speedup(high)}"
+    return one_line(result.error.message) if result.error else gist(result)

@@ -1,0 +1,73 @@
+"""The reference of the command line, as `docs/cli.md` holds it: made from the commands, so it cannot drift.
+
+python -m kbd.daemon.cli.reference > docs/cli.md
+"""
+
+from collections.abc import Iterator
+from inspect import cleandoc
+
+import rich_click as click
+
+from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.main import COMMANDS, kbd
+
+MEANINGS = {
+    ExitCode.OK: "fine; for `submit --wait` and `wait`: every job passed",
+    ExitCode.NOT_PASSED: "a job that was waited for did not pass; from `run`: the daemon cannot run",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.NOT_FOUND: "no such job, or no such spool",
+    ExitCode.NO_DAEMON: "no daemon works on the spool, so waiting is useless",
+    ExitCode.TIMEOUT: "the time given with `--timeout` is over",
+    ExitCode.REJECTED: "something that was submitted is no valid job",
+    ExitCode.INTERNAL: "a defect of kbd",
+    ExitCode.UNUSABLE: "a file, a folder or the database cannot be used just now",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
+
+def reference() -> str:
+    """The whole page, as Markdown."""
+    return (
+        "\n".join([*_head(), *(line for name in COMMANDS for line in _command(name)), *_exit_codes()]) + "\n"
+    )
+
+
+def _head() -> Iterator[str]:
+    yield "# The command line"
+    yield ""
+    yield "Made by `python -m kbd.daemon.cli.reference`; a test compares the two."
+    yield ""
+    yield "Which spool and which state folder a command works on is told by `--spool` and `--state`, else by the"
+    yield "environment variables `KBD_SPOOL` and `KBD_STATE`, else they lie in the user's data and state folders"
+    yield "(on most systems `~/.local/share/kbd/spool` and `~/.local/state/kbd`)."
+
+
+def _command(name: str) -> Iterator[str]:
+    context = click.Context(kbd, info_name="kbd", **kbd.context_settings)
+    command = kbd.get_command(context, name)
+    if command is None:
+        raise LookupError(name)
+    own = click.Context(command, info_name=name, parent=context)
+    yield from (
+        "",
+        f"## kbd {name}",
+        "",
+        "```text",
+        f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}",
+    )
+    yield from ("```", "", cleandoc(command.help or ""), "", "| option | meaning |", "|---|---|")
+    for parameter in command.get_params(own):
+        record = parameter.get_help_record(own) if isinstance(parameter, click.Option) else None
+        if record is not None:
+            flags, meaning = (cell.replace("|", "\\|") for cell in record)
+            yield f"| `{flags}` | {meaning} |"
+
+
+def _exit_codes() -> Iterator[str]:
+    yield from ("", "## Exit codes", "", "| code | meaning |", "|---|---|")
+    for code in ExitCode:
+        yield f"| {int(code)} | {MEANINGS[code]} |"
+
+
+if __name__ == "__main__":
+    click.echo(reference(), nl=False)

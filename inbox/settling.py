@@ -1,0 +1,81 @@
+"""When a delivery that nobody announced has settled and may be claimed (the diagram is in `kbd.inbox.sighting`)."""
+
+import math
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbd.inbox.names import JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES
+from kbd.inbox.sighting import Finding, Sighting, Stage, examine, examine_folder
+
+_EXAMINATION_COSTS_AT_LEAST = 4096
+
+
+@dataclass(slots=True)
+class Look:
+    """One look of the scanner: when it is, what it was told, what it may still read, when the next one is due."""
+
+    number: int
+    now: float
+    moved: frozenset[str]
+    examinable_bytes: int
+    has_turned_away: bool = False
+    next_at: float = math.inf
+
+    def due_at(self, when: float) -> None:
+        """Ask for a look at that time, if none is asked for earlier."""
+        self.next_at = min(self.next_at, when)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The rule.
+
+    Attributes:
+        settle_s: how long a delivery must be unchanged.
+        truncated_s: how long one that ends too early may stay unchanged before it is given to intake.
+        manifest_bytes: larger manifests are not waited for, since intake refuses them.
+    """
+
+    settle_s: float
+    truncated_s: float
+    manifest_bytes: int
+
+    def decide(self, sighting: Sighting, path: str, status: os.stat_result, look: Look) -> None:
+        """Move a sighting that is not ready one stage on, if its time has come."""
+        if not self._is_worth_waiting(path, status):
+            sighting.stage = Stage.READY
+            return
+        wait_s = self.truncated_s if sighting.stage is Stage.TRUNCATED else self.settle_s
+        if look.now - sighting.unchanged_since < wait_s:
+            look.due_at(sighting.unchanged_since + wait_s)
+        elif sighting.stage is Stage.TRUNCATED:
+            sighting.stage = Stage.READY_INCOMPLETE
+        elif look.examinable_bytes <= 0:
+            look.due_at(look.now)
+        else:
+            look.examinable_bytes -= max(status.st_size, _EXAMINATION_COSTS_AT_LEAST)
+            self._conclude(sighting, self._examine(Path(path), sighting, status), look)
+
+    def _conclude(self, sighting: Sighting, finding: Finding, look: Look) -> None:
+        if finding is Finding.WHOLE:
+            sighting.stage = Stage.READY
+        elif finding is Finding.TRUNCATED:
+            sighting.stage = Stage.TRUNCATED
+            look.due_at(sighting.unchanged_since + self.truncated_s)
+        elif finding is Finding.CHANGED:
+            sighting.unchanged_since = look.now
+            look.due_at(look.now + self.settle_s)
+
+    def _examine(self, path: Path, sighting: Sighting, status: os.stat_result) -> Finding:
+        if stat.S_ISREG(status.st_mode) and path.suffix in MANIFEST_SUFFIXES:
+            return examine(path, sighting.signature, limit_bytes=self.manifest_bytes)
+        if stat.S_ISDIR(status.st_mode) and path.suffix == JOB_FOLDER_SUFFIX:
+            return examine_folder(path, limit_bytes=self.manifest_bytes)
+        return Finding.WHOLE
+
+    def _is_worth_waiting(self, path: str, status: os.stat_result) -> bool:
+        if stat.S_ISREG(status.st_mode):
+            return not path.endswith(MANIFEST_SUFFIXES) or status.st_size <= self.manifest_bytes
+        return stat.S_ISDIR(status.st_mode)

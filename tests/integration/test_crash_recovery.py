@@ -1,0 +1,141 @@
+"""The daemon is killed or stopped in the middle of its work: no job is lost, none has two results."""
+
+import signal
+import time
+
+import psutil
+import pytest
+
+FEW = 8
+LIMIT_S = 120
+
+JOB = """
+version: 1
+candidate:
+  kernel_type: torch
+  source_code: |
+    def double(x):
+        return x + x
+reference:
+  kernel_type: torch
+  source_code: |
+    def double(x):
+        return 2 * x
+io:
+  args:
+    - {name: x, type: tensor, tensor_spec: {shape: [16], dtype: float32}}
+evaluation: {num_correct_trials: 1, num_trials: 5}
+"""
+SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(0.02); return x + x")
+
+
+def wait_until(condition, what):
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
+        time.sleep(0.02)
+
+
+def family(process):
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def end_of(processes):
+    _, alive = psutil.wait_procs(processes, timeout=20)
+    return [process.pid for process in alive]
+
+
+def deliver_all(daemon, count, text=JOB):
+    names = [f"job{number:02d}" for number in range(count)]
+    for name in names:
+        daemon.deliver(f"{name}.yaml", text)
+    return names
+
+
+def test_kill_9_in_the_middle_of_thirty_jobs(daemon):
+    names = deliver_all(daemon, 30)
+    process = daemon.start()
+    wait_until(lambda: len(daemon.results()) >= 5, "five results")
+    descendants = family(process)
+    process.kill()
+    process.communicate()
+    assert len(daemon.results()) < len(names), "killed too late to mean anything"
+    assert len(descendants) >= 2
+    assert end_of(descendants) == []
+
+    before = {name: path.stat().st_ino for name, path in published(daemon).items()}
+    daemon.run_once()
+
+    results = daemon.results()
+    assert sorted(results) == names
+    assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
+    after = {name: path.stat().st_ino for name, path in published(daemon).items()}
+    assert {name: after[name] for name in before} == before, "a published result was written again"
+    assert list(daemon.spool.inbox.iterdir()) == []
+    assert [path for path in daemon.spool.claimed.rglob("*") if path.is_file()] == []
+    assert list(daemon.spool.outbox_tmp.iterdir()) == []
+
+
+def published(daemon):
+    return {path.stem: path for path in daemon.spool.outbox.glob("*.json")}
+
+
+@pytest.mark.parametrize("signals", [1, 2], ids=["sigterm", "sigterm-twice"])
+def test_stopping_during_a_job_loses_nothing(daemon, signals):
+    names = deliver_all(daemon, FEW, SLOW_JOB)
+    process = daemon.start()
+    wait_until(lambda: daemon.results(), "a first result")
+    descendants = family(process)
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output.decode()
+    assert end_of(descendants) == []
+    assert 0 < len(daemon.results()) < FEW
+    daemon.run_once()
+    assert sorted(daemon.results()) == names
+
+
+def test_nursery_killed_during_work_is_replaced(daemon):
+    names = deliver_all(daemon, FEW)
+    process = daemon.start()
+    wait_until(lambda: len(daemon.results()) >= 3, "three results")
+    nursery = next(child for child in family(process) if "kbd.daemon.executor.nursery" in child.cmdline())
+    nursery.kill()
+    wait_until(lambda: len(daemon.results()) == FEW, "all results")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    results = daemon.results()
+    assert sorted(results) == names
+    assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
+    assert any(record.get("action") == "nursery_lost" for record in daemon.log())
+
+
+def test_judge_killed_during_work_is_replaced_and_nobody_is_blamed(daemon):
+    names = deliver_all(daemon, FEW, SLOW_JOB)
+    process = daemon.start()
+    wait_until(lambda: daemon.results(), "a first result")
+    ready = [record for record in daemon.log() if record.get("action") == "judge_ready"]
+    psutil.Process(ready[-1]["pid"]).kill()
+    wait_until(lambda: len(daemon.results()) == FEW, "all results")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    results = daemon.results()
+    assert sorted(results) == names
+    assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
+
+
+def test_a_second_daemon_on_the_same_state_is_refused(daemon):
+    first = daemon.start()
+    wait_until(lambda: (daemon.state / "logs" / "daemon.log").exists() and daemon.log(), "the first daemon")
+    second = daemon.start()
+    output, _ = second.communicate(timeout=30)
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=60)
+    assert second.returncode == 1
+    assert str(first.pid) in output.decode()
+
+
+def failures(results):
+    return {name: result["error"] for name, result in results.items() if result["status"] != "passed"}

@@ -1,0 +1,104 @@
+"""`kbd status`: empty, busy, idle, from another host."""
+
+import json
+
+import pytest
+
+from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.status_report import take_status
+from kbd.outbox.verdict import EvaluationStatus
+from kbd.store.states import JobState
+
+
+@pytest.fixture
+def busy(place, store, has_remembered, has_queued, make_result, make_failure):
+    """A passed job, a crashed one, one that runs and one that waits."""
+    has_remembered(make_result("good"))
+    has_remembered(make_failure(EvaluationStatus.CRASHED, "bad", "killed\nby SIGSEGV"))
+    has_queued("working")
+    store.begin_attempt("working", "cpu0", JobState.PROFILING)
+    has_queued("queued")
+    (place.spool_root / "inbox" / "new.yaml").write_text("")
+
+
+def test_an_empty_spool_says_what_to_do(kbd, place):
+    out = kbd("status").out
+    assert "not running" in out
+    assert "No jobs yet" in out
+    assert f"kbd submit --spool {place.spool_root} FILE" in out
+    assert f"kbd run --spool {place.spool_root}" in out
+
+
+def test_counts_and_jobs(kbd, busy):
+    out = kbd("status").out
+    assert "1 in the inbox · 1 queued · 1 running · 2 completed" in out
+    assert "3 jobs wait for a daemon" in out
+    rows = {line.split()[0]: line for line in out.splitlines() if line}
+    assert "2.31x" in rows["good"]
+    assert rows["bad"].endswith("candidate, correctness: killed by SIGSEGV")
+    assert "on cpu0" in rows["working"]
+    assert list(rows).index("queued") < list(rows).index("good"), "the latest first"
+
+
+def test_a_running_daemon(kbd, spool, busy, daemon_runs):
+    spool.status_file.write_text(json.dumps({"devices": [{"name": "GPU\x1b[2J"}], "paused": "disk full"}))
+    with daemon_runs(pid=77):
+        out = kbd("status").out
+    assert "running (pid 77, host here) on GPU\\x1b[2J" in out
+    assert "paused  disk full" in out
+    assert "kbd run" not in out
+
+
+def test_named_jobs_in_their_order(kbd, busy):
+    ended = kbd("status", "good", "new", "bad")
+    assert [line.split()[0] for line in ended.out.splitlines()] == ["JOB", "good", "bad", "new:"]
+    assert "daemon" not in ended.out
+
+
+def test_an_unknown_job(kbd, busy):
+    assert kbd("status", "good", "nope").code == ExitCode.NOT_FOUND
+
+
+def test_the_limit(kbd, busy):
+    assert len(json.loads(kbd("status", "--json", "-n", "2").out)["jobs"]) == 2
+
+
+def test_json(kbd, place, busy):
+    document = json.loads(kbd("status", "--json").out)
+    assert document["spool"] == str(place.spool_root)
+    assert document["daemon"]["running"] is False
+    assert document["inbox"] == 1
+    assert document["counts"] == {state.value: 0 for state in JobState} | {
+        "submitted": 1,
+        "profiling": 1,
+        "completed": 2,
+    }
+    assert document["history"] is True
+    assert {job["job_id"]: job["status"] for job in document["jobs"]} == {
+        "good": "passed",
+        "bad": "crashed",
+        "working": None,
+        "queued": None,
+    }
+
+
+def test_from_a_host_without_the_database(kbd, place, spool):
+    daemon = {"pid": 1, "host": "elsewhere", "updated_at": "2025-01-01T00:00:00Z"}
+    spool.status_file.write_text(json.dumps({"daemon": daemon, "queue": {"submitted": 3, "completed": 4}}))
+    ended = kbd("status")
+    assert "last heard of on host elsewhere" in ended.out
+    assert "3 queued · 4 completed" in ended.out
+    assert "not on this host" in ended.out
+    assert take_status(place, (), limit=5).as_document()["daemon"]["running"] is None
+
+
+def test_a_damaged_database_is_an_error_and_no_empty_list(kbd, place):
+    (place.state / "kbd.db").write_bytes(b"not a database" * 100)
+    ended = kbd("status")
+    assert (ended.code, ended.out) == (ExitCode.UNUSABLE, "")
+
+
+def test_no_spool_at_all(kbd, tmp_path):
+    ended = kbd("status", "--spool", tmp_path / "nowhere")
+    assert ended.code == ExitCode.NOT_FOUND
+    assert "kbd init" in ended.err

@@ -1,0 +1,48 @@
+import pytest
+
+from kbd.store.job_filter import JobFilter
+from kbd.store.states import JobState
+
+MANY = 900_000
+TALLIES = {
+    (JobState.SUBMITTED, ""): 20_000,
+    (JobState.COMPLETED, "passed"): MANY,
+    (JobState.COMPLETED, "crashed"): 12,
+    (JobState.FAILED, "harness_error"): 50_000,
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start"),
+    [
+        (JobFilter(), None),
+        (JobFilter(state=JobState.COMPLETED), "state"),
+        (JobFilter(state=JobState.SUBMITTED, owner="ann"), "state"),
+        (JobFilter(state=JobState.COMPLETED, owner="ann"), "owner"),
+        (JobFilter(state=JobState.COMPLETED, status="crashed", label=("a", "b")), "status"),
+        (JobFilter(state=JobState.COMPLETED, status="passed"), "status"),
+        (JobFilter(state=JobState.COMPLETED, label=("a", "b"), owner="ann"), "label"),
+    ],
+)
+def test_the_search_starts_from_what_is_rare(wanted, start):
+    assert wanted.start(TALLIES) == start
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        (JobFilter(), True),
+        (JobFilter(state=JobState.FAILED, status="passed"), False),
+        (JobFilter(state=JobState.COMPLETED, status="crashed"), True),
+        (JobFilter(status="suspect", owner="ann"), False),
+    ],
+)
+def test_what_was_never_counted_is_not_searched(wanted, matches):
+    assert wanted.matches_any(TALLIES) is matches
+
+
+def test_one_index_is_left_to_choose():
+    wanted = JobFilter(state=JobState.COMPLETED, status="passed", owner="ann")
+    _, conditions, values = wanted.sql("owner")
+    assert [condition for condition in conditions if "||" not in condition] == ["jobs.owner = :owner"]
+    assert values == {"state": "completed", "status": "passed", "owner": "ann"}
