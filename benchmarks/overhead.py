@@ -141,12 +141,11 @@ def main():
         finally:
             daemon.stop()
     found = report(rows, result, options.device)
+    low, high = found["ratio_min_max"]
     print(f"device           {found['device']['name']}")
     print(f"daemon           {found['daemon_s']:.3f} s from drop to result (median of {options.pairs})")
     print(f"fresh process    {found['fresh_s']:.3f} s")
-    print(
-        f"ratio            {found['ratio']:.3f}  ({min(found['ratio_min_max']):.3f} … {max(found['ratio_min_max']):.3f})"
-    )
+    print(f"ratio            {found['ratio']:.3f}  ({low:.3f} … {high:.3f})")
     for stage, seconds in found["daemon_stages_s"].items():
         print(f"  {stage:<14} {seconds:.3f} s")
     if options.out:

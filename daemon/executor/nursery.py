@@ -49,6 +49,8 @@ def main() -> None:
 
 
 def _import_everything() -> dict[str, str | None]:
+    import numpy.ma
+    import numpy.random  # noqa: F401 - numpy imports these two only when they are first used
     import torch
 
     import kbd.backends.torch_backend

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kbd.daemon.judge.hosted_kernel import HostedKernel
-from kbd.daemon.judge.statistics import relative_half_width, slope, speed_up
+from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, slope
 
 Method = Literal["graph", "eager"]
 
@@ -143,7 +143,7 @@ def _stop(series: Sequence[Series], samples: int) -> str | None:
     if samples < FIRST_CHECK or samples % CHECK_EVERY:
         return None
     if len(series) == 2:
-        noise = speed_up(series[1].measured_us, series[0].measured_us).half_width
+        noise = ratio_half_width(series[1].measured_us, series[0].measured_us)
     else:
         noise = relative_half_width(series[0].measured_us)
     if noise > TARGET_HALF_WIDTH:

@@ -1,0 +1,62 @@
+"""The same samples on a CUDA device, judged by the same daemon."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+CASES = sorted(path for path in SAMPLES.iterdir() if (path / "expected.json").exists())
+
+
+@pytest.fixture(scope="module")
+def results(make_daemon):
+    daemon = make_daemon()
+    for case in CASES:
+        daemon.deliver_sample(case)
+    print(daemon.run_once(device="cuda"))
+    return daemon.results()
+
+
+@pytest.mark.xdist_group("gpu")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_sample(case, results):
+    expected = json.loads((case / "expected.json").read_text())
+    result = results[case.name]
+    found = {name: result[name] for name in ("status", "stage", "blame")}
+    assert found == {name: expected[name] for name in found}, result["error"]
+    if result["status"] == "passed":
+        performance = result["workloads"][0]["performance"]
+        assert performance["method"] == "graph"
+        assert performance["candidate"]["device"]["median"] > 0
+
+
+@pytest.mark.xdist_group("gpu")
+def test_result_names_device_driver_and_clocks(results):
+    device = results["honest_model"]["device"]
+    assert device["kind"] == "cuda"
+    assert device["uuid"].startswith("GPU-")
+    assert device["arch"].startswith("sm_")
+    assert device["driver"]
+    assert device["clocks_mhz"]["before"]["sm"] > 0
+    assert device["clocks_mhz"]["after"]["sm"] > 0
+
+
+@pytest.mark.xdist_group("gpu")
+def test_device_error_of_one_job_does_not_reach_the_next(make_daemon):
+    daemon = make_daemon()
+    good = (SAMPLES / "honest_model" / "candidate.py").read_text()
+    poison = good.replace(
+        "return x",
+        "torch.cuda._sleep(1)\n        y = x.view(-1)[torch.full((1,), 1 << 40, device=x.device)]\n        torch.cuda.synchronize()\n        return y + x",
+    )
+    job = "version: 1\ncandidate: {kernel_type: torch, source_code: %s}\n" + (
+        "io: {args: [{name: x, type: tensor, tensor_spec: {shape: [64, 33], dtype: float32}}]}\n"
+    )
+    daemon.deliver("a-poison.yaml", job % json.dumps(poison))
+    daemon.deliver("b-good.yaml", job % json.dumps(good))
+    daemon.run_once(device="cuda")
+    results = daemon.results()
+    assert results["a-poison"]["status"] in {"runtime_error", "crashed"}
+    assert results["a-poison"]["blame"] == "candidate"
+    assert results["b-good"]["status"] == "passed"
