@@ -20,6 +20,7 @@ from kbd.daemon.executor.protocol import (
     Export,
     Load,
     MakeInputs,
+    Okay,
     Prepare,
     Run,
 )
@@ -27,19 +28,23 @@ from kbd.inbox.job_file import read_job
 
 
 class SameProcessLink:
-    """Stands where the judge's link to a runner stands; the harness is called directly."""
+    """Stands where the judge's link to a runner stands; the harness is called directly.
+
+    Memory needs no sharing inside one process, so "mapped" arenas are the judge's own.
+    """
 
     def __init__(self, role, harness):
         self.role = role
         self.harness = harness
+        self.kernel = None
 
     def ask(self, question, answer, limit_s, descriptors=()):
-        import os
-
         verbs = {Load: "load", Bind: "bind", MakeInputs: "make_inputs", Run: "run", Export: "export"}
         verbs |= {Prepare: "prepare", Burst: "burst"}
         if question.kind == "map":
-            return self.harness.map(question, [os.dup(descriptor) for descriptor in descriptors])
+            arenas = self.kernel._lender._arenas
+            self.harness._arenas[question.arena] = arenas[question.arena].memory
+            return Okay()
         return getattr(self.harness, verbs[type(question)])(question)
 
     def ask_timed(self, question, answer, limit_s):
@@ -73,10 +78,12 @@ def main():
         seconds_left=job.manifest.timeout,
         limits=limits,
     )
+    torch.zeros(1, device=target.torch_name)
     kernels = {}
     for role in ("candidate", "reference"):
         folder = Path(tempfile.mkdtemp())
-        kernels[role] = HostedKernel(SameProcessLink(role, Harness(target, folder)), kind, limits)
+        link = SameProcessLink(role, Harness(target, folder))
+        link.kernel = kernels[role] = HostedKernel(link, kind, limits)
     session = Session(
         request=request,
         device=torch.device(target.torch_name),

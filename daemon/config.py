@@ -6,11 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path, user_state_path
 
-from kbd.daemon.devices import DeviceKind
-from kbd.daemon.executor.protocol import StageLimits
+if TYPE_CHECKING:
+    from kbd.daemon.devices import DeviceKind
+    from kbd.daemon.executor.protocol import StageLimits
 
 
 class ConfigError(Exception):
@@ -45,6 +47,9 @@ class Limits:
     @property
     def stages(self) -> StageLimits:
         """Those that a judge needs to know."""
+        # Imported here: every command resolves its folders, and few need the protocol's models.
+        from kbd.daemon.executor.protocol import StageLimits
+
         return StageLimits(
             load_s=self.load_s,
             correctness_s=self.correctness_s,

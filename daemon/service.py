@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NoReturn
 
 import structlog
 
@@ -214,6 +215,12 @@ async def _serve(settings: Settings, *, once: bool) -> None:
         log.info("stopped", action="stopped")
 
 
+def _leave(number: int, frame: object) -> NoReturn:
+    """A stop before there is anything to stop."""
+    del number, frame
+    raise SystemExit(0)
+
+
 def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
     """Run a daemon until it is stopped (or, `once`, until the inbox is done).
 
@@ -222,6 +229,8 @@ def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) 
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     logs.configure(settings.logs, console=console)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)  # until the loop takes over
     lock = StateLock(settings.lock)
     lock.acquire({"spool": str(settings.spool)})
     try:

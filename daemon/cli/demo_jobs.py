@@ -28,7 +28,7 @@ class DemoJob:
 DEMO_JOBS: Final = (
     DemoJob("faster", "one fused softmax", EvaluationStatus.PASSED),
     DemoJob("slower", "by way of float64", EvaluationStatus.PASSED),
-    DemoJob("wrong", "softmax of the wrong axis", EvaluationStatus.INCORRECT_OUTPUT),
+    DemoJob("wrong", "sums the wrong axis", EvaluationStatus.INCORRECT_OUTPUT),
     DemoJob("crash", "reads address 0", EvaluationStatus.CRASHED),
-    DemoJob("hang", "never returns (limit 3 s)", EvaluationStatus.TIMEOUT),
+    DemoJob("hang", "never returns (3 s)", EvaluationStatus.TIMEOUT),
 )

@@ -1,7 +1,7 @@
 """What a demonstration looks like: a table that fills up on a terminal, lines elsewhere."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -10,16 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from kbd.daemon.cli.demo_run import DemoStanding
-from kbd.daemon.cli.job_table import cut_text
+from kbd.daemon.cli.page_line import Line
 from kbd.daemon.cli.printable import one_line
-from kbd.daemon.cli.verdict_line import gist
 from kbd.daemon.cli.wording import mark_of, mark_of_state, speedup, words
 from kbd.store.states import JobState
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from kbd.outbox.result import JobResult
 
 Standings = tuple[DemoStanding, ...]
 
@@ -66,28 +63,30 @@ def demo_table(standings: Standings) -> Table:
     """The five jobs, what their candidates do, and what was found out about them so far."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("job", no_wrap=True)
-    table.add_column("candidate", no_wrap=True, style="dim")
+    table.add_column("candidate", style="dim")
     table.add_column("verdict", no_wrap=True, min_width=18)
     table.add_column("speed-up", no_wrap=True, justify="right")
-    table.add_column("found", overflow="ellipsis", style="dim")
+    table.add_column("95% interval", no_wrap=True, style="dim", min_width=14)
     for standing in standings:
         table.add_row(standing.job.name, standing.job.candidate, *_cells(standing))
     return table
 
 
-def _cells(standing: DemoStanding) -> tuple[Text, Text, Text]:
+def _cells(standing: DemoStanding) -> tuple[Text, str, str]:
+    """The verdict or, until there is one, the state; the speed-up; its interval."""
     result = standing.result
     if result is None:
         mark, colour = mark_of_state(standing.state or JobState.SUBMITTED)
-        return Text(f"{mark} {_state(standing)}", style=colour), Text(), Text()
+        return Text(f"{mark} {_state(standing)}", style=colour), "", ""
     mark, colour = mark_of(result.status)
-    factor = Text(speedup(result.speedup) if result.speedup else "")
-    return Text(f"{mark} {words(result.status)}", style=f"bold {colour}"), factor, cut_text(_found(result))
+    verdict = Text(f"{mark} {words(result.status)}", style=f"bold {colour}")
+    interval = " to ".join(map(speedup, result.speedup_ci95 or ()))
+    return verdict, speedup(result.speedup) if result.speedup else "", interval
 
 
-def _found(result: "JobResult") -> str:
-    """The reason of a bad verdict; for a good one how sure the speed-up is."""
-    if result.passed and result.speedup_ci95 is not None:
-        low, high = result.speedup_ci95
-        return f"95% interval {speedup(low)} to {speedup(high)}"
-    return one_line(result.error.message) if result.error else gist(result)
+def reasons(standings: Standings) -> Iterator[Line]:
+    """What was wrong with each job that did not pass."""
+    for standing in standings:
+        if standing.result is not None and standing.result.error is not None:
+            said = Text(one_line(standing.result.error.message), style="dim")
+            yield Line(Text(f" {standing.job.name:<7}  "), said)

@@ -40,6 +40,8 @@ class Comparison:
     max_rel_error: float | None
     tolerance: AppliedTolerance
     finite_as_expected: bool
+    mismatched: int = 0
+    elements: int = 0
     worst: tuple[int, ...] | None = None
     expected: float | None = None
     found: float | None = None
@@ -125,18 +127,20 @@ def _report(
     max_rel_error: float | None,
     finite_as_expected: bool,
 ) -> Comparison:
-    ratio = float(matches.double().mean())
-    if bool(matches.all()):
-        return Comparison(1.0, max_abs_error, max_rel_error, tolerance, finite_as_expected)
+    elements = matches.numel()
+    mismatched = elements - int(matches.sum())
+    if mismatched == 0:
+        return Comparison(1.0, max_abs_error, max_rel_error, tolerance, finite_as_expected, 0, elements)
     flat = int(excess.argmax())
     worst = tuple(int(place) for place in np.unravel_index(flat, expected.shape))
     return Comparison(
-        # A single wrong element among billions must not round up to "all matched".
-        min(ratio, 1.0 - 1e-12),
+        (elements - mismatched) / elements,
         max_abs_error,
         max_rel_error,
         tolerance,
         finite_as_expected,
+        mismatched,
+        elements,
         worst=worst,
         expected=float(expected[worst]),
         found=float(found[worst]),

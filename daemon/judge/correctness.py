@@ -171,8 +171,10 @@ def _status_of(comparison: Comparison) -> EvaluationStatus:
 
 
 def _describe(name: str, comparison: Comparison) -> str:
-    wrong = 1 - comparison.matched_ratio
-    text = f"{name}: {wrong:.3g} of the elements are outside the tolerance"
+    text = (
+        f"{name}: {comparison.mismatched} of {comparison.elements} elements "
+        f"({comparison.mismatched / comparison.elements:.2%}) are outside the tolerance"
+    )
     if comparison.worst is None:
         return text
     return (

@@ -42,19 +42,28 @@ def test_result_names_device_driver_and_clocks(results):
     assert device["clocks_mhz"]["after"]["sm"] > 0
 
 
+POISON = """
+import torch
+
+
+class ModelNew(torch.nn.Module):
+    def forward(self, x):
+        far = torch.full((1,), 1 << 40, device=x.device)
+        return torch.relu(x) + x.view(-1)[far]
+"""
+JOB = """
+version: 1
+candidate: {kernel_type: torch, source_code: %s}
+io: {args: [{name: x, type: tensor, tensor_spec: {shape: [64, 33], dtype: float32}}]}
+"""
+
+
 @pytest.mark.xdist_group("gpu")
 def test_device_error_of_one_job_does_not_reach_the_next(make_daemon):
     daemon = make_daemon()
     good = (SAMPLES / "honest_model" / "candidate.py").read_text()
-    poison = good.replace(
-        "return x",
-        "torch.cuda._sleep(1)\n        y = x.view(-1)[torch.full((1,), 1 << 40, device=x.device)]\n        torch.cuda.synchronize()\n        return y + x",
-    )
-    job = "version: 1\ncandidate: {kernel_type: torch, source_code: %s}\n" + (
-        "io: {args: [{name: x, type: tensor, tensor_spec: {shape: [64, 33], dtype: float32}}]}\n"
-    )
-    daemon.deliver("a-poison.yaml", job % json.dumps(poison))
-    daemon.deliver("b-good.yaml", job % json.dumps(good))
+    daemon.deliver("a-poison.yaml", JOB % json.dumps(POISON))
+    daemon.deliver("b-good.yaml", JOB % json.dumps(good))
     daemon.run_once(device="cuda")
     results = daemon.results()
     assert results["a-poison"]["status"] in {"runtime_error", "crashed"}

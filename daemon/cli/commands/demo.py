@@ -33,23 +33,26 @@ def command(root: Path | None, device: str) -> None:
     It takes some seconds, leaves your own spool alone, and ends with 0 if each verdict is the right one.
     """
     from kbd.daemon.cli.daemon_process import daemon_process
-    from kbd.daemon.cli.demo_page import show_progress
+    from kbd.daemon.cli.demo_page import reasons, show_progress
     from kbd.daemon.cli.demo_run import deliver_demo_jobs, watch_demo_jobs
+    from kbd.daemon.cli.page_line import print_line
     from kbd.daemon.cli.terminal import results
 
     console, started = results(), time.monotonic()
     place = _make_place(root)
     # As Ctrl-C does: leave by the `finally` of every block, so that no daemon stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.INTERRUPTED))
-    console.print(
-        f"Five kernels claim to compute a softmax. A daemon judges them in {place.spool_root}", soft_wrap=True
-    )
+    console.print("Five kernels claim to compute a softmax. A daemon of their own judges them in")
+    console.print(str(place.spool_root), style="cyan", soft_wrap=True)
     with daemon_process(place, place.state / "daemon-output.log", ["--device", device]) as daemon:
         deliver_demo_jobs(place)
         standings = show_progress(watch_demo_jobs(place, daemon), console)
+        for line in reasons(standings):
+            print_line(line, console)
         stopped_well = daemon.stop() == 0
-    for line in _closing(place, standings, time.monotonic() - started, stopped_well=stopped_well):
-        console.print(line, soft_wrap=True)
+    console.print()
+    for words in _closing(place, standings, time.monotonic() - started, stopped_well=stopped_well):
+        console.print(words, soft_wrap=True)
     sys.exit(
         ExitCode.OK if stopped_well and all(job.as_expected for job in standings) else ExitCode.NOT_PASSED
     )

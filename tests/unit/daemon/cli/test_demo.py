@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from kbd.daemon.cli.demo_jobs import DEMO_JOBS
-from kbd.daemon.cli.demo_page import show_progress
+from kbd.daemon.cli.demo_page import reasons, show_progress
 from kbd.daemon.cli.demo_run import DemoStanding, deliver_demo_jobs, take_standings, watch_demo_jobs
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
@@ -113,3 +113,15 @@ def test_the_folder_must_be_its_own(kbd, place):
     ended = kbd("demo", "--spool", place.spool_root)
     assert ended.code == ExitCode.USAGE
     assert "is not empty" in ended.err
+
+
+def test_reasons_are_given_for_what_did_not_pass(make_result, make_failure):
+    failed = make_failure(EvaluationStatus.CRASHED, "crash", "killed\x1b[2J")
+    standings = (
+        DemoStanding(DEMO_JOBS[0], JobState.COMPLETED, make_result("faster")),
+        DemoStanding(DEMO_JOBS[3], JobState.COMPLETED, failed),
+        DemoStanding(DEMO_JOBS[4], None, None),
+    )
+    assert [(line.lead.plain.strip(), line.said.plain) for line in reasons(standings)] == [
+        ("crash", "killed\\x1b[2J")
+    ]
