@@ -11,8 +11,9 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kbd.daemon.executor.local import Outcome, RunnerEnd
+from kbd.daemon.executor.local import Outcome
 from kbd.daemon.executor.protocol import Progress, Role
+from kbd.daemon.executor.runner_process import RunnerEnd
 from kbd.daemon.judge.verdict import Verdict
 from kbd.daemon.version import kbd_version
 from kbd.outbox.circumstances import EnvironmentReport, IsolationReport, StageTimings

@@ -9,10 +9,11 @@ The judge outlives its jobs. It is replaced when it dies, when it does not answe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -37,6 +38,7 @@ from kbd.outbox.circumstances import DeviceReport
 log = structlog.get_logger(__name__)
 
 START_LIMIT_S = 60.0
+Exclusive: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
 class JudgeFailed(Exception):
@@ -53,7 +55,6 @@ class JudgeClient:
         self._folder = folder
         self._process: ChildProcess | None = None
         self._channel: AsyncChannel[Any] | None = None
-        self._held: asyncio.Lock | None = None
 
     @property
     def pid(self) -> int | None:
@@ -83,41 +84,39 @@ class JudgeClient:
         candidate: socket.socket,
         reference: socket.socket | None,
         on_progress: Callable[[Progress], None],
-        lease: asyncio.Lock,
+        exclusive: Exclusive,
     ) -> Verdict:
         """The judge's verdict. Raises JudgeFailed when there is none; then the judge is gone as well."""
         assert self._channel is not None
         sockets = [sock.fileno() for sock in (candidate, reference) if sock is not None]
         try:
-            await self._channel.send(request, sockets)
-            return await self._converse(on_progress, lease)
+            async with contextlib.AsyncExitStack() as lease:
+                await self._channel.send(request, sockets)
+                return await self._converse(on_progress, exclusive, lease)
         except ChannelError as error:
             raise JudgeFailed(f"the judge died: {error}\n{await self.discard()}") from None
         except BaseException:  # cancelled in the middle of a conversation: it cannot be resumed
             await self.discard()
             raise
-        finally:
-            self._give_lease_back()
 
-    async def _converse(self, on_progress: Callable[[Progress], None], lease: asyncio.Lock) -> Verdict:
+    async def _converse(
+        self,
+        on_progress: Callable[[Progress], None],
+        exclusive: Exclusive,
+        lease: contextlib.AsyncExitStack,
+    ) -> Verdict:
         assert self._channel is not None
         while True:
             match await self._channel.receive():
                 case Progress() as progress:
                     on_progress(progress)
                 case LeaseWanted():
-                    await lease.acquire()
-                    self._held = lease
+                    await lease.enter_async_context(exclusive())
                     await self._channel.send(LeaseGranted())
                 case LeaseReleased():
-                    self._give_lease_back()
+                    await lease.aclose()
                 case Evaluated() as evaluated:
                     return evaluated.verdict
-
-    def _give_lease_back(self) -> None:
-        if self._held is not None:
-            self._held.release()
-            self._held = None
 
     async def discard(self) -> str:
         """Kill it; returns the end of what it printed."""

@@ -12,8 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
-import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +21,10 @@ import structlog
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.nursery_client import NurseryClient
-from kbd.daemon.executor.process import ChildProcess, ExitStatus, sweep
+from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
+from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
+from kbd.daemon.executor.spares import Spares
 from kbd.daemon.judge.verdict import Verdict
 from kbd.outbox.circumstances import DeviceReport
 
@@ -32,17 +32,7 @@ log = structlog.get_logger(__name__)
 
 # The judge enforces the job's deadline; the daemon only steps in when the judge itself does not answer.
 JUDGE_GRACE_S = 10.0
-EXIT_GRACE_S = 0.2
-
-
-@dataclass(frozen=True)
-class RunnerEnd:
-    """How a runner ended, and what its kernel printed. `natural`: it died before the daemon killed it."""
-
-    exit: ExitStatus
-    natural: bool
-    output: str
-    truncated: bool
+SPARES_PER_WORKER = 2
 
 
 @dataclass(frozen=True)
@@ -57,35 +47,27 @@ class Outcome:
 
 
 @dataclass
-class _Runner:
-    process: ChildProcess
-    channel: socket.socket
-
-    async def end(self) -> RunnerEnd:
-        """It gets a moment to die of what is already killing it; then it is killed."""
-        self.channel.close()
-        natural = await self.process.ended_within(EXIT_GRACE_S)
-        status = await self.process.kill()
-        output = self.process.output
-        assert output is not None
-        return RunnerEnd(status, natural is not None, output.text(), output.truncated)
-
-
-@dataclass
 class Worker:
     """One judge on one device; evaluates one job at a time."""
 
     device: Device
     judge: JudgeClient
     lease: asyncio.Lock
+    spares: Spares
     job_id: str | None = None
-    runners: dict[Role, ChildProcess] = field(default_factory=dict)
+    runners: dict[Role, RunnerProcess] = field(default_factory=dict)
 
     @property
     def pids(self) -> set[int]:
         """Processes of this worker that are alive."""
-        pids = {process.pid for process in self.runners.values()}
+        pids = {runner.process.pid for runner in self.runners.values()} | self.spares.pids
         return pids | ({self.judge.pid} if self.judge.pid is not None else set())
+
+    @contextlib.asynccontextmanager
+    async def exclusive(self) -> AsyncIterator[None]:
+        """The device for this worker alone, and no context being made on it."""
+        async with self.lease, self.spares.quiet():
+            yield
 
 
 class LocalExecutor:
@@ -100,9 +82,13 @@ class LocalExecutor:
                 device,
                 JudgeClient(self.nursery, device.target, work_folder / f"judge-{number}"),
                 leases[device.key],
+                Spares(self.nursery, device.target, self._folders(number), SPARES_PER_WORKER),
             )
             for number, device in enumerate(devices)
         ]
+
+    def _folders(self, worker: int) -> Callable[[int], Path]:
+        return lambda runner: self._work_folder / f"runner-{worker}-{runner}"
 
     async def start(self) -> None:
         """Warm the nursery and every judge. Raises NurseryFailed or JudgeFailed."""
@@ -111,12 +97,14 @@ class LocalExecutor:
         await self.nursery.start()
         for worker in self.workers:
             await worker.judge.start()
+            worker.spares.refill()
 
     async def stop(self) -> None:
         """Kill every process and clean up."""
         for worker in self.workers:
-            for process in worker.runners.values():
-                await process.kill()
+            await worker.spares.close()
+            for runner in worker.runners.values():
+                await runner.end()
             await worker.judge.discard()
         await self.nursery.stop()
         sweep(set())
@@ -152,7 +140,7 @@ class LocalExecutor:
                         runners["candidate"].channel,
                         runners["reference"].channel if "reference" in runners else None,
                         note,
-                        worker.lease,
+                        worker.exclusive,
                     )
             except JudgeFailed as error:
                 failure = str(error)
@@ -163,32 +151,27 @@ class LocalExecutor:
     @contextlib.asynccontextmanager
     async def _runners(
         self, worker: Worker, request: Evaluate
-    ) -> AsyncIterator[tuple[dict[Role, _Runner], dict[Role, RunnerEnd]]]:
+    ) -> AsyncIterator[tuple[dict[Role, RunnerProcess], dict[Role, RunnerEnd]]]:
         """Fresh runners for one job; whatever happens, none of them and nothing of theirs is left."""
-        runners: dict[Role, _Runner] = {}
+        runners = worker.runners
         ends: dict[Role, RunnerEnd] = {}
-        folder = Path(tempfile.mkdtemp(prefix=f"{request.job_id[:40]}-", dir=self._work_folder))
         roles: tuple[Role, ...] = ("candidate", "reference") if request.reference else ("candidate",)
         try:
             await worker.judge.start()
             for role in roles:
-                runners[role] = await self._start_runner(folder / role, worker)
-                worker.runners[role] = runners[role].process
+                runners[role] = await worker.spares.take()
+            worker.spares.refill()
             yield runners, ends
         finally:
-            for role, runner in runners.items():
-                ends[role] = await runner.end()
-            worker.runners.clear()
+            ended = await asyncio.gather(*(runner.end() for runner in runners.values()))
+            ends.update(zip(runners, ended, strict=True))
+            runners.clear()
             self._sweep()
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-    async def _start_runner(self, folder: Path, worker: Worker) -> _Runner:
-        folder.mkdir(mode=0o700)
-        return _Runner(*await self.nursery.fork("runner", folder, worker.device.target))
+            worker.spares.refill()
 
     def _sweep(self) -> None:
-        if self.nursery.forking:
-            return
+        if self.nursery.forking or any(worker.spares.busy for worker in self.workers):
+            return  # there may be a child that nobody here knows yet; the next sweep finds what is to be found
         known = {pid for worker in self.workers for pid in worker.pids}
         if self.nursery.pid is not None:
             known.add(self.nursery.pid)

@@ -269,6 +269,12 @@ class Burst(Message):
 # --- runner to judge --------------------------------------------------------------------------------
 
 
+class Warm(Message):
+    """The first word of a new runner, before any user's code is near it: settled in, device initialised."""
+
+    kind: Literal["warm"] = "warm"
+
+
 class Loaded(Message):
     """The kernel can be called."""
 
@@ -338,6 +344,7 @@ FromJudge: TypeAdapter[JudgeReady | Progress | LeaseWanted | LeaseReleased | Eva
 FromJudgeToRunner: TypeAdapter[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst] = TypeAdapter(
     Annotated[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst, Field(discriminator="kind")]
 )
+FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
 FromRunner: TypeAdapter[Loaded | Made | Ran | Prepared | Done | Okay | Failed] = TypeAdapter(
     Annotated[Loaded | Made | Ran | Prepared | Done | Okay | Failed, Field(discriminator="kind")]
 )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from kbd.backends.base import CompileFailed, KernelError, LoadFailed, Unsupported
 from kbd.daemon.executor import protocol
 from kbd.daemon.executor.channel import Channel, PeerGone
-from kbd.daemon.executor.protocol import DeviceTarget, Failed
+from kbd.daemon.executor.protocol import DeviceTarget, Failed, Warm
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.values import UnknownValue
 
@@ -29,17 +29,23 @@ HARNESS_FOLDERS = ("/daemon/runner/", "/backends/", "importlib")
 
 
 def serve(channel: Channel[Any], device: DeviceTarget, folder: Path) -> None:
-    """Answer until the judge closes the channel."""
+    """Warm up, say so, and answer until the judge closes the channel."""
     harness = Harness(device, folder)
-    if device.kind == "cuda":
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-        torch.zeros(1, device="cuda:0")
+    warm_up(torch.device(device.torch_name))
+    channel.send(Warm())
     while True:
         try:
             message, descriptors = channel.receive_with_descriptors()
         except PeerGone:
             return
         channel.send(answer(harness, message, descriptors))
+
+
+def warm_up(device: torch.device) -> None:
+    """Pay now for what every kernel would pay for at its first call: context, cuBLAS, allocator, thread pool."""
+    with torch.inference_mode():
+        square = torch.ones((256, 256), device=device)
+        torch.relu(square @ square + torch.randn_like(square)).sum().item()
 
 
 def answer(harness: Harness, message: Any, descriptors: list[int]) -> BaseModel:

@@ -1,0 +1,66 @@
+"""A runner as the daemon holds it: a process, our end of its channel, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from kbd.daemon.executor.async_channel import AsyncChannel
+from kbd.daemon.executor.channel import ChannelError
+from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
+from kbd.daemon.executor.process import ChildProcess, ExitStatus
+from kbd.daemon.executor.protocol import DeviceTarget, FromNewRunner
+
+EXIT_GRACE_S = 0.2
+WARM_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class RunnerEnd:
+    """How a runner ended, and what its kernel printed. `natural`: it died before the daemon killed it."""
+
+    exit: ExitStatus
+    natural: bool
+    output: str
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class RunnerProcess:
+    """One runner in a folder of its own; it hosts one kernel and is never used again."""
+
+    process: ChildProcess
+    channel: socket.socket
+    folder: Path
+
+    @classmethod
+    async def start(cls, nursery: NurseryClient, folder: Path, device: DeviceTarget) -> RunnerProcess:
+        """Fork one and wait until it is warm: settled in, with a context where it is on a CUDA device.
+
+        Nothing of a user's has run in it yet, so what it says is still to be believed. Raises NurseryFailed.
+        """
+        folder.mkdir(mode=0o700)
+        runner = cls(*await nursery.fork("runner", folder, device), folder)
+        try:
+            async with asyncio.timeout(WARM_LIMIT_S):
+                await AsyncChannel(runner.channel, FromNewRunner).receive()
+        except (ChannelError, TimeoutError):
+            end = await runner.end()
+            raise NurseryFailed(f"a new runner did not get ready: {end.exit}\n{end.output[-2000:]}") from None
+        except asyncio.CancelledError:
+            await runner.end()
+            raise
+        return runner
+
+    async def end(self) -> RunnerEnd:
+        """It gets a moment to die of what is already killing it; then it is killed and its folder removed."""
+        self.channel.close()
+        natural = await self.process.ended_within(EXIT_GRACE_S)
+        status = await self.process.kill()
+        output = self.process.output
+        assert output is not None
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        return RunnerEnd(status, natural is not None, output.text(), output.truncated)

@@ -1,0 +1,296 @@
+"""The local executor, with children that do nothing: fresh runners each time, and nothing is left of them."""
+
+import asyncio
+import os
+import subprocess
+
+import pytest
+
+from kbd.daemon.devices import Device
+from kbd.daemon.executor.async_channel import channel_pair
+from kbd.daemon.executor.judge_client import JudgeFailed
+from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.executor.nursery_client import NurseryFailed
+from kbd.daemon.executor.process import ChildProcess, ExitStatus, OutputTail
+from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
+from kbd.daemon.judge.verdict import Verdict
+from kbd.inbox.manifest import Evaluation, KernelCode
+from kbd.outbox.circumstances import DeviceReport
+from kbd.outbox.verdict import EvaluationStatus
+
+KERNEL = KernelCode(kernel_type="torch", source_code="def f(): pass")
+VERDICT = Verdict(status=EvaluationStatus.PASSED)
+LIMITS = StageLimits(load_s=1, correctness_s=1, timing_s=1, timing_budget_s=1)
+CPU = DeviceTarget(kind="cpu")
+CUDA = DeviceTarget(kind="cuda", visible="GPU-1")
+
+
+def request(**changes):
+    values = {
+        "job_id": "j" * 60,
+        "candidate": KERNEL,
+        "reference": KERNEL,
+        "workloads": (WorkloadPlan(name="w"),),
+        "evaluation": Evaluation(),
+        "seconds_left": 60,
+        "limits": LIMITS,
+    }
+    return Evaluate(**values | changes)
+
+
+class FakeNursery:
+    """Its runners are shell commands, the next one for each fork."""
+
+    pid = None
+    forking = False
+
+    def __init__(self):
+        self.commands = []
+        self.folders = []
+        self.processes = []
+        self.refusal = None
+
+    async def fork(self, child, folder, device):
+        if self.refusal is not None and self.folders:
+            raise self.refusal
+        self.folders.append(folder)
+        command = self.commands.pop(0) if self.commands else "exec sleep 600"
+        reading, writing = os.pipe()
+        process = subprocess.Popen(["sh", "-c", command], stdout=writing, start_new_session=True)
+        os.close(writing)
+        process.returncode = 0  # reaped by ChildProcess, not by the Popen object
+        self.processes.append(ChildProcess(process.pid, OutputTail(reading), folder))
+        ours, theirs = channel_pair()
+        theirs.close()
+        return self.processes[-1], ours
+
+
+class FakeJudge:
+    """Does what its script says instead of judging."""
+
+    pid = None
+    device = DeviceReport(kind="cpu", name="fake")
+
+    def __init__(self):
+        self.script = self.pass_at_once
+        self.started = 0
+
+    async def start(self):
+        self.started += 1
+
+    async def discard(self):
+        return ""
+
+    async def evaluate(self, request, candidate, reference, on_progress, lease):
+        return await self.script(candidate, reference, on_progress)
+
+    async def pass_at_once(self, candidate, reference, on_progress):
+        on_progress(Progress(stage="load", role="reference"))
+        on_progress(Progress(stage="correctness", role="candidate"))
+        return VERDICT
+
+
+@pytest.fixture
+def executor(tmp_path, monkeypatch):
+    # A real sweep would take the children of other tests for orphans.
+    swept = []
+    monkeypatch.setattr("kbd.daemon.executor.local.sweep", lambda known: swept.append(known) or 0)
+    monkeypatch.setattr("kbd.daemon.executor.local.EXIT_GRACE_S", 0.001)
+    devices = [Device("cpu0", "a processor", CPU), Device("GPU-1", "a card", CUDA)]
+    executor = LocalExecutor(devices, tmp_path / "work", tmp_path)
+    executor.nursery = FakeNursery()
+    executor.swept = swept
+    (tmp_path / "work").mkdir()
+    for worker in executor.workers:
+        worker.judge = FakeJudge()
+    return executor
+
+
+@pytest.fixture
+def worker(executor):
+    return executor.workers[0]
+
+
+@pytest.fixture
+def judged(executor, worker, on_loop):
+    def run(script=None, **changes):
+        if script is not None:
+            worker.judge.script = script
+        news = []
+        outcome = on_loop(executor.run(worker, request(**changes), news.append))
+        return outcome, news
+
+    return run
+
+
+def test_a_verdict(judged):
+    outcome, news = judged()
+    assert outcome.verdict == VERDICT
+    assert outcome.failure is None
+    assert outcome.device.name == "fake"
+    assert outcome.last_progress == news[-1] == Progress(stage="correctness", role="candidate")
+
+
+def test_each_runner_has_a_folder_of_its_own_and_none_is_left(judged, executor, tmp_path):
+    judged()
+    judged()
+    folders = executor.nursery.folders
+    assert [folder.name for folder in folders] == ["candidate", "reference"] * 2
+    assert len(set(folders)) == 4
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_lone_candidate_gets_no_second_runner(judged, executor):
+    async def look(candidate, reference, on_progress):
+        assert reference is None
+        return VERDICT
+
+    outcome, _ = judged(look, reference=None)
+    assert outcome.verdict == VERDICT
+    assert set(outcome.runners) == {"candidate"}
+
+
+def test_runners_are_killed_and_their_output_is_kept(judged, executor):
+    async def wait_for_output(candidate, reference, on_progress):
+        while not executor.nursery.processes[0].output.total:
+            await asyncio.sleep(0)
+        return VERDICT
+
+    executor.nursery.commands = ["echo spoken; exec sleep 600"]
+    outcome, _ = judged(wait_for_output)
+    end = outcome.runners["candidate"]
+    assert (end.output, end.truncated) == ("spoken\n", False)
+    assert (end.natural, end.exit) == (False, ExitStatus(None, 9))
+    assert not any(process.alive for process in executor.nursery.processes)
+
+
+def test_a_runner_that_died_by_itself_is_told_apart(judged, executor):
+    async def wait_for_death(candidate, reference, on_progress):
+        await executor.nursery.processes[0].wait()
+        return VERDICT
+
+    executor.nursery.commands = ["exit 7"]
+    outcome, _ = judged(wait_for_death)
+    assert outcome.runners["candidate"].natural
+    assert outcome.runners["candidate"].exit == ExitStatus(7)
+
+
+def test_a_failed_judge_is_a_failure_without_verdict(judged):
+    async def fail(candidate, reference, on_progress):
+        on_progress(Progress(stage="timing"))
+        raise JudgeFailed("the judge died")
+
+    outcome, _ = judged(fail)
+    assert outcome.verdict is None
+    assert outcome.failure == "the judge died"
+    assert outcome.last_progress.stage == "timing"
+    assert set(outcome.runners) == {"candidate", "reference"}
+
+
+def test_a_judge_that_does_not_answer_within_the_jobs_time(judged, monkeypatch):
+    async def hang(candidate, reference, on_progress):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("kbd.daemon.executor.local.JUDGE_GRACE_S", 0.0)
+    outcome, _ = judged(hang, seconds_left=0.01)
+    assert outcome.verdict is None
+    assert "within the job's time" in outcome.failure
+
+
+def test_a_runner_that_cannot_be_made_leaves_nothing_either(judged, executor, worker, tmp_path):
+    executor.nursery.refusal = NurseryFailed("no more processes")
+    with pytest.raises(NurseryFailed):
+        judged()
+    assert len(executor.nursery.processes) == 1
+    assert not executor.nursery.processes[0].alive
+    assert worker.runners == {}
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_cancelled_attempt_leaves_nothing(executor, worker, on_loop, tmp_path):
+    begun = asyncio.Event()
+
+    async def hang(candidate, reference, on_progress):
+        begun.set()
+        await asyncio.Event().wait()
+
+    worker.judge.script = hang
+
+    async def cancel():
+        attempt = asyncio.create_task(executor.run(worker, request(), lambda _: None))
+        await begun.wait()
+        attempt.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attempt
+
+    on_loop(cancel())
+    assert not any(process.alive for process in executor.nursery.processes)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_the_sweep_spares_those_who_work(judged, executor, worker):
+    executor.nursery.pid = 11
+    executor.workers[1].judge.pid = 22
+    judged()
+    assert executor.swept == [{11, 22}]
+
+
+def test_nothing_is_swept_while_a_child_may_be_unknown(judged, executor):
+    executor.nursery.forking = True
+    judged()
+    assert executor.swept == []
+
+
+def test_workers_are_chosen_by_kind(executor):
+    first, second = executor.workers
+    assert executor.free_worker() is first
+    assert executor.free_worker("cuda") is second
+    first.job_id = "taken"
+    assert executor.free_worker("cpu") is None
+    assert executor.free_worker() is second
+    second.job_id = "taken"
+    assert executor.free_worker() is None
+    assert executor.has_kind("cpu")
+    assert executor.has_kind("cuda")
+
+
+def test_a_kind_that_is_not_here(tmp_path):
+    executor = LocalExecutor([Device("cpu0", "a processor", CPU)], tmp_path / "work", tmp_path)
+    assert not executor.has_kind("cuda")
+    assert executor.has_kind("auto")
+
+
+def test_workers_of_one_device_share_its_lease(tmp_path):
+    devices = [Device(key, "x", CPU) for key in ("cpu0", "cpu0", "cpu1")]
+    first, second, other = LocalExecutor(devices, tmp_path / "work", tmp_path).workers
+    assert first.lease is second.lease
+    assert first.lease is not other.lease
+    assert first.judge is not second.judge
+
+
+def test_starting_empties_the_work_folder_and_warms_every_judge(executor, on_loop, tmp_path):
+    (tmp_path / "work" / "left-behind").mkdir()
+
+    async def warm():
+        return None
+
+    executor.nursery.start = warm
+    on_loop(executor.start())
+    assert list((tmp_path / "work").iterdir()) == []
+    assert [worker.judge.started for worker in executor.workers] == [1, 1]
+
+
+def test_stopping_kills_everything_and_cleans_up(executor, worker, on_loop, tmp_path):
+    async def stop():
+        process, sock = await executor.nursery.fork("runner", tmp_path, CPU)
+        sock.close()
+        worker.runners["candidate"] = process
+        await executor.stop()
+        return process.alive
+
+    async def end():
+        return None
+
+    executor.nursery.stop = end
+    assert on_loop(stop()) is False
+    assert not (tmp_path / "work").exists()
