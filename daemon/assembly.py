@@ -22,7 +22,7 @@ from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage, state_of
 
 OUTPUT_SHOWN_CHARS = 4_000
-CRASH_HINTS = {
+CRASH_HINTS: Mapping[int, str] = {
     signal.SIGSEGV: "the kernel touched memory that is not its own; run it under compute-sanitizer or gdb",
     signal.SIGBUS: "the kernel touched memory that is not its own; run it under compute-sanitizer or gdb",
     signal.SIGABRT: "a library aborted; the log holds its last words",
@@ -137,7 +137,7 @@ def _error_of(verdict: Verdict, runners: Mapping[Role, RunnerEnd]) -> ErrorRepor
         return error
     end = runners[verdict.lost]
     how = str(end.exit) if end.natural else "closed its channel to the judge"
-    hint = CRASH_HINTS.get(signal.Signals(end.exit.signal)) if end.natural and end.exit.signal else None
+    hint = CRASH_HINTS.get(end.exit.signal) if end.natural and end.exit and end.exit.signal else None
     return ErrorReport(
         type=error.type,
         message=f"the {verdict.lost}'s process ended before it answered: {how}",

@@ -24,7 +24,7 @@ from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
 from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
-from kbd.daemon.executor.spares import Spares
+from kbd.daemon.executor.spares import Spares, stock_for
 from kbd.daemon.judge.verdict import Verdict
 from kbd.outbox.circumstances import DeviceReport
 
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 # The judge enforces the job's deadline; the daemon only steps in when the judge itself does not answer.
 JUDGE_GRACE_S = 10.0
-SPARES_PER_WORKER = 2
+IDLE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ class Worker:
     lease: asyncio.Lock
     spares: Spares
     job_id: str | None = None
-    runners: dict[Role, RunnerProcess] = field(default_factory=dict)
+    runners: list[RunnerProcess] = field(default_factory=list)
+    ending: asyncio.Task[dict[Role, RunnerEnd]] | None = None
 
     @property
     def pids(self) -> set[int]:
         """Processes of this worker that are alive."""
-        pids = {runner.process.pid for runner in self.runners.values()} | self.spares.pids
+        pids = {runner.process.pid for runner in self.runners} | self.spares.pids
         return pids | ({self.judge.pid} if self.judge.pid is not None else set())
 
     @contextlib.asynccontextmanager
@@ -75,6 +76,7 @@ class LocalExecutor:
 
     def __init__(self, devices: Sequence[Device], work_folder: Path, log_folder: Path) -> None:
         self._work_folder = work_folder
+        self._stopping = False
         self.nursery = NurseryClient(log_folder / "nursery.log")
         leases = {device.key: asyncio.Lock() for device in devices}
         self.workers = [
@@ -82,7 +84,7 @@ class LocalExecutor:
                 device,
                 JudgeClient(self.nursery, device.target, work_folder / f"judge-{number}"),
                 leases[device.key],
-                Spares(self.nursery, device.target, self._folders(number), SPARES_PER_WORKER),
+                Spares(self.nursery, device.target, self._folders(number), stock_for(device.target)),
             )
             for number, device in enumerate(devices)
         ]
@@ -101,10 +103,11 @@ class LocalExecutor:
 
     async def stop(self) -> None:
         """Kill every process and clean up."""
+        self._stopping = True
         for worker in self.workers:
             await worker.spares.close()
-            for runner in worker.runners.values():
-                await runner.end()
+            if worker.ending is not None:
+                await worker.ending
             await worker.judge.discard()
         await self.nursery.stop()
         sweep(set())
@@ -124,50 +127,81 @@ class LocalExecutor:
     async def run(
         self, worker: Worker, request: Evaluate, on_progress: Callable[[Progress], None]
     ) -> Outcome:
-        """One attempt on a worker that the caller has taken (`worker.job_id`)."""
+        """One attempt on a worker that the caller has taken (`worker.job_id`).
+
+        Whatever happens, no runner and nothing of theirs is left; a verdict that needs nothing more from them
+        does not wait for their end.
+        """
         last: list[Progress] = []
 
         def note(progress: Progress) -> None:
             last[:] = [progress]
             on_progress(progress)
 
-        verdict, failure = None, None
-        async with self._runners(worker, request) as (runners, ends):
-            try:
-                async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S):
-                    verdict = await worker.judge.evaluate(
-                        request,
-                        runners["candidate"].channel,
-                        runners["reference"].channel if "reference" in runners else None,
-                        note,
-                        worker.exclusive,
-                    )
-            except JudgeFailed as error:
-                failure = str(error)
-            except TimeoutError:
-                failure = "the judge did not answer within the job's time"
+        runners = await self._take_runners(worker, request)
+        try:
+            verdict, failure = await self._judged(worker, request, runners, note)
+        finally:
+            worker.ending = asyncio.create_task(self._end(worker, runners))
+        if verdict is None or verdict.lost is not None:
+            ends = await asyncio.shield(worker.ending)
+        else:
+            ends = {role: runner.seen() for role, runner in runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
 
-    @contextlib.asynccontextmanager
-    async def _runners(
-        self, worker: Worker, request: Evaluate
-    ) -> AsyncIterator[tuple[dict[Role, RunnerProcess], dict[Role, RunnerEnd]]]:
-        """Fresh runners for one job; whatever happens, none of them and nothing of theirs is left."""
-        runners = worker.runners
-        ends: dict[Role, RunnerEnd] = {}
+    async def _judged(
+        self,
+        worker: Worker,
+        request: Evaluate,
+        runners: dict[Role, RunnerProcess],
+        note: Callable[[Progress], None],
+    ) -> tuple[Verdict | None, str | None]:
+        """The verdict, or why there is none."""
+        reference = runners.get("reference")
+        try:
+            async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S):
+                return await worker.judge.evaluate(
+                    request,
+                    runners["candidate"].channel,
+                    reference.channel if reference else None,
+                    note,
+                    worker.exclusive,
+                ), None
+        except JudgeFailed as error:
+            return None, str(error)
+        except TimeoutError:
+            return None, "the judge did not answer within the job's time"
+
+    async def _take_runners(self, worker: Worker, request: Evaluate) -> dict[Role, RunnerProcess]:
+        """Warm runners for one job, once those of the worker's last job are gone. Raises NurseryFailed."""
+        if worker.ending is not None:
+            await asyncio.shield(worker.ending)
+        await worker.judge.start()
+        runners: dict[Role, RunnerProcess] = {}
         roles: tuple[Role, ...] = ("candidate", "reference") if request.reference else ("candidate",)
         try:
-            await worker.judge.start()
             for role in roles:
                 runners[role] = await worker.spares.take()
-            worker.spares.refill()
-            yield runners, ends
-        finally:
-            ended = await asyncio.gather(*(runner.end() for runner in runners.values()))
-            ends.update(zip(runners, ended, strict=True))
-            runners.clear()
-            self._sweep()
-            worker.spares.refill()
+                worker.runners.append(runners[role])
+        except BaseException:
+            worker.ending = asyncio.create_task(self._end(worker, runners))
+            raise
+        worker.spares.refill()
+        return runners
+
+    async def _end(self, worker: Worker, runners: dict[Role, RunnerProcess]) -> dict[Role, RunnerEnd]:
+        ends = await asyncio.gather(*(runner.end() for runner in runners.values()))
+        for runner in runners.values():
+            worker.runners.remove(runner)
+        self._sweep()
+        worker.spares.refill()
+        asyncio.get_running_loop().call_later(IDLE_S, self._top_up, worker)
+        return dict(zip(runners, ends, strict=True))
+
+    def _top_up(self, worker: Worker) -> None:
+        """A device without a job is the best time for contexts."""
+        if worker.job_id is None and not self._stopping:
+            worker.spares.top_up()
 
     def _sweep(self) -> None:
         if self.nursery.forking or any(worker.spares.busy for worker in self.workers):

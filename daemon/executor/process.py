@@ -66,11 +66,14 @@ class OutputTail:
 
     def close(self) -> None:
         """Take what is still in the pipe, then let it go."""
-        if self._descriptor < 0:
-            return
-        self._drain()
+        self.drain()
         if self._descriptor >= 0:
             self._end()
+
+    def drain(self) -> None:
+        """Take what is in the pipe now."""
+        if self._descriptor >= 0:
+            self._drain()
 
     def _drain(self) -> None:
         # Bounded per wake-up: a flood from one runner must not keep the loop from everything else.

@@ -20,9 +20,12 @@ WARM_LIMIT_S = 60.0
 
 @dataclass(frozen=True)
 class RunnerEnd:
-    """How a runner ended, and what its kernel printed. `natural`: it died before the daemon killed it."""
+    """How a runner ended, and what its kernel printed.
 
-    exit: ExitStatus
+    `natural`: it died before the daemon killed it. `exit` is None while that is not known.
+    """
+
+    exit: ExitStatus | None
     natural: bool
     output: str
     truncated: bool
@@ -54,6 +57,13 @@ class RunnerProcess:
             await runner.end()
             raise
         return runner
+
+    def seen(self) -> RunnerEnd:
+        """What is known of it while it is still being ended."""
+        output = self.process.output
+        assert output is not None
+        output.drain()
+        return RunnerEnd(None, natural=False, output=output.text(), truncated=output.truncated)
 
     async def end(self) -> RunnerEnd:
         """It gets a moment to die of what is already killing it; then it is killed and its folder removed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,18 @@ class HostedKernel:
         if loan is None or [slot.meta for slot in loan.slots] != inputs.metas:
             loan = self._bound[index] = self._lender.lend(inputs.metas)
         loan.fill(inputs.tensors)
+        self._tell_bound(index, inputs, loan)
+
+    def bind_all(self, sets: Sequence[InputSet]) -> None:
+        """Bind sets 0, 1, … in one piece of memory: sharing memory with a process costs milliseconds a piece."""
+        whole = self._lender.lend([meta for inputs in sets for meta in inputs.metas])
+        slots = iter(whole.slots)
+        for index, inputs in enumerate(sets):
+            loan = self._bound[index] = Loan(whole.arena, tuple(itertools.islice(slots, len(inputs.tensors))))
+            loan.fill(inputs.tensors)
+            self._tell_bound(index, inputs, loan)
+
+    def _tell_bound(self, index: int, inputs: InputSet, loan: Loan) -> None:
         _settle(loan)
         question = protocol.Bind(index=index, values=inputs.tree, slots=loan.slots)
         self.link.ask(question, protocol.Okay, self._limits.correctness_s)

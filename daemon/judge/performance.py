@@ -65,13 +65,13 @@ def _bind_sets(session: Session, finding: Finding) -> tuple[int, bool]:
     first = source.draw(session.seeds.timing(finding.number, 0), first=False)
     nbytes = max(first.candidate.nbytes, 1)
     sets = _how_many_sets(nbytes, session.device)
-    for number in range(sets):
-        drawn = (
-            first if number == 0 else source.draw(session.seeds.timing(finding.number, number), first=False)
-        )
-        session.candidate.bind(number, drawn.candidate)
-        if session.reference is not None:
-            session.reference.bind(number, drawn.reference)
+    others = (
+        source.draw(session.seeds.timing(finding.number, number), first=False) for number in range(1, sets)
+    )
+    drawn = [first, *others]
+    session.candidate.bind_all([inputs.candidate for inputs in drawn])
+    if session.reference is not None:
+        session.reference.bind_all([inputs.reference for inputs in drawn])
     return sets, sets * nbytes > _cache_bytes(session.device)
 
 

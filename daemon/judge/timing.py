@@ -20,8 +20,8 @@ from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, s
 
 Method = Literal["graph", "eager"]
 
-SHORT_BURST_US = 100.0
-LONG_BURST_US = 500.0
+# Long enough for one launch to stand out from the noise of two wake-ups, short enough to be done often.
+BURST_US = {"graph": (400.0, 2_000.0), "eager": (100.0, 500.0)}
 MAX_LAUNCHES = 2_000
 PROBE_LENGTHS = (0, 1, 8)
 PROBE_REPEATS = 3
@@ -113,7 +113,7 @@ class _Timer:
 def _calibrated(kernel: HostedKernel, sets: int, method: Method) -> _Timer:
     """Choose burst lengths that make one launch's time stand out from the clock's noise."""
     kernel.prepare(sets, PROBE_LENGTHS, method)
-    lengths = burst_lengths(_rough_launch_us(kernel))
+    lengths = burst_lengths(_rough_launch_us(kernel), *BURST_US[method])
     kernel.prepare(sets, lengths, method)
     for index in (0, 1):
         kernel.burst(index)
@@ -130,12 +130,12 @@ def _rough_launch_us(kernel: HostedKernel) -> float:
     return max((several - empty) / PROBE_LENGTHS[2], SHORTEST_LAUNCH_US)
 
 
-def burst_lengths(launch_us: float) -> tuple[int, int]:
-    """Short and long burst for a kernel of about this time per launch."""
+def burst_lengths(launch_us: float, short_us: float, long_us: float) -> tuple[int, int]:
+    """Launches in a burst of about `short_us` and one of about `long_us`, for a kernel of this time per launch."""
     if launch_us >= WIDE_LAUNCH_US:
         return 0, 1
-    long = min(max(math.ceil(LONG_BURST_US / launch_us), 2), MAX_LAUNCHES)
-    short = min(math.floor(SHORT_BURST_US / launch_us), long // 4)
+    long = min(max(math.ceil(long_us / launch_us), 2), MAX_LAUNCHES)
+    short = min(math.floor(short_us / launch_us), long // 4)
     return short, long
 
 

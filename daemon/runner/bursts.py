@@ -8,6 +8,7 @@ is only a claim.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ class Bursts:
         self._calls = tuple(calls)
         self._device = device
         self._bursts: list[Callable[[], Any]] = []
-        self._kept: list[Any] = []
+        self._pool: Any = None
 
     @property
     def sets(self) -> int:
@@ -36,6 +37,8 @@ class Bursts:
     def prepare(self, lengths: Sequence[int], method: str) -> Prepared:
         """Make every burst ready; falls back from graph to eager with the reason."""
         if method == "graph":
+            # The graphs of one preparation share a pool; it is gone with the last of them.
+            self._pool = torch.cuda.graph_pool_handle()
             try:
                 self._bursts = [self._captured(length) for length in lengths]
                 return Prepared(method="graph")
@@ -83,11 +86,23 @@ class Bursts:
         return burst
 
     def _captured(self, length: int) -> Callable[[], None]:
+        """One graph of `length` launches.
+
+        As many outputs as there are sets are kept apart: no launch finds the last one in the cache.
+        """
         if length == 0:
             return lambda: None
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            for position in range(length):
-                self._kept.append(self._calls[position % len(self._calls)]())
-        self._kept = self._kept[-len(self._calls) :]
+        outputs: deque[Any] = deque(maxlen=len(self._calls))
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        # Not torch.cuda.graph: it collects garbage and empties the allocator's cache at every capture.
+        with torch.cuda.stream(stream):
+            graph.capture_begin(pool=self._pool)
+            try:
+                for position in range(length):
+                    outputs.append(self._calls[position % len(self._calls)]())
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream().wait_stream(stream)
         return graph.replay

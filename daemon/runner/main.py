@@ -8,6 +8,7 @@ the judge decides what happens next.
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ HARNESS_FOLDERS = ("/daemon/runner/", "/backends/", "importlib")
 def serve(channel: Channel[Any], device: DeviceTarget, folder: Path) -> None:
     """Warm up, say so, and answer until the judge closes the channel."""
     harness = Harness(device, folder)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed runner flushes nothing
     warm_up(torch.device(device.torch_name))
     channel.send(Warm())
     while True:

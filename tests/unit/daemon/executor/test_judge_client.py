@@ -1,6 +1,7 @@
 """The daemon's side of a judge: verdicts come through, and a lost judge is nobody's fault."""
 
 import asyncio
+import contextlib
 import os
 from types import SimpleNamespace
 
@@ -61,6 +62,7 @@ class FakeNursery:
     def __init__(self):
         self.judges = []
         self.greets = True
+        self.forked = asyncio.Event()
 
     async def fork(self, child, folder, device):
         assert child == "judge"
@@ -70,6 +72,7 @@ class FakeNursery:
         if self.greets:
             judge.send(JudgeReady(device=DeviceReport(kind=device.kind, name="fake")))
         self.judges.append(judge)
+        self.forked.set()
         return FakeProcess(theirs), ours
 
 
@@ -96,6 +99,17 @@ def runner_sockets():
         end.close()
 
 
+def exclusively(lease):
+    """What the executor offers as the device for one judge alone."""
+
+    @contextlib.asynccontextmanager
+    async def exclusive():
+        async with lease:
+            yield
+
+    return exclusive
+
+
 @pytest.fixture
 def evaluate(client, nursery, runner_sockets, on_loop):
     """One evaluation, with what this judge says to it; answers the verdict, the news and the lease."""
@@ -105,15 +119,16 @@ def evaluate(client, nursery, runner_sockets, on_loop):
 
         async def converse():
             await client.start()
-            asking = asyncio.create_task(client.evaluate(REQUEST, *runner_sockets, news.append, lease))
+            asking = asyncio.create_task(
+                client.evaluate(REQUEST, *runner_sockets, news.append, exclusively(lease))
+            )
             judge = nursery.judges[-1]
             speaking = asyncio.create_task(asyncio.to_thread(script, judge, lease))
             try:
                 async with asyncio.timeout(limit_s):
                     return await asking
             finally:
-                await asyncio.wait([speaking])
-                speaking.result()
+                await speaking
 
         return SimpleNamespace(verdict=on_loop(converse()), news=news, lease=lease)
 
@@ -169,17 +184,25 @@ def test_the_lease_is_held_between_asking_and_giving_back(evaluate):
 
 
 def test_a_lease_waits_for_the_other_worker_of_the_device(client, nursery, runner_sockets, on_loop):
+    wanted = asyncio.Event()
+
     async def converse():
         lease = asyncio.Lock()
         await lease.acquire()
+
+        @contextlib.asynccontextmanager
+        async def exclusive():
+            wanted.set()
+            async with lease:
+                yield
+
         await client.start()
-        asking = asyncio.create_task(client.evaluate(REQUEST, *runner_sockets, lambda _: None, lease))
+        asking = asyncio.create_task(client.evaluate(REQUEST, *runner_sockets, lambda _: None, exclusive))
         judge = nursery.judges[0]
         await asyncio.to_thread(take_request, judge)
         judge.send(LeaseWanted())
         granted = asyncio.create_task(asyncio.to_thread(judge.receive))
-        while lease.locked() and not lease._waiters:
-            await asyncio.sleep(0)
+        await wanted.wait()
         assert not granted.done()
         lease.release()
         assert await granted == LeaseGranted()
@@ -240,7 +263,9 @@ def test_a_lost_judge_gives_its_lease_back(client, nursery, runner_sockets, on_l
     async def converse():
         lease = asyncio.Lock()
         await client.start()
-        asking = asyncio.create_task(client.evaluate(REQUEST, *runner_sockets, lambda _: None, lease))
+        asking = asyncio.create_task(
+            client.evaluate(REQUEST, *runner_sockets, lambda _: None, exclusively(lease))
+        )
         judge = nursery.judges[0]
         await asyncio.to_thread(take_request, judge)
         judge.send(LeaseWanted())
@@ -259,8 +284,7 @@ def test_a_judge_that_dies_before_it_is_ready(client, nursery, on_loop):
 
     async def start():
         starting = asyncio.create_task(client.start())
-        while not nursery.judges:
-            await asyncio.sleep(0)
+        await nursery.forked.wait()
         nursery.judges[0].close()
         await starting
 

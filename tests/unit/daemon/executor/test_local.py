@@ -1,17 +1,13 @@
 """The local executor, with children that do nothing: fresh runners each time, and nothing is left of them."""
 
 import asyncio
-import os
-import subprocess
 
 import pytest
 
 from kbd.daemon.devices import Device
-from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.local import LocalExecutor
-from kbd.daemon.executor.nursery_client import NurseryFailed
-from kbd.daemon.executor.process import ChildProcess, ExitStatus, OutputTail
+from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
 from kbd.daemon.judge.verdict import Verdict
 from kbd.inbox.manifest import Evaluation, KernelCode
@@ -38,33 +34,6 @@ def request(**changes):
     return Evaluate(**values | changes)
 
 
-class FakeNursery:
-    """Its runners are shell commands, the next one for each fork."""
-
-    pid = None
-    forking = False
-
-    def __init__(self):
-        self.commands = []
-        self.folders = []
-        self.processes = []
-        self.refusal = None
-
-    async def fork(self, child, folder, device):
-        if self.refusal is not None and self.folders:
-            raise self.refusal
-        self.folders.append(folder)
-        command = self.commands.pop(0) if self.commands else "exec sleep 600"
-        reading, writing = os.pipe()
-        process = subprocess.Popen(["sh", "-c", command], stdout=writing, start_new_session=True)
-        os.close(writing)
-        process.returncode = 0  # reaped by ChildProcess, not by the Popen object
-        self.processes.append(ChildProcess(process.pid, OutputTail(reading), folder))
-        ours, theirs = channel_pair()
-        theirs.close()
-        return self.processes[-1], ours
-
-
 class FakeJudge:
     """Does what its script says instead of judging."""
 
@@ -81,7 +50,8 @@ class FakeJudge:
     async def discard(self):
         return ""
 
-    async def evaluate(self, request, candidate, reference, on_progress, lease):
+    async def evaluate(self, request, candidate, reference, on_progress, exclusive):
+        self.exclusive = exclusive
         return await self.script(candidate, reference, on_progress)
 
     async def pass_at_once(self, candidate, reference, on_progress):
@@ -91,19 +61,28 @@ class FakeJudge:
 
 
 @pytest.fixture
-def executor(tmp_path, monkeypatch):
+def executor(tmp_path, monkeypatch, fake_nursery, on_loop):
     # A real sweep would take the children of other tests for orphans.
     swept = []
     monkeypatch.setattr("kbd.daemon.executor.local.sweep", lambda known: swept.append(known) or 0)
-    monkeypatch.setattr("kbd.daemon.executor.local.EXIT_GRACE_S", 0.001)
     devices = [Device("cpu0", "a processor", CPU), Device("GPU-1", "a card", CUDA)]
     executor = LocalExecutor(devices, tmp_path / "work", tmp_path)
-    executor.nursery = FakeNursery()
+    executor.nursery = fake_nursery
     executor.swept = swept
     (tmp_path / "work").mkdir()
     for worker in executor.workers:
         worker.judge = FakeJudge()
-    return executor
+        worker.spares._nursery = fake_nursery
+        worker.spares._wanted = 0  # so that a test knows who is who
+    yield executor
+    for worker in executor.workers:
+        on_loop(ended(worker.spares))
+
+
+async def ended(spares):
+    """The spares, when none is in the making, and then not at all."""
+    async with spares.quiet():
+        await spares.close()
 
 
 @pytest.fixture
@@ -134,9 +113,8 @@ def test_a_verdict(judged):
 def test_each_runner_has_a_folder_of_its_own_and_none_is_left(judged, executor, tmp_path):
     judged()
     judged()
-    folders = executor.nursery.folders
-    assert [folder.name for folder in folders] == ["candidate", "reference"] * 2
-    assert len(set(folders)) == 4
+    folders = [process.folder for process in executor.nursery.processes]
+    assert len(set(folders)) == len(folders) == 4
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -152,7 +130,7 @@ def test_a_lone_candidate_gets_no_second_runner(judged, executor):
 
 def test_runners_are_killed_and_their_output_is_kept(judged, executor):
     async def wait_for_output(candidate, reference, on_progress):
-        while not executor.nursery.processes[0].output.total:
+        for _ in iter(lambda: executor.nursery.processes[0].output.total, 7):
             await asyncio.sleep(0)
         return VERDICT
 
@@ -198,8 +176,9 @@ def test_a_judge_that_does_not_answer_within_the_jobs_time(judged, monkeypatch):
 
 
 def test_a_runner_that_cannot_be_made_leaves_nothing_either(judged, executor, worker, tmp_path):
-    executor.nursery.refusal = NurseryFailed("no more processes")
-    with pytest.raises(NurseryFailed):
+    folders = worker.spares._folder
+    worker.spares._folder = lambda number: folders(1)  # the second finds the first one's folder
+    with pytest.raises(FileExistsError):
         judged()
     assert len(executor.nursery.processes) == 1
     assert not executor.nursery.processes[0].alive
@@ -239,6 +218,45 @@ def test_nothing_is_swept_while_a_child_may_be_unknown(judged, executor):
     executor.nursery.forking = True
     judged()
     assert executor.swept == []
+
+
+def test_nothing_is_swept_while_a_spare_is_made(judged, executor):
+    spares = executor.workers[1].spares
+
+    async def refill(candidate, reference, on_progress):
+        spares._wanted = 1
+        spares.refill()
+        monopoly.append(spares.busy)
+        return VERDICT
+
+    monopoly = []
+    judged(refill)
+    assert monopoly == [True]
+    assert len(executor.swept) <= 1, "only if the spare was ready before the sweep"
+
+
+def test_timing_has_the_device_alone_and_in_silence(judged, worker, executor):
+    async def time_it(candidate, reference, on_progress):
+        worker.spares._wanted = 2
+        async with worker.judge.exclusive():
+            before = len(executor.nursery.processes)
+            worker.spares.refill()
+            seen.append((worker.lease.locked(), worker.spares.busy, len(executor.nursery.processes) - before))
+        return VERDICT
+
+    seen = []
+    judged(time_it)
+    assert seen == [(True, False, 0)]
+    assert not worker.lease.locked()
+
+
+def test_spares_are_made_for_the_next_job(judged, worker, executor):
+    worker.spares._wanted = 2
+    judged()
+    first = {process.pid for process in executor.nursery.processes[:2]}
+    judged()
+    assert len({process.pid for process in executor.nursery.processes}) >= 4
+    assert first.isdisjoint(worker.spares.pids)
 
 
 def test_workers_are_chosen_by_kind(executor):
@@ -282,11 +300,9 @@ def test_starting_empties_the_work_folder_and_warms_every_judge(executor, on_loo
 
 def test_stopping_kills_everything_and_cleans_up(executor, worker, on_loop, tmp_path):
     async def stop():
-        process, sock = await executor.nursery.fork("runner", tmp_path, CPU)
-        sock.close()
-        worker.runners["candidate"] = process
+        worker.runners["candidate"] = await worker.spares.take()
         await executor.stop()
-        return process.alive
+        return worker.runners["candidate"].process.alive
 
     async def end():
         return None

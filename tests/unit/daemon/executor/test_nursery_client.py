@@ -19,6 +19,7 @@ from kbd.daemon.executor.protocol import (
     Failed,
     ForkFailed,
     FromJudge,
+    FromNewRunner,
     FromRunner,
     JudgeReady,
     Load,
@@ -27,6 +28,7 @@ from kbd.daemon.executor.protocol import (
     Ran,
     Ready,
     Run,
+    Warm,
 )
 from kbd.daemon.runner.values import unpack
 from kbd.inbox.manifest import KernelCode
@@ -83,6 +85,8 @@ class Nest:
         folder = self.folder / name
         folder.mkdir()
         process, sock = self.do(self.client.fork(child, folder, CPU))
+        if child == "runner":
+            assert Channel(sock, FromNewRunner).receive(ANSWER_LIMIT_S) == Warm()
         channel = Channel(sock, FromJudge if child == "judge" else FromRunner)
         self._children.append((process, channel))
         return process, channel
@@ -326,5 +330,3 @@ def test_a_nursery_that_does_not_start_says_why(tmp_path, on_loop, monkeypatch):
     with pytest.raises(NurseryFailed, match="no torch here"):
         on_loop(client.start())
     assert client.pid is None
-
-

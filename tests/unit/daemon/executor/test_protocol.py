@@ -25,6 +25,7 @@ from kbd.daemon.executor.protocol import (
     FromDaemonToNursery,
     FromJudge,
     FromJudgeToRunner,
+    FromNewRunner,
     FromNursery,
     FromRunner,
     JudgeReady,
@@ -47,6 +48,7 @@ from kbd.daemon.executor.protocol import (
     StageLimits,
     TensorMeta,
     Values,
+    Warm,
     WorkloadPlan,
 )
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
@@ -57,7 +59,9 @@ from kbd.inbox.tensor_init import InitKind, TensorInit
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.verdict import EvaluationStatus
 
-KERNEL = KernelCode(kernel_type="torch", source_code="def f(x):\n    return '✓\\0'\n", metadata={"a": [1, None]})
+KERNEL = KernelCode(
+    kernel_type="torch", source_code="def f(x):\n    return '✓\\0'\n", metadata={"a": [1, None]}
+)
 CONTRACT = BoundContract(
     axes={"N": 4},
     args=(
@@ -135,6 +139,7 @@ MESSAGES = {
         Prepare(sets=2, lengths=(0, 1, 8), method="graph"),
         Burst(index=1),
     ],
+    FromNewRunner: [Warm()],
     FromRunner: [
         Loaded(setup_us=1.5, makes_inputs=True, init_inputs=VALUES),
         Made(values=VALUES),

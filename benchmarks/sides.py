@@ -1,0 +1,77 @@
+"""Both sides of the benchmarks: a warm daemon, and one fresh interpreter per job."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from kbd.inbox.spool import Spool
+
+HERE = Path(__file__).parent
+JOB = """
+version: 1
+id: {name}
+reference:
+  kernel_type: torch
+  source_code: |
+    import torch
+    def shifted_relu(x):
+        return torch.relu(x) + 1
+candidate:
+  kernel_type: torch
+  source_code: |
+    import torch
+    def shifted_relu(x):  # {name}
+        return x.clamp_min(0) + 1
+io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: [65536], dtype: float32}}}}]}}
+evaluation: {{num_correct_trials: 5, num_trials: 100}}
+"""
+START_LIMIT_S = 60
+JOB_LIMIT_S = 60
+
+
+class WarmDaemon:
+    """A daemon on a spool of its own."""
+
+    def __init__(self, folder, device):
+        self.spool = Spool.create(folder / "spool")
+        self.state = folder / "state"
+        command = [sys.executable, "-m", "kbd.daemon.cli.main", "run", "--spool", str(self.spool.root)]
+        command += ["--state", str(self.state), "--device", device]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.judge("warm-up")
+
+    def judge(self, name):
+        """Seconds from the rename to the readable result, and the result."""
+        hidden = self.spool.inbox / f".{name}.tmp"
+        hidden.write_text(JOB.format(name=name))
+        started = time.perf_counter()
+        hidden.rename(self.spool.inbox / f"{name}.yaml")
+        while time.perf_counter() - started < JOB_LIMIT_S:
+            try:
+                text = (self.spool.outbox / f"{name}.json").read_text()
+            except FileNotFoundError:
+                time.sleep(0.001)
+                continue
+            return time.perf_counter() - started, json.loads(text)
+        raise TimeoutError(f"no result for {name} within {JOB_LIMIT_S} s")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(START_LIMIT_S)
+
+
+def fresh(folder, name, device, visible):
+    """Seconds of a whole new process that evaluates the job."""
+    path = folder / f"{name}.yaml"
+    path.write_text(JOB.format(name=name))
+    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": visible} if visible else {})
+    started = time.perf_counter()
+    command = [sys.executable, str(HERE / "fresh_evaluation.py"), str(path), device, visible]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    seconds = time.perf_counter() - started
+    assert json.loads(found.stdout)["status"] == "passed", found.stdout
+    return seconds

@@ -1,0 +1,257 @@
+"""Evaluations in the making: kernels that are functions of this process, and runners that are threads of it."""
+
+import contextlib
+import threading
+
+import pytest
+import torch
+
+from kbd.daemon.executor.async_channel import channel_pair
+from kbd.daemon.executor.channel import Channel
+from kbd.daemon.executor.protocol import (
+    DeviceTarget,
+    Evaluate,
+    FromJudgeToRunner,
+    FromNewRunner,
+    Prepared,
+    StageLimits,
+    Warm,
+)
+from kbd.daemon.job_run import workload_plans
+from kbd.daemon.judge.device_report import DeviceInspector
+from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.runner_link import Deadline, RunnerLink
+from kbd.daemon.judge.session import Session
+from kbd.daemon.runner.main import serve
+from kbd.daemon.runner.values import pack, pack_values, unpack
+from kbd.inbox.formats.registry import parse_manifest
+
+CPU = DeviceTarget(kind="cpu")
+LIMITS = StageLimits(load_s=60, correctness_s=60, timing_s=60, timing_budget_s=60)
+SOURCE = "def double(x):\n    return x + x\n"
+IO = {"args": [{"name": "x", "type": "tensor", "tensor_spec": {"shape": ["N"], "dtype": "float32"}}]}
+DOCUMENT = {
+    "version": 1,
+    "candidate": {"kernel_type": "torch", "source_code": SOURCE},
+    "reference": {"kernel_type": "torch", "source_code": SOURCE},
+    "io": IO,
+    "workloads": [{"name": "small", "axes": {"N": 4}}, {"name": "large", "axes": {"N": 9}}],
+    "evaluation": {"num_correct_trials": 2, "num_trials": 3, "seed": 7},
+}
+
+
+@pytest.fixture
+def cpu_device():
+    return torch.device("cpu")
+
+
+@pytest.fixture
+def document():
+    """Build a job's document from a plain one with some keys changed; None removes one."""
+
+    def build(**changes):
+        return {name: value for name, value in (DOCUMENT | changes).items() if value is not None}
+
+    return build
+
+
+@pytest.fixture
+def make_request():
+    """The request of a job, from its document."""
+
+    def build(document, **changes):
+        manifest = parse_manifest(document, default_id="job", folder=None)
+        values = {
+            "job_id": manifest.id,
+            "candidate": manifest.candidate,
+            "reference": manifest.reference,
+            "workloads": workload_plans(manifest),
+            "evaluation": manifest.evaluation,
+            "seconds_left": 60.0,
+            "limits": LIMITS,
+        }
+        return Evaluate(**values | changes)
+
+    return build
+
+
+class FakeKernel:
+    """Stands for a HostedKernel: `compute` is its kernel, `troubles` are raised by the verbs they name.
+
+    A trouble with a number is raised at that call of its verb. Bursts cost `overhead_us` and `launch_us` for
+    each launch, on a clock of their own.
+    """
+
+    def __init__(self, role, compute, *, launch_us=50.0, overhead_us=7.0, captures=True, troubles=None):
+        self.role = role
+        self.setup_us = 12.0
+        self.makes_inputs = False
+        self.init_inputs = None
+        self.peak_bytes = None
+        self.verbs = []
+        self.loads = []
+        self.prepared = []
+        self.seen = []
+        self._compute = compute
+        self._launch_us = launch_us
+        self._overhead_us = overhead_us
+        self._captures = captures
+        self._troubles = troubles or {}
+        self._sets = {}
+        self._made = []
+
+    def _do(self, verb):
+        self.verbs.append(verb)
+        for key in (verb, (verb, self.verbs.count(verb))):
+            if key in self._troubles:
+                raise self._troubles[key]
+
+    def load(self, kernel, contract, seed, init_inputs):
+        self._do("load")
+        self.loads.append((kernel, contract, seed, init_inputs))
+
+    def make_inputs(self, seed):
+        self._do("make_inputs")
+        return InputSet(*pack([torch.full((3,), float(seed % 1000))]))
+
+    def bind(self, index, inputs):
+        self._do("bind")
+        self._sets[index] = [tensor.clone() for tensor in inputs.tensors], inputs.tree
+
+    def bind_all(self, sets):
+        for index, inputs in enumerate(sets):
+            self.bind(index, inputs)
+
+    def run(self, index):
+        self._do("run")
+        tensors, tree = self._sets[index]
+        arguments = unpack(tree, tensors)
+        self.seen.append(pack([tensor.clone() for tensor in tensors])[1])
+        values, self._made = pack_values(self._compute(*arguments))
+        return values
+
+    def fetch_outputs(self, values):
+        self._do("fetch_outputs")
+        assert len(values.tensors) == len(self._made)
+        return [tensor.clone() for tensor in self._made]
+
+    def changed_inputs(self, index, inputs):
+        pairs = zip(self._sets[index][0], inputs.tensors, strict=True)
+        return [place for place, pair in enumerate(pairs) if not torch.equal(*pair)]
+
+    def prepare(self, sets, lengths, method):
+        self._do("prepare")
+        self.prepared.append((sets, tuple(lengths), method))
+        if method == "graph" and not self._captures:
+            return Prepared(method="eager", reason="no capture here")
+        return Prepared(method=method)
+
+    def burst(self, index):
+        self._do("burst")
+        length = self.prepared[-1][1][index]
+        measured_us = self._overhead_us + length * self._launch_us
+        return measured_us, measured_us / 2
+
+
+@pytest.fixture
+def make_kernel():
+    return FakeKernel
+
+
+@pytest.fixture
+def make_session(make_request, document, cpu_device):
+    """A session of fake kernels; `session.told` is what it reported, `session.leases` how it held the device."""
+
+    def build(candidate, reference=None, job=None, **changes):
+        job = document(**({} if reference else {"reference": None})) if job is None else job
+        told, leases = [], []
+
+        @contextlib.contextmanager
+        def lease():
+            leases.append("held")
+            yield
+            leases.append("given back")
+
+        session = Session(
+            request=make_request(job, **changes),
+            device=cpu_device,
+            candidate=candidate,
+            reference=reference,
+            report_progress=lambda *news: told.append(news),
+            lease=lease,
+            inspector=DeviceInspector(CPU),
+        )
+        session.told, session.leases = told, leases
+        return session
+
+    return build
+
+
+@pytest.fixture
+def start_runner(tmp_path):
+    """A runner's end of a channel served by a thread; returns the judge's end, warm."""
+    started = []
+
+    def start(name="runner"):
+        ours, theirs = channel_pair()
+        folder = tmp_path / name
+        folder.mkdir()
+        thread = threading.Thread(target=serve, args=(Channel(theirs, FromJudgeToRunner), CPU, folder))
+        thread.start()
+        started.append((thread, ours, theirs))
+        assert Channel(ours, FromNewRunner).receive(60) == Warm()
+        return ours
+
+    yield start
+    for thread, ours, theirs in started:
+        ours.close()
+        thread.join(60)
+        theirs.close()
+
+
+@pytest.fixture
+def host(start_runner):
+    """A HostedKernel whose runner is a thread."""
+    hosted = []
+
+    def build(role="candidate", name="runner"):
+        link = RunnerLink(role, start_runner(name), Deadline(60))
+        hosted.append(HostedKernel(link, "cpu", LIMITS))
+        return hosted[-1]
+
+    yield build
+    for kernel in hosted:
+        kernel.link.close()
+        kernel._lender.release()
+
+
+class ScriptedRunner:
+    """Somebody on a runner's end of the channel who says what the script says."""
+
+    def __init__(self, script):
+        self.ours, self._theirs = channel_pair()
+        self._channel = Channel(self._theirs, FromJudgeToRunner)
+        self._thread = threading.Thread(target=self._run, args=(script,))
+        self._thread.start()
+
+    def _run(self, script):
+        with self._theirs:
+            script(self._channel)
+
+    def end(self):
+        self.ours.close()
+        self._thread.join(60)
+
+
+@pytest.fixture
+def scripted():
+    """Start a scripted runner; returns the judge's end of its channel."""
+    runners = []
+
+    def start(script):
+        runners.append(ScriptedRunner(script))
+        return runners[-1].ours
+
+    yield start
+    for runner in runners:
+        runner.end()
