@@ -19,7 +19,7 @@ import structlog
 
 from kbd.daemon.executor.async_channel import AsyncChannel
 from kbd.daemon.executor.channel import ChannelError
-from kbd.daemon.executor.nursery_client import NurseryClient
+from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
 from kbd.daemon.executor.process import ChildProcess
 from kbd.daemon.executor.protocol import (
     DeviceTarget,
@@ -30,6 +30,8 @@ from kbd.daemon.executor.protocol import (
     LeaseGranted,
     LeaseReleased,
     LeaseWanted,
+    Probe,
+    Probed,
     Progress,
 )
 from kbd.daemon.judge.verdict import Verdict
@@ -38,6 +40,7 @@ from kbd.outbox.circumstances import DeviceReport
 log = structlog.get_logger(__name__)
 
 START_LIMIT_S = 60.0
+PROBE_LIMIT_S = 10.0
 Exclusive: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
@@ -98,6 +101,20 @@ class JudgeClient:
         except BaseException:  # cancelled in the middle of a conversation: it cannot be resumed
             await self.discard()
             raise
+
+    async def probe(self) -> str | None:
+        """What is wrong with the device, or None. A judge that cannot answer is gone afterwards."""
+        try:
+            await self.start()
+            assert self._channel is not None
+            async with asyncio.timeout(PROBE_LIMIT_S):
+                await self._channel.send(Probe())
+                probed = await self._channel.receive()
+        except (ChannelError, TimeoutError, JudgeFailed, NurseryFailed) as error:
+            await self.discard()
+            return f"no answer from the device: {type(error).__name__}: {error}"
+        assert isinstance(probed, Probed)
+        return probed.problem
 
     async def _converse(
         self,

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from kbd.daemon.devices import Device
+from kbd.daemon.executor.device_lock import DeviceLock
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
@@ -27,12 +28,27 @@ from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
 from kbd.daemon.executor.spares import Spares, stock_for
 from kbd.daemon.judge.verdict import Verdict
 from kbd.outbox.circumstances import DeviceReport
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
 log = structlog.get_logger(__name__)
 
 # The judge enforces the job's deadline; the daemon only steps in when the judge itself does not answer.
 JUDGE_GRACE_S = 10.0
 IDLE_S = 0.3
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 300.0
+# After these the device is asked whether it still works, before anybody else gets it.
+SHAKES_A_DEVICE = frozenset(
+    {
+        EvaluationStatus.CRASHED,
+        EvaluationStatus.TIMEOUT,
+        EvaluationStatus.RUNTIME_ERROR,
+        EvaluationStatus.OUT_OF_MEMORY,
+        EvaluationStatus.DEVICE_ERROR,
+        EvaluationStatus.INVALID_REFERENCE,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,9 @@ class Worker:
     lease: asyncio.Lock
     spares: Spares
     job_id: str | None = None
+    problem: str | None = None
     runners: list[RunnerProcess] = field(default_factory=list)
+    recovery: asyncio.Task[None] | None = None
     ending: asyncio.Task[dict[Role, RunnerEnd]] | None = None
 
     @property
@@ -77,6 +95,7 @@ class LocalExecutor:
     def __init__(self, devices: Sequence[Device], work_folder: Path, log_folder: Path) -> None:
         self._work_folder = work_folder
         self._stopping = False
+        self._locks = [DeviceLock(device.key) for device in devices if device.target.kind == "cuda"]
         self.nursery = NurseryClient(log_folder / "nursery.log")
         leases = {device.key: asyncio.Lock() for device in devices}
         self.workers = [
@@ -93,7 +112,9 @@ class LocalExecutor:
         return lambda runner: self._work_folder / f"runner-{worker}-{runner}"
 
     async def start(self) -> None:
-        """Warm the nursery and every judge. Raises NurseryFailed or JudgeFailed."""
+        """Warm the nursery and every judge. Raises DeviceTaken, NurseryFailed or JudgeFailed."""
+        for lock in self._locks:
+            lock.acquire()
         shutil.rmtree(self._work_folder, ignore_errors=True)
         self._work_folder.mkdir(parents=True, mode=0o700)
         await self.nursery.start()
@@ -105,18 +126,26 @@ class LocalExecutor:
         """Kill every process and clean up."""
         self._stopping = True
         for worker in self.workers:
+            if worker.recovery is not None:
+                worker.recovery.cancel()
             await worker.spares.close()
             if worker.ending is not None:
                 await worker.ending
             await worker.judge.discard()
         await self.nursery.stop()
+        for lock in self._locks:
+            lock.release()
         sweep(set())
         shutil.rmtree(self._work_folder, ignore_errors=True)
 
     def free_worker(self, kind: str = "auto") -> Worker | None:
-        """A worker without a job whose device is of this kind."""
+        """A worker without a job whose device is well and of this kind."""
         for worker in self.workers:
-            if worker.job_id is None and kind in ("auto", worker.device.target.kind):
+            if (
+                worker.job_id is None
+                and worker.problem is None
+                and kind in ("auto", worker.device.target.kind)
+            ):
                 return worker
         return None
 
@@ -143,11 +172,35 @@ class LocalExecutor:
             verdict, failure = await self._judged(worker, request, runners, note)
         finally:
             worker.ending = asyncio.create_task(self._end(worker, runners))
+        if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
+            await asyncio.shield(worker.ending)
+            await self._examine(worker)
+            if worker.problem is not None:
+                verdict, failure = _device_failed(worker.problem, last), None
         if verdict is None or verdict.lost is not None:
             ends = await asyncio.shield(worker.ending)
         else:
             ends = {role: runner.seen() for role, runner in runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
+
+    async def _examine(self, worker: Worker) -> None:
+        """A device that fails its probe gets no more jobs until it passes one."""
+        worker.problem = await worker.judge.probe()
+        if worker.problem is not None:
+            log.error(
+                "device out of service", action="device_out", device=worker.device.key, reason=worker.problem
+            )
+            worker.recovery = asyncio.create_task(self._recover(worker))
+
+    async def _recover(self, worker: Worker) -> None:
+        """Try again, less and less often, with a judge of its own each time."""
+        pause_s = FIRST_RETRY_S
+        while worker.problem is not None:
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, LAST_RETRY_S)
+            await worker.judge.discard()
+            worker.problem = await worker.judge.probe()
+        log.info("device back in service", action="device_back", device=worker.device.key)
 
     async def _judged(
         self,
@@ -211,3 +264,15 @@ class LocalExecutor:
             known.add(self.nursery.pid)
         if swept := sweep(known):
             log.warning("killed processes that a kernel left behind", action="orphans_swept", count=swept)
+
+
+def _device_failed(problem: str, last: Sequence[Progress]) -> Verdict:
+    """What was found on a device that turned out broken is void, and nobody's fault."""
+    return Verdict(
+        status=EvaluationStatus.DEVICE_ERROR,
+        stage=Stage(last[0].stage) if last else Stage.LOAD,
+        blame=Blame.DEVICE,
+        error=ErrorReport(
+            type="DeviceFailed", message=f"the device failed its probe after the job: {problem}"
+        ),
+    )

@@ -4,8 +4,8 @@
 
     DAEMON ──Fork──────────────► NURSERY      fork me a runner or a judge
            ◄─Ready, Forked──────
-    DAEMON ──Evaluate, Lease───► JUDGE        here is a job and two runner sockets
-           ◄─Progress, Evaluated
+    DAEMON ──Evaluate, Lease, Probe──► JUDGE  here is a job and two runner sockets; is the device well?
+           ◄─Progress, Evaluated, Probed
     JUDGE  ──Load, Map, Bind, MakeInputs, Run, Export, Prepare, Burst──► RUNNER
            ◄─Loaded, Made, Ran, Exported, Prepared, Done, Okay, Failed──
 
@@ -151,6 +151,21 @@ class Evaluate(Message):
     folder: str | None = None
     seconds_left: float
     limits: StageLimits
+
+
+class Probe(Message):
+    """Is the device usable? Asked between jobs, when the last one ended badly."""
+
+    kind: Literal["probe"] = "probe"
+
+
+class Probed(Message):
+    """What a tiny kernel said; `problem` is None when all is well. Sizes are of the whole device."""
+
+    kind: Literal["probed"] = "probed"
+    seconds: float
+    free_bytes: Count | None = None
+    problem: Text | None = None
 
 
 class JudgeReady(Message):
@@ -335,11 +350,16 @@ FromDaemonToNursery: TypeAdapter[Fork] = TypeAdapter(Fork)
 FromNursery: TypeAdapter[Ready | Forked | ForkFailed] = TypeAdapter(
     Annotated[Ready | Forked | ForkFailed, Field(discriminator="kind")]
 )
-FromDaemonToJudge: TypeAdapter[Evaluate | LeaseGranted] = TypeAdapter(
-    Annotated[Evaluate | LeaseGranted, Field(discriminator="kind")]
+FromDaemonToJudge: TypeAdapter[Evaluate | LeaseGranted | Probe] = TypeAdapter(
+    Annotated[Evaluate | LeaseGranted | Probe, Field(discriminator="kind")]
 )
-FromJudge: TypeAdapter[JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated] = TypeAdapter(
-    Annotated[JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated, Field(discriminator="kind")]
+FromJudge: TypeAdapter[JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated | Probed] = (
+    TypeAdapter(
+        Annotated[
+            JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated | Probed,
+            Field(discriminator="kind"),
+        ]
+    )
 )
 FromJudgeToRunner: TypeAdapter[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst] = TypeAdapter(
     Annotated[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst, Field(discriminator="kind")]

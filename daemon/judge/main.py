@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from kbd.daemon.executor.protocol import (
     LeaseGranted,
     LeaseReleased,
     LeaseWanted,
+    Probe,
+    Probed,
     Progress,
     Role,
 )
@@ -31,6 +34,9 @@ from kbd.daemon.judge.pipeline import evaluate
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
 from kbd.outbox.verdict import Stage
+
+SPIN_S = 0.02
+PROBE_SUM = 1023 * 1024 / 2
 
 
 def serve(channel: Channel[Any], target: DeviceTarget) -> None:
@@ -47,6 +53,9 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
             request, descriptors = channel.receive_with_descriptors()
         except PeerGone:
             return
+        if isinstance(request, Probe):
+            channel.send(probe(device))
+            continue
         assert isinstance(request, Evaluate)
         # The daemon kills the runners of a job before it sends the next, so their memory is free by now.
         _release(finished)
@@ -66,12 +75,30 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
         channel.send(Evaluated(verdict=verdict))
 
 
+def probe(device: torch.device) -> Probed:
+    """Run a tiny kernel and see whether it computes."""
+    started = time.monotonic()
+    problem, free_bytes = None, None
+    try:
+        total = float(torch.arange(1024, device=device, dtype=torch.float32).sum())
+        if total != PROBE_SUM:
+            problem = f"the device added 0 … 1023 up to {total}"
+        if device.type == "cuda":
+            free_bytes = torch.cuda.mem_get_info(device)[0]
+    except RuntimeError as error:
+        problem = str(error)
+    return Probed(seconds=time.monotonic() - started, free_bytes=free_bytes, problem=problem)
+
+
 def _kernels(request: Evaluate, target: DeviceTarget, descriptors: list[int]) -> list[HostedKernel]:
     deadline = Deadline(request.seconds_left)
     roles: tuple[Role, ...] = ("candidate", "reference")
+    spin_s = SPIN_S if target.kind == "cuda" else 0.0
     return [
         HostedKernel(
-            RunnerLink(role, socket.socket(fileno=descriptor), deadline), target.kind, request.limits
+            RunnerLink(role, socket.socket(fileno=descriptor), deadline, spin_s=spin_s),
+            target.kind,
+            request.limits,
         )
         for role, descriptor in zip(roles, descriptors, strict=False)
     ]

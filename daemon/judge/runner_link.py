@@ -74,10 +74,11 @@ class Deadline:
 class RunnerLink:
     """Questions to one runner. Every answer is checked for its type."""
 
-    def __init__(self, role: Role, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, role: Role, sock: socket.socket, deadline: Deadline, *, spin_s: float = 0.0) -> None:
         self.role: Role = role
         self._channel = Channel(sock, FromRunner, RUNNER_FRAME_BYTES)
         self._deadline = deadline
+        self._spin_s = spin_s
 
     def ask(self, question: BaseModel, answer: type[A], limit_s: float, descriptors: Sequence[int] = ()) -> A:
         """Send one message, wait for its answer. Raises RunnerTrouble."""
@@ -99,8 +100,10 @@ class RunnerLink:
 
     def ask_timed(self, question: BaseModel, answer: type[A], limit_s: float) -> tuple[float, A]:
         """As `ask`, with the microseconds from sending to the answer's arrival by the judge's own clock."""
+        self._channel.spin_s = self._spin_s
         started = time.perf_counter_ns()
         found = self.ask(question, answer, limit_s)
+        self._channel.spin_s = 0.0
         return (self._channel.arrived_ns - started) / 1e3, found
 
     def close(self) -> None:

@@ -21,11 +21,12 @@ from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, s
 Method = Literal["graph", "eager"]
 
 # Long enough for one launch to stand out from the noise of two wake-ups, short enough to be done often.
-BURST_US = {"graph": (400.0, 2_000.0), "eager": (100.0, 500.0)}
+BURST_US = {"graph": (250.0, 1_250.0), "eager": (100.0, 500.0)}
 MAX_LAUNCHES = 2_000
-PROBE_LENGTHS = (0, 1, 8)
+PROBE_LENGTHS = (0, 1, 64)
 PROBE_REPEATS = 3
 WIDE_LAUNCH_US = 10_000.0
+SLOW_LAUNCH_US = 1_000.0
 SHORTEST_LAUNCH_US = 0.2
 SMALLEST_SAMPLE_US = 1e-3
 CHECK_EVERY = 10
@@ -124,7 +125,7 @@ def _rough_launch_us(kernel: HostedKernel) -> float:
     """Time of one launch, good enough to choose lengths by; slow kernels are not run often for it."""
     empty = min(kernel.burst(0)[0] for _ in range(PROBE_REPEATS))
     once = kernel.burst(1)[0] - empty
-    if once >= WIDE_LAUNCH_US:
+    if once >= SLOW_LAUNCH_US:
         return once
     several = min(kernel.burst(2)[0] for _ in range(PROBE_REPEATS))
     return max((several - empty) / PROBE_LENGTHS[2], SHORTEST_LAUNCH_US)

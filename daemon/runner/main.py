@@ -26,6 +26,7 @@ from kbd.daemon.runner.values import UnknownValue
 
 MESSAGE_CHARS = 8_000
 TRACEBACK_CHARS = 8_000
+SPIN_S = 0.005
 HARNESS_FOLDERS = ("/daemon/runner/", "/backends/", "importlib")
 
 
@@ -40,6 +41,8 @@ def serve(channel: Channel[Any], device: DeviceTarget, folder: Path) -> None:
             message, descriptors = channel.receive_with_descriptors()
         except PeerGone:
             return
+        # Between bursts a runner on a device does not go to sleep; on the CPU it would take time from others.
+        channel.spin_s = SPIN_S if isinstance(message, protocol.Burst) and device.kind == "cuda" else 0.0
         channel.send(answer(harness, message, descriptors))
 
 

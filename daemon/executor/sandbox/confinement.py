@@ -34,8 +34,8 @@ def confine(sandbox: Sandbox, visible: VisibleTree, folder: Path) -> None:
             with needed_for(layer):
                 take_effect()
     become_runner(sandbox)
-    # Alone in its PID namespace nobody of this user can see it; the CUDA driver wants its own /proc entries.
-    set_dumpable(sandbox.has(Layer.PID))
+    # Where no other process of this user can see it, it may look at itself, as the CUDA driver does.
+    set_dumpable(sandbox.has(Layer.PID) or sandbox.has(Layer.OWN_UID))
     if sandbox.has(Layer.LANDLOCK):
         with needed_for(Layer.LANDLOCK):
             landlock.restrict(rules_for(sandbox, visible, folder))

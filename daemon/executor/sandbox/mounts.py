@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from kbd.daemon.executor.kernel_calls import mount, system_call, unmount
+from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.executor.sandbox.plan import FOLDER, SHARED_MEMORY, TEMPORARY, Sandbox
 from kbd.daemon.executor.sandbox.visible_tree import VisibleTree, is_within
 
@@ -57,7 +58,7 @@ def build_root(sandbox: Sandbox, visible: VisibleTree, base: str) -> None:
     _make_own_places(sandbox)
     for shown in visible.shown:
         _show(shown.source, shown.path)
-    _show_system_state()
+    _show_system_state(sandbox)
     _make_devices(sandbox)
     _write_settings(sandbox)
     for path in sandbox.hidden:
@@ -133,10 +134,13 @@ def _mounts_within(path: str) -> Iterator[str]:
     yield from sorted({point for point in points if is_within(point, path)})
 
 
-def _show_system_state() -> None:
+def _show_system_state(sandbox: Sandbox) -> None:
     """/proc of our own PID namespace, and /sys without what belongs to administrators."""
-    Path("/proc").mkdir()
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    if sandbox.has(Layer.PID):
+        Path("/proc").mkdir()
+        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    else:
+        _bind("/proc", "/proc")
     mount("/proc/sys", "/proc/sys", "", MS_BIND | MS_REC)
     _make_read_only("/proc/sys")
     _show("/sys", "/sys")

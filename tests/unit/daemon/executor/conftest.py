@@ -1,9 +1,7 @@
-"""Connected sockets, an event loop that outlives single calls, and a nursery of shell commands."""
+"""A nursery of shell commands."""
 
 import asyncio
-import contextlib
 import os
-from pathlib import Path
 
 import pytest
 
@@ -11,38 +9,6 @@ from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import encode
 from kbd.daemon.executor.process import ChildProcess, OutputTail
 from kbd.daemon.executor.protocol import Warm
-
-
-@pytest.fixture
-def pair():
-    """Two connected ends, closed after the test."""
-    ends = channel_pair()
-    yield ends
-    for end in ends:
-        end.close()
-
-
-@pytest.fixture
-def on_loop():
-    """Run coroutines one after another on one event loop, as a daemon does."""
-    with asyncio.Runner() as runner:
-        yield runner.run
-
-
-@pytest.fixture
-def open_descriptors():
-    """How many descriptors this process has open now."""
-    return lambda: len(list(Path("/proc/self/fd").iterdir()))
-
-
-@pytest.fixture
-def pipe():
-    """Both ends of a pipe; whatever of it is still open after the test is closed."""
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        with contextlib.suppress(OSError):
-            os.close(end)
 
 
 class FakeNursery:

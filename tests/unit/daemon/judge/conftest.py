@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kbd.daemon.executor.async_channel import channel_pair
-from kbd.daemon.executor.channel import Channel
+from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.protocol import (
     DeviceTarget,
     Evaluate,
@@ -169,8 +169,10 @@ def make_session(make_request, document, cpu_device):
         @contextlib.contextmanager
         def lease():
             leases.append("held")
-            yield
-            leases.append("given back")
+            try:
+                yield
+            finally:
+                leases.append("given back")
 
         session = Session(
             request=make_request(job, **changes),
@@ -187,6 +189,11 @@ def make_session(make_request, document, cpu_device):
     return build
 
 
+def _serve(channel, folder):
+    with contextlib.suppress(PeerGone):  # the judge may hang up before it has its answer
+        serve(channel, CPU, folder)
+
+
 @pytest.fixture
 def start_runner(tmp_path):
     """A runner's end of a channel served by a thread; returns the judge's end, warm."""
@@ -196,7 +203,7 @@ def start_runner(tmp_path):
         ours, theirs = channel_pair()
         folder = tmp_path / name
         folder.mkdir()
-        thread = threading.Thread(target=serve, args=(Channel(theirs, FromJudgeToRunner), CPU, folder))
+        thread = threading.Thread(target=_serve, args=(Channel(theirs, FromJudgeToRunner), folder))
         thread.start()
         started.append((thread, ours, theirs))
         assert Channel(ours, FromNewRunner).receive(60) == Warm()

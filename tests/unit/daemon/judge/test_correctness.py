@@ -1,0 +1,220 @@
+"""Correctness of a workload: what is compared, with what, and what every kind of mistake is called."""
+
+import math
+
+import pytest
+import torch
+
+from kbd.daemon.judge.correctness import Wrong, check_workload
+from kbd.outbox.verdict import EvaluationStatus
+
+
+def double(x):
+    return x + x
+
+
+@pytest.fixture
+def check(make_kernel, make_session, document):
+    """Check the first workload of a job; returns the session."""
+
+    def run(candidate, reference=double, job=None, **evaluation):
+        kernels = [make_kernel("candidate", candidate)]
+        kernels.append(make_kernel("reference", reference) if reference else None)
+        changes = {"evaluation": {"num_correct_trials": 3, "seed": 7} | evaluation}
+        if reference is None:
+            changes["reference"] = None
+        session = make_session(*kernels, document(**changes | (job or {})))
+        session.wrong = None
+        try:
+            check_workload(session, session.findings[0])
+        except Wrong as wrong:
+            session.wrong = wrong
+        return session
+
+    return run
+
+
+def contract(*args):
+    return {"io": {"args": list(args)}, "workloads": None}
+
+
+def arg(name, role="input", shape=(4,), dtype="float32", **init):
+    spec = {"shape": list(shape), "dtype": dtype} | ({"init": init} if init else {})
+    return {"name": name, "type": "tensor", "role": role, "tensor_spec": spec}
+
+
+def wrong(session, status):
+    assert session.wrong is not None
+    assert session.wrong.status is status
+    assert session.findings[0].correctness is not None
+    return session.wrong.report.message
+
+
+# --- what passes ------------------------------------------------------------------------------------
+
+
+def test_an_equal_kernel(check):
+    session = check(lambda x: 2 * x)
+    assert session.wrong is None
+    found = session.findings[0].correctness
+    assert (found.trials, found.oracle) == (3, "reference")
+    (output,) = found.outputs
+    assert output.name == "output0"
+    assert (output.matched_ratio, output.max_abs_error, output.problem) == (1.0, 0.0, None)
+
+
+def test_every_trial_has_other_inputs_and_both_kernels_the_same(check):
+    session = check(double)
+    candidate, reference = session.candidate.seen, session.reference.seen
+    assert len(candidate) == 3
+    assert all(torch.equal(mine[0], theirs[0]) for mine, theirs in zip(candidate, reference, strict=True))
+    assert not torch.equal(candidate[0][0], candidate[1][0])
+
+
+def test_the_reference_runs_first(check):
+    session = check(double)
+    assert [role for _, role, _ in session.told] == ["reference", "candidate"] * 3
+    assert {workload for _, _, workload in session.told} == {"small"}
+
+
+def test_the_worst_of_all_trials_is_reported(check):
+    errors = iter([1e-6, 3e-6, 2e-6])
+    session = check(lambda x: 2 * x + next(errors))
+    (output,) = session.findings[0].correctness.outputs
+    assert output.max_abs_error == pytest.approx(3e-6, rel=0.2)
+    assert output.tolerance.rtol == 1e-4
+
+
+def test_an_explicit_tolerance_and_ratio(check):
+    def mostly(x):
+        y = 2 * x
+        y[0] += 1
+        return y
+
+    ratio = {"tolerance": {"atol": 0.1, "rtol": 0.0, "required_matched_ratio": 0.75}}
+    session = check(mostly, **ratio)
+    assert session.wrong is None
+    (output,) = session.findings[0].correctness.outputs
+    assert output.matched_ratio == 0.75
+    assert output.tolerance.atol == 0.1
+    assert wrong(
+        check(mostly, tolerance=ratio["tolerance"] | {"required_matched_ratio": 0.76}),
+        EvaluationStatus.INCORRECT_OUTPUT,
+    )
+
+
+def test_outputs_are_called_as_the_contract_calls_them(check):
+    job = contract(arg("x"), arg("sum", role="output"), arg("sign", role="output", dtype="bool"))
+    session = check(lambda x: (x + x, x > 0), lambda x: (x + x, x > 0), job)
+    assert [output.name for output in session.findings[0].correctness.outputs] == ["sum", "sign"]
+
+
+def test_an_inout_argument_may_be_changed(check):
+    session = check(lambda x: x.add_(1), lambda x: x + 1, contract(arg("x", role="inout")))
+    assert session.wrong is None
+
+
+def test_a_reference_that_changes_its_copy_does_not_harm_the_candidate(check):
+    assert check(lambda x: x + 1, lambda x: x.add_(1)).wrong is None
+
+
+def test_a_lone_candidate_is_not_compared(check):
+    session = check(lambda x: x * math.nan, None)
+    assert session.wrong is None
+    assert session.findings[0].correctness is None
+
+
+def test_pinned_inputs_are_noted(check):
+    assert check(double, double, contract(arg("x", kind="ones"))).findings[0].pinned_inputs
+    assert not check(double).findings[0].pinned_inputs
+
+
+# --- what does not ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("candidate", "status", "message"),
+    [
+        (lambda x: (x, x), "incorrect_shape", "expected 1 tensor from the candidate, found 2 tensors"),
+        (lambda x: None, "incorrect_shape", "expected 1 tensor from the candidate, found no tensor"),
+        (lambda x: x[:2], "incorrect_shape", "output 0: expected shape [4], found [2]"),
+        (lambda x: x.double(), "incorrect_dtype", "output 0: expected dtype float32, found float64"),
+        (lambda x: x, "incorrect_output", "output0: 4 of 4 elements (100.00%) are outside the tolerance"),
+        (lambda x: x * math.nan, "non_finite", "found nan"),
+        (lambda x: x / 0, "non_finite", "found"),
+        (lambda x: 2 * x.zero_(), "incorrect_output", "outside the tolerance"),
+    ],
+)
+def test_mistakes_have_names(check, candidate, status, message):
+    assert message in wrong(check(candidate), EvaluationStatus(status))
+
+
+def test_an_output_on_another_device_is_wrong(check, make_kernel):
+    session = check(lambda x: (x + x).to("meta"))
+    assert "expected on cpu, found on meta" in wrong(session, EvaluationStatus.INCORRECT_OUTPUT)
+
+
+def test_a_changed_input_is_wrong_even_if_the_output_is_right(check):
+    def spoil(x):
+        y = 2 * x
+        x.zero_()
+        return y
+
+    message = wrong(check(spoil), EvaluationStatus.INCORRECT_OUTPUT)
+    assert message == "the candidate changed its input x"
+
+
+def test_a_lone_candidate_may_not_change_its_inputs_either(check):
+    assert "input x" in wrong(check(lambda x: x.zero_(), None), EvaluationStatus.INCORRECT_OUTPUT)
+
+
+def test_the_worst_element_is_shown(check):
+    def slip(x):
+        y = 2 * x
+        y[2] = 5.5
+        return y
+
+    message = wrong(check(slip, num_correct_trials=1), EvaluationStatus.INCORRECT_OUTPUT)
+    assert "1 of 4 elements (25.00%)" in message
+    assert "worst at [2]: expected" in message
+    assert "found 5.5" in message
+
+
+def test_only_the_wrong_output_has_a_problem(check):
+    session = check(lambda x: (x + x, x * 0 + 1), lambda x: (x + x, x * 0 + 2), contract(arg("x")))
+    assert "output1" in wrong(session, EvaluationStatus.INCORRECT_OUTPUT)
+    first, second = session.findings[0].correctness.outputs
+    assert (first.problem, first.matched_ratio) == (None, 1.0)
+    assert second.matched_ratio == 0.0
+    assert "output1" in second.problem
+
+
+def test_a_mistake_in_a_later_trial_is_found(check):
+    trials = iter([0, 0, 1])
+    session = check(lambda x: 2 * x + next(trials))
+    wrong(session, EvaluationStatus.INCORRECT_OUTPUT)
+    assert session.findings[0].correctness.trials == 3
+
+
+def test_memorised_outputs_of_the_first_trial_do_not_help(check):
+    known = []
+
+    def memorise(x):
+        if not known:
+            known.append(2 * x)
+        return known[0].clone()
+
+    session = check(memorise)
+    wrong(session, EvaluationStatus.INCORRECT_OUTPUT)
+    assert session.findings[0].correctness.trials == 2
+
+
+@pytest.mark.parametrize("special", [math.inf, -math.inf, math.nan])
+def test_special_values_are_expected_where_the_reference_has_them(check, special):
+    def kernel(x):
+        y = x.clone()
+        y[1] = special
+        return y
+
+    assert check(kernel, kernel).wrong is None
+    wrong(check(lambda x: x.clone(), kernel), EvaluationStatus.INCORRECT_OUTPUT)

@@ -1,0 +1,121 @@
+"""A judge as the daemon talks to it: real frames, real runners, real verdicts."""
+
+import threading
+
+import pytest
+
+from kbd.daemon.executor.channel import Channel
+from kbd.daemon.executor.protocol import (
+    DeviceTarget,
+    Evaluated,
+    FromDaemonToJudge,
+    FromJudge,
+    JudgeReady,
+    LeaseGranted,
+    LeaseReleased,
+    LeaseWanted,
+    Progress,
+)
+from kbd.daemon.judge.main import serve
+
+
+class Conversation:
+    """The daemon's end of a judge that runs in a thread."""
+
+    def __init__(self, pair):
+        self.channel = Channel(pair[0], FromJudge)
+        theirs = Channel(pair[1], FromDaemonToJudge)
+        self._thread = threading.Thread(target=serve, args=(theirs, DeviceTarget(kind="cpu")))
+        self._thread.start()
+        self.ready = self.channel.receive(60)
+
+    def evaluate(self, request, *sockets):
+        """All that the judge says until its verdict, which comes last."""
+        self.channel.send(request, [sock.fileno() for sock in sockets])
+        for sock in sockets:
+            sock.close()
+        said = []
+        while not said or not isinstance(said[-1], Evaluated):
+            said.append(self.channel.receive(60))
+            if isinstance(said[-1], LeaseWanted):
+                self.channel.send(LeaseGranted())
+        return said
+
+    def end(self):
+        self.channel.close()
+        self._thread.join(60)
+        return not self._thread.is_alive()
+
+
+@pytest.fixture
+def judge(pair):
+    conversation = Conversation(pair)
+    yield conversation
+    assert conversation.end()
+
+
+@pytest.fixture
+def request_of(make_request, document):
+    def build(source, **changes):
+        return make_request(
+            document(candidate={"kernel_type": "torch", "source_code": source}, **changes),
+            seconds_left=60,
+        )
+
+    return build
+
+
+GOOD = "def f(x):\n    return 2 * x\n"
+
+
+def test_a_judge_introduces_its_device(judge):
+    assert isinstance(judge.ready, JudgeReady)
+    assert judge.ready.device.kind == "cpu"
+
+
+def test_a_whole_evaluation(judge, request_of, start_runner):
+    said = judge.evaluate(request_of(GOOD), start_runner("candidate"), start_runner("reference"))
+    verdict = said[-1].verdict
+    assert verdict.status == "passed", verdict.error
+    assert verdict.seed == 7
+    kinds = [type(message) for message in said if not isinstance(message, Progress)]
+    assert kinds == [LeaseWanted, LeaseReleased, Evaluated]
+    news = [(message.stage, message.role) for message in said if isinstance(message, Progress)]
+    assert news[:2] == [("load", "reference"), ("load", "candidate")]
+    assert news[-1] == ("timing", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "stage"),
+    [
+        ("def f(x:\n", "compile_error", "load"),
+        ("def f(x):\n    raise ValueError('mine')\n", "runtime_error", "correctness"),
+        ("def f(x):\n    return x\n", "incorrect_output", "correctness"),
+    ],
+)
+def test_verdicts_on_bad_kernels(judge, request_of, start_runner, source, status, stage):
+    said = judge.evaluate(request_of(source), start_runner("candidate"), start_runner("reference"))
+    assert (said[-1].verdict.status, said[-1].verdict.stage) == (status, stage)
+    assert LeaseWanted not in map(type, said)
+
+
+def test_one_judge_serves_job_after_job(judge, request_of, start_runner, open_descriptors):
+    left = []
+    for number in range(3):
+        runners = [start_runner(f"{role}{number}") for role in ("candidate", "reference")]
+        said = judge.evaluate(request_of(GOOD, evaluation={"mode": "correctness"}), *runners)
+        assert said[-1].verdict.status == "passed"
+        left.append(open_descriptors())
+    assert left[2] - left[1] <= left[1] - left[0] + 8, "the memory of a job is released by the next"
+
+
+def test_a_lone_candidate_needs_one_runner(judge, request_of, start_runner):
+    said = judge.evaluate(request_of(GOOD, reference=None), start_runner("candidate"))
+    assert said[-1].verdict.status == "passed"
+
+
+def test_the_jobs_deadline_is_the_judges(judge, make_request, document, start_runner):
+    request = make_request(document(reference=None), seconds_left=0.0)
+    said = judge.evaluate(request, start_runner("candidate"))
+    verdict = said[-1].verdict
+    assert (verdict.status, verdict.stage, verdict.blame) == ("timeout", "load", "candidate")
