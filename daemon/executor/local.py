@@ -131,6 +131,7 @@ class LocalExecutor:
             await worker.spares.close()
             if worker.ending is not None:
                 await worker.ending
+            await asyncio.gather(*(runner.end() for runner in worker.runners))
             await worker.judge.discard()
         await self.nursery.stop()
         for lock in self._locks:
@@ -148,6 +149,10 @@ class LocalExecutor:
             ):
                 return worker
         return None
+
+    def free_workers(self) -> list[Worker]:
+        """Every worker that can take a job now: without one, and its device well."""
+        return [worker for worker in self.workers if worker.job_id is None and worker.problem is None]
 
     def has_kind(self, kind: str) -> bool:
         """Whether any device of this kind exists here."""

@@ -22,6 +22,7 @@ def test_create_makes_every_folder_and_the_sentinel(spool: Spool) -> None:
         "done",
         "quarantine",
         "control",
+        "control/answers",
         "lease",
     }
 

@@ -89,7 +89,9 @@ def test_an_unfinished_frame_is_a_silence(reader, writer, kept):
 
 def test_a_trickle_of_bytes_does_not_extend_the_deadline(reader, writer, monkeypatch):
     seconds = itertools.count()
-    clock = SimpleNamespace(monotonic=lambda: next(seconds), perf_counter_ns=lambda: 0)
+    clock = SimpleNamespace(
+        monotonic=lambda: next(seconds), perf_counter=lambda: 0.0, perf_counter_ns=lambda: 0
+    )
     monkeypatch.setattr("kbd.daemon.executor.channel.time", clock)
     trickle = SimpleNamespace(settimeout=lambda _: None, recv=lambda _: b"\0")
     reader.sock = trickle
@@ -177,7 +179,9 @@ def test_messages_keep_their_order_and_borders(reader, writer):
 
 def test_arrival_is_noted_with_the_header(reader, writer, monkeypatch):
     ticks = itertools.count(1)
-    clock = SimpleNamespace(monotonic=lambda: 0.0, perf_counter_ns=lambda: next(ticks))
+    clock = SimpleNamespace(
+        monotonic=lambda: 0.0, perf_counter=lambda: 0.0, perf_counter_ns=lambda: next(ticks)
+    )
     monkeypatch.setattr("kbd.daemon.executor.channel.time", clock)
     writer.sendall(HEADER.pack(3) + b"{}!")
     with pytest.raises(BadFrame):

@@ -9,14 +9,23 @@ from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
+from kbd.daemon.executor.spares import Stock
 from kbd.daemon.judge.verdict import Verdict
 from kbd.inbox.manifest import Evaluation, KernelCode
 from kbd.outbox.circumstances import DeviceReport
-from kbd.outbox.verdict import EvaluationStatus
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
 KERNEL = KernelCode(kernel_type="torch", source_code="def f(): pass")
 VERDICT = Verdict(status=EvaluationStatus.PASSED)
 LIMITS = StageLimits(load_s=1, correctness_s=1, timing_s=1, timing_budget_s=1)
+LOST = Verdict(
+    status=EvaluationStatus.CRASHED,
+    stage=Stage.LOAD,
+    blame=Blame.CANDIDATE,
+    error=ErrorReport(type="Crash", message="gone"),
+    lost="candidate",
+)
 CPU = DeviceTarget(kind="cpu")
 CUDA = DeviceTarget(kind="cuda", visible="GPU-1")
 
@@ -73,7 +82,7 @@ def executor(tmp_path, monkeypatch, fake_nursery, on_loop):
     for worker in executor.workers:
         worker.judge = FakeJudge()
         worker.spares._nursery = fake_nursery
-        worker.spares._wanted = 0  # so that a test knows who is who
+        worker.spares._stock = Stock(0, 0)  # so that a test knows who is who
     yield executor
     for worker in executor.workers:
         on_loop(ended(worker.spares))
@@ -96,8 +105,13 @@ def judged(executor, worker, on_loop):
         if script is not None:
             worker.judge.script = script
         news = []
-        outcome = on_loop(executor.run(worker, request(**changes), news.append))
+        outcome = on_loop(run_to_the_end(news, request(**changes)))
         return outcome, news
+
+    async def run_to_the_end(news, request):
+        outcome = await executor.run(worker, request, news.append)
+        await worker.ending
+        return outcome
 
     return run
 
@@ -138,14 +152,14 @@ def test_runners_are_killed_and_their_output_is_kept(judged, executor):
     outcome, _ = judged(wait_for_output)
     end = outcome.runners["candidate"]
     assert (end.output, end.truncated) == ("spoken\n", False)
-    assert (end.natural, end.exit) == (False, ExitStatus(None, 9))
+    assert (end.natural, end.exit) == (False, None), "a verdict does not wait for it"
     assert not any(process.alive for process in executor.nursery.processes)
 
 
 def test_a_runner_that_died_by_itself_is_told_apart(judged, executor):
     async def wait_for_death(candidate, reference, on_progress):
         await executor.nursery.processes[0].wait()
-        return VERDICT
+        return LOST
 
     executor.nursery.commands = ["exit 7"]
     outcome, _ = judged(wait_for_death)
@@ -175,14 +189,19 @@ def test_a_judge_that_does_not_answer_within_the_jobs_time(judged, monkeypatch):
     assert "within the job's time" in outcome.failure
 
 
-def test_a_runner_that_cannot_be_made_leaves_nothing_either(judged, executor, worker, tmp_path):
+def test_a_runner_that_cannot_be_made_leaves_nothing_either(judged, executor, worker, tmp_path, on_loop):
     folders = worker.spares._folder
     worker.spares._folder = lambda number: folders(1)  # the second finds the first one's folder
     with pytest.raises(FileExistsError):
         judged()
+
+    async def over():
+        await worker.ending
+
+    on_loop(over())
     assert len(executor.nursery.processes) == 1
     assert not executor.nursery.processes[0].alive
-    assert worker.runners == {}
+    assert worker.runners == []
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -201,6 +220,7 @@ def test_a_cancelled_attempt_leaves_nothing(executor, worker, on_loop, tmp_path)
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):
             await attempt
+        await worker.ending
 
     on_loop(cancel())
     assert not any(process.alive for process in executor.nursery.processes)
@@ -224,7 +244,7 @@ def test_nothing_is_swept_while_a_spare_is_made(judged, executor):
     spares = executor.workers[1].spares
 
     async def refill(candidate, reference, on_progress):
-        spares._wanted = 1
+        spares._stock = Stock(1, 1)
         spares.refill()
         monopoly.append(spares.busy)
         return VERDICT
@@ -237,7 +257,7 @@ def test_nothing_is_swept_while_a_spare_is_made(judged, executor):
 
 def test_timing_has_the_device_alone_and_in_silence(judged, worker, executor):
     async def time_it(candidate, reference, on_progress):
-        worker.spares._wanted = 2
+        worker.spares._stock = Stock(2, 2)
         async with worker.judge.exclusive():
             before = len(executor.nursery.processes)
             worker.spares.refill()
@@ -251,7 +271,7 @@ def test_timing_has_the_device_alone_and_in_silence(judged, worker, executor):
 
 
 def test_spares_are_made_for_the_next_job(judged, worker, executor):
-    worker.spares._wanted = 2
+    worker.spares._stock = Stock(2, 2)
     judged()
     first = {process.pid for process in executor.nursery.processes[:2]}
     judged()
@@ -300,9 +320,10 @@ def test_starting_empties_the_work_folder_and_warms_every_judge(executor, on_loo
 
 def test_stopping_kills_everything_and_cleans_up(executor, worker, on_loop, tmp_path):
     async def stop():
-        worker.runners["candidate"] = await worker.spares.take()
+        runner = await worker.spares.take()
+        worker.runners.append(runner)
         await executor.stop()
-        return worker.runners["candidate"].process.alive
+        return runner.process.alive
 
     async def end():
         return None

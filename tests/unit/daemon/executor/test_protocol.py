@@ -40,6 +40,8 @@ from kbd.daemon.executor.protocol import (
     Okay,
     Prepare,
     Prepared,
+    Probe,
+    Probed,
     Progress,
     Ran,
     Ready,
@@ -103,12 +105,14 @@ MESSAGES = {
             limits=LIMITS,
         ),
         LeaseGranted(),
+        Probe(),
     ],
     FromJudge: [
         JudgeReady(device=REPORT),
         Progress(stage="load", role="reference", workload="w"),
         LeaseWanted(),
         LeaseReleased(),
+        Probed(seconds=0.001, free_bytes=1 << 36, problem="broken"),
         Evaluated(
             verdict=Verdict(
                 status=EvaluationStatus.PASSED,

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import DeviceTarget
-from kbd.daemon.executor.spares import Spares
+from kbd.daemon.executor.spares import Spares, Stock, stock_for
 
 CPU = DeviceTarget(kind="cpu")
 WANTED = 2
@@ -15,7 +15,7 @@ WANTED = 2
 
 @pytest.fixture
 def spares(fake_nursery, tmp_path, on_loop):
-    spares = Spares(fake_nursery, CPU, lambda number: tmp_path / f"runner-{number}", WANTED)
+    spares = Spares(fake_nursery, CPU, lambda number: tmp_path / f"runner-{number}", Stock(WANTED, WANTED))
     yield spares
     on_loop(refilled(spares))
     on_loop(spares.close())
@@ -128,7 +128,30 @@ def test_closing_ends_every_spare_and_makes_no_more(spares, on_loop, fake_nurser
 
 def test_none_wanted_is_none_made(fake_nursery, tmp_path, on_loop):
     async def none():
-        spares = Spares(fake_nursery, CPU, lambda number: tmp_path / str(number), 0)
+        spares = Spares(fake_nursery, CPU, lambda number: tmp_path / str(number), Stock(0, 0))
         return await refilled(spares), spares.busy
 
     assert on_loop(none()) == (set(), False)
+
+
+def test_a_stock_is_filled_by_the_batch_when_it_runs_low(fake_nursery, tmp_path, on_loop):
+    spares = Spares(fake_nursery, CPU, lambda number: tmp_path / f"runner-{number}", Stock(low=2, full=4))
+
+    async def take_until_low():
+        levels = [len(await refilled(spares))]
+        for _ in range(3):
+            await used(await spares.take())
+            levels.append(len(await refilled(spares)))
+        spares.top_up()
+        await asyncio.wait([spares._refilling])
+        levels.append(len(spares.pids))
+        await spares.close()
+        return levels
+
+    assert on_loop(take_until_low()) == [4, 3, 2, 4, 4]
+
+
+def test_contexts_are_made_in_batches_and_forks_as_needed():
+    assert stock_for(CPU) == Stock(low=2, full=2)
+    on_cuda = stock_for(DeviceTarget(kind="cuda", visible="GPU-1"))
+    assert on_cuda.full > on_cuda.low >= 2

@@ -1,0 +1,73 @@
+"""Which kernel types there are: built-in ones first, plug-ins after, clashes never."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from kbd.backends import registry
+from kbd.backends.base import Unsupported
+from kbd.backends.registry import BUILT_IN, PLANNED, backend_for, registrations, why_unknown
+from kbd.backends.torch_backend import BACKEND
+
+
+@pytest.fixture
+def plug_ins(monkeypatch):
+    """Install plug-ins as (name, location)."""
+
+    def install(*points):
+        found = [SimpleNamespace(name=name, value=value) for name, value in points]
+        monkeypatch.setattr(registry, "entry_points", lambda group: found if group == "kbd.backends" else [])
+        registrations.cache_clear()
+
+    yield install
+    monkeypatch.undo()
+    registrations.cache_clear()
+
+
+def test_built_in_types_are_known(plug_ins):
+    plug_ins()
+    assert set(registrations()) == {entry.kernel_type for entry in BUILT_IN}
+    assert backend_for("torch") is BACKEND
+    assert why_unknown("torch") is None
+
+
+def test_every_built_in_backend_can_be_imported_and_is_called_as_registered():
+    for entry in BUILT_IN:
+        assert backend_for(entry.kernel_type).kernel_type == entry.kernel_type
+
+
+def test_a_plug_in_is_found_and_imported_only_when_used(plug_ins, monkeypatch):
+    plug_ins(("metal", "kbd_metal_plugin:BACKEND"))
+    assert why_unknown("metal") is None
+    assert "kbd_metal_plugin" not in sys.modules
+    monkeypatch.setitem(sys.modules, "kbd_metal_plugin", SimpleNamespace(BACKEND="the plug-in"))
+    assert backend_for("metal") == "the plug-in"
+
+
+@pytest.mark.parametrize("clash", [("torch", "mine:X"), ("metal", "second:X")])
+def test_a_name_taken_twice_is_an_error_that_names_both(plug_ins, clash):
+    plug_ins(("metal", "first:X"), clash)
+    with pytest.raises(ValueError, match=rf"{clash[1]}.*'{clash[0]}'.*rename its entry point") as error:
+        registrations()
+    assert ("kbd.backends.torch_backend" if clash[0] == "torch" else "first:X") in str(error.value)
+
+
+@pytest.mark.parametrize("kernel_type", sorted(PLANNED - set(registrations.__wrapped__())))
+def test_a_type_that_is_to_come(kernel_type):
+    assert "not in this version yet; available: torch" in why_unknown(kernel_type)
+
+
+def test_a_type_that_nobody_knows():
+    assert why_unknown("matlab").startswith("kernel_type 'matlab' is not known here; available: ")
+    with pytest.raises(Unsupported, match="matlab") as error:
+        backend_for("matlab")
+    assert "plug-in" in error.value.hint
+
+
+def test_the_list_needs_no_torch():
+    code = "from kbd.backends.registry import why_unknown; why_unknown('x'); import sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "kbd.backends.registry" in done.stdout.split()
+    assert "torch" not in done.stdout.split()

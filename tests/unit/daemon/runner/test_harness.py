@@ -1,0 +1,230 @@
+"""The harness with real modules in this process: one answer for each message."""
+
+import os
+import sys
+
+import pytest
+import torch
+
+from kbd.backends.base import CompileFailed, Unsupported
+from kbd.backends.torch_backend import MODULE_NAME
+from kbd.daemon.executor.protocol import (
+    Bind,
+    Burst,
+    DeviceTarget,
+    Export,
+    Load,
+    MakeInputs,
+    Map,
+    Okay,
+    Prepare,
+    Run,
+    Values,
+)
+from kbd.daemon.executor.shared_memory import Arena, tensor_at
+from kbd.daemon.judge.lending import lay_out
+from kbd.daemon.runner.harness import Harness
+from kbd.daemon.runner.values import UnknownValue, meta_of, pack
+from kbd.inbox.manifest import KernelCode
+
+
+class Lent:
+    """Memory of the judge's for some tensors, mapped by a harness."""
+
+    def __init__(self, harness, number, tensors):
+        self.slots, nbytes = lay_out(number, [meta_of(tensor) for tensor in tensors])
+        self._arena = Arena(nbytes, "cpu")
+        message = Map(arena=number, nbytes=self._arena.nbytes)
+        assert harness.map(message, [os.dup(self._arena.descriptor)]) == Okay()
+        for slot, tensor in zip(self.slots, tensors, strict=True):
+            tensor_at(self._arena.memory, slot).copy_(tensor)
+
+    @property
+    def tensors(self):
+        return [tensor_at(self._arena.memory, slot).clone() for slot in self.slots]
+
+    def release(self):
+        self._arena.release()
+
+
+@pytest.fixture
+def harness(tmp_path):
+    yield Harness(DeviceTarget(kind="cpu"), tmp_path)
+    sys.modules.pop(MODULE_NAME, None)
+
+
+@pytest.fixture
+def lend(harness):
+    lent = []
+
+    def make(*tensors):
+        lent.append(Lent(harness, len(lent), list(tensors)))
+        return lent[-1]
+
+    yield make
+    for one in lent:
+        one.release()
+
+
+@pytest.fixture
+def load(harness):
+    def run(source, **fields):
+        kernel = KernelCode(
+            kernel_type=fields.pop("kernel_type", "torch"), source_code="import torch\n" + source
+        )
+        values = {"role": "candidate", "kernel": kernel, "contract": None, "init_seed": 3}
+        return harness.load(Load(**values | fields))
+
+    return run
+
+
+@pytest.fixture
+def bind(harness, lend):
+    """Bind arguments as set `index`; returns where their tensors lie."""
+
+    def run(index, *arguments):
+        tree, tensors = pack(list(arguments))
+        lent = lend(*tensors)
+        assert harness.bind(Bind(index=index, values=tree, slots=lent.slots)) == Okay()
+        return lent
+
+    return run
+
+
+def test_a_call_from_loading_to_the_exported_outputs(harness, load, bind, lend):
+    loaded = load("def f(x, n):\n    return x * n, x.sum()\n")
+    assert loaded.setup_us > 0
+    assert not loaded.makes_inputs
+    assert loaded.init_inputs == Values(tree=[])
+    bind(0, torch.arange(3.0), 4)
+    ran = harness.run(Run(index=0))
+    assert ran.values.tree == {"tuple": [{"tensor": 0}, {"tensor": 1}]}
+    assert [meta.shape for meta in ran.values.tensors] == [(3,), ()]
+    assert ran.peak_bytes is None
+    room = lend(torch.zeros(3), torch.zeros(()))
+    assert harness.export(Export(what="outputs", slots=room.slots)) == Okay()
+    assert [tensor.tolist() for tensor in room.tensors] == [[0, 4, 8], 3]
+
+
+def test_a_kernel_works_on_the_judges_memory(harness, load, bind):
+    load("def f(x):\n    x.add_(1)\n")
+    lent = bind(0, torch.zeros(2))
+    harness.run(Run(index=0))
+    assert lent.tensors[0].tolist() == [1, 1]
+
+
+def test_input_sets_are_told_apart(harness, load, bind):
+    load("def f(x):\n    return float(x)\n")
+    for index in range(3):
+        bind(index, torch.tensor(float(index)))
+    assert [harness.run(Run(index=index)).values.tree for index in (2, 0, 1)] == [2.0, 0.0, 1.0]
+
+
+def test_constructor_arguments_are_told_and_exported(harness, load, lend):
+    source = (
+        "class Model(torch.nn.Module):\n"
+        "    def __init__(self, w, n):\n        super().__init__()\n        self.w = w * n\n"
+        "    def forward(self):\n        return self.w\n"
+        "def get_init_inputs():\n    return [torch.ones(2), 3]\n"
+    )
+    loaded = load(source)
+    assert loaded.init_inputs.tree == [{"tensor": 0}, 3]
+    room = lend(torch.zeros(2))
+    harness.export(Export(what="init_inputs", slots=room.slots))
+    assert room.tensors[0].tolist() == [1, 1]
+
+
+def test_constructor_arguments_that_are_given_are_the_kernels_own_copies(harness, load, lend, bind):
+    source = (
+        "class Model(torch.nn.Module):\n"
+        "    def __init__(self, w, n):\n        super().__init__()\n        self.w = w.mul_(n)\n"
+        "    def forward(self):\n        return self.w\n"
+    )
+    given = lend(torch.ones(2))
+    tree = [{"tensor": 0}, 5]
+    loaded = load(source, init_inputs=Values(tree=tree), init_slots=given.slots)
+    assert loaded.init_inputs is None
+    assert given.tensors[0].tolist() == [1, 1]
+    bind(0)
+    harness.run(Run(index=0))
+    room = lend(torch.zeros(2))
+    harness.export(Export(what="outputs", slots=room.slots))
+    assert room.tensors[0].tolist() == [5, 5]
+
+
+def test_the_module_makes_inputs(harness, load, lend):
+    assert load("def get_inputs():\n    return [torch.rand(3), 2]\ndef f(*a):\n    pass\n").makes_inputs
+    made = harness.make_inputs(MakeInputs(seed=9))
+    assert made.values.tree == [{"tensor": 0}, 2]
+    room = lend(torch.zeros(3))
+    harness.export(Export(what="inputs", slots=room.slots))
+    torch.manual_seed(9)
+    assert torch.equal(room.tensors[0], torch.rand(3))
+
+
+def test_outputs_of_inference_mode_can_be_exported_to_any_form(harness, load, bind, lend):
+    load("def f(x):\n    return x.t(), x[0, 0].expand(4)\n")
+    bind(0, torch.arange(6.0).reshape(2, 3))
+    harness.run(Run(index=0))
+    room = lend(torch.zeros(3, 2), torch.ones(4))
+    harness.export(Export(what="outputs", slots=room.slots))
+    assert room.tensors[0].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert room.tensors[1].tolist() == [0] * 4
+
+
+def test_bursts_go_over_the_first_sets(harness, load, bind):
+    load("def f(x):\n    x.add_(1)\n")
+    sets = [bind(index, torch.zeros(1)) for index in range(3)]
+    harness.prepare(Prepare(sets=2, lengths=(0, 5), method="eager"))
+    before = [one.tensors[0].item() for one in sets]
+    assert harness.burst(Burst(index=1)).claimed_us >= 0
+    after = [one.tensors[0].item() for one in sets]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [3, 2, 0]
+
+
+def test_new_lengths_need_no_new_warming_up(harness, load, bind):
+    load("def f(x):\n    x.add_(1)\n")
+    lent = bind(0, torch.zeros(1))
+    harness.prepare(Prepare(sets=1, lengths=(1,), method="eager"))
+    warm = lent.tensors[0].item()
+    assert warm >= 1
+    harness.prepare(Prepare(sets=1, lengths=(7,), method="eager"))
+    assert lent.tensors[0].item() == warm
+
+
+def test_binding_anew_forgets_the_bursts_of_old_inputs(harness, load, bind):
+    load("def f(x):\n    x.add_(1)\n")
+    old = bind(0, torch.zeros(1))
+    harness.prepare(Prepare(sets=1, lengths=(1,), method="eager"))
+    new = bind(0, torch.zeros(1))
+    with pytest.raises(RuntimeError, match="no bursts"):
+        harness.burst(Burst(index=0))
+    before = old.tensors[0].item()
+    harness.prepare(Prepare(sets=1, lengths=(1,), method="eager"))
+    harness.burst(Burst(index=0))
+    assert old.tensors[0].item() == before
+    assert new.tensors[0].item() > 0
+
+
+def test_nothing_is_called_before_it_is_loaded(harness, bind):
+    bind(0, torch.zeros(1))
+    with pytest.raises(RuntimeError, match="no kernel"):
+        harness.run(Run(index=0))
+
+
+@pytest.mark.parametrize("value", ["object()", "torch.eye(2).to_sparse()", "{1, 2}"])
+def test_what_cannot_be_described_is_said_so(harness, load, bind, value):
+    load(f"def f():\n    return {value}\n")
+    bind(0)
+    with pytest.raises(UnknownValue):
+        harness.run(Run(index=0))
+
+
+def test_a_type_that_is_not_known_here(load):
+    with pytest.raises(Unsupported):
+        load("x", kernel_type="matlab")
+
+
+def test_a_source_that_does_not_compile(load):
+    with pytest.raises(CompileFailed):
+        load("def f(\n")

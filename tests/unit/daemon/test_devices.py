@@ -1,0 +1,122 @@
+"""Devices: what NVML sees, less what CUDA_VISIBLE_DEVICES hides; else the processor."""
+
+import os
+
+import pynvml
+import pytest
+
+from kbd.daemon import devices as devices_module
+from kbd.daemon.devices import Device, NoDevice, _visible, cpu_devices, cpu_name, cuda_devices, discover
+from kbd.daemon.executor.protocol import DeviceTarget
+
+UUIDS = ["GPU-aaaa1111", "GPU-bbbb2222", "GPU-bbbb3333"]
+CARDS = [Device(uuid, "a card", DeviceTarget(kind="cuda", visible=uuid)) for uuid in UUIDS]
+
+
+@pytest.fixture
+def nvml(monkeypatch):
+    """A host with three cards."""
+    calls = []
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: calls.append("init"))
+    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: calls.append("shutdown"))
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: len(UUIDS))
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda handle: UUIDS[handle].encode())
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: f"card {handle}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return calls
+
+
+@pytest.fixture
+def no_nvml(monkeypatch):
+    def fail():
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        (None, [0, 1, 2]),
+        ("", []),
+        ("1", [1]),
+        ("2,0", [2, 0]),
+        (" 1 , 2 ", [1, 2]),
+        ("GPU-aaaa1111", [0]),
+        ("GPU-aaaa", [0]),
+        ("GPU-bbbb3333,0", [2, 0]),
+        ("-1", []),
+        ("0,-1,1", [0]),
+        ("0,7,1", [0]),
+        ("7", []),
+        ("GPU-cccc,0", []),
+        ("0,nonsense,1", [0]),
+        ("NoDevFiles", []),
+    ],
+)
+def test_what_stays_visible(selection, left):
+    assert _visible(CARDS, selection) == [CARDS[place] for place in left]
+
+
+def test_cards_by_their_uuid(nvml):
+    found = cuda_devices()
+    assert [device.key for device in found] == UUIDS
+    assert [device.name for device in found] == ["card 0", "card 1", "card 2"]
+    assert [device.target.visible for device in found] == UUIDS
+    assert nvml == ["init", "shutdown"]
+
+
+def test_the_environment_hides_cards(nvml, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert [device.key for device in cuda_devices()] == [UUIDS[1]]
+
+
+def test_nvml_is_let_go_even_when_it_fails(nvml, monkeypatch):
+    def fail(_handle):
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", fail)
+    with pytest.raises(pynvml.NVMLError):
+        cuda_devices()
+    assert nvml == ["init", "shutdown"]
+
+
+def test_no_driver_is_no_card(no_nvml):
+    assert cuda_devices() == []
+
+
+@pytest.mark.parametrize(("kind", "found"), [("auto", "cuda"), ("cuda", "cuda"), ("cpu", "cpu")])
+def test_where_there_are_cards(nvml, kind, found):
+    assert {device.target.kind for device in discover(kind, cpu_slots=1)} == {found}
+
+
+def test_auto_without_cards_is_the_processor(no_nvml):
+    assert [device.key for device in discover("auto", cpu_slots=2)] == ["cpu0", "cpu1"]
+
+
+def test_asking_for_cards_where_there_are_none(no_nvml):
+    with pytest.raises(NoDevice, match="--device cpu"):
+        discover("cuda", cpu_slots=1)
+
+
+def test_asking_for_the_processor_does_not_wake_the_driver(nvml):
+    discover("cpu", cpu_slots=1)
+    assert nvml == []
+
+
+@pytest.mark.parametrize(("slots", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (16, 1)])
+def test_slots_share_the_cores(monkeypatch, slots, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    found = cpu_devices(slots)
+    assert len({device.key for device in found}) == slots
+    assert {device.target.threads for device in found} == {threads}
+
+
+def test_the_processor_has_a_name():
+    assert cpu_name().strip()
+
+
+def test_the_processor_has_a_name_even_where_the_system_tells_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(devices_module, "Path", lambda _: tmp_path / "nothing")
+    assert cpu_name()

@@ -1,0 +1,148 @@
+"""Publishing what is owed: once, whole, and later if the outbox refuses now."""
+
+import os
+
+import pytest
+from structlog.testing import capture_logs
+
+from kbd.daemon.assembly import JobIdentity, refused
+from kbd.outbox.publisher import read_result
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.states import JobState
+
+
+def result_text(job_id, message="not here"):
+    return refused(
+        JobIdentity(job_id, "a" * 64, 1, {}),
+        EvaluationStatus.UNSUPPORTED,
+        Blame.JOB,
+        Stage.LOAD,
+        ErrorReport(type="Unsupported", message=message),
+    ).to_json()
+
+
+@pytest.fixture
+def finished(desk, queue):
+    """Jobs that have a result which is owed to the outbox."""
+
+    def finish(*names):
+        queue(*names)
+        for name in names:
+            desk.store.begin_attempt(name, "cpu0", JobState.COMPILING)
+            desk.store.finish(name, JobState.COMPLETED, result_text(name), "unsupported")
+
+    return finish
+
+
+@pytest.fixture
+def outbox_refuses(monkeypatch):
+    """As a full or read-only outbox; permissions would not stop root."""
+
+    def refuse(*_args):
+        raise OSError(28, "No space left on device")
+
+    def switch(on):
+        monkeypatch.undo()
+        if on:
+            monkeypatch.setattr("kbd.daemon.publishing.publish", refuse)
+
+    return switch
+
+
+def test_results_appear_and_their_files_are_filed(desk, finished, files_in):
+    finished("a", "b")
+    assert desk.publishing.publish_owed() == 2
+    assert (desk.spool.outbox / "a.json").read_text() == result_text("a")
+    assert read_result(desk.spool, "b").status == "unsupported"
+    assert (files_in("claimed"), files_in("done")) == ([], ["a.yaml", "b.yaml"])
+    assert desk.store.get("a").published
+    assert desk.publishing.publish_owed() == 0
+
+
+def test_nothing_is_owed_for_jobs_without_a_result(desk, queue):
+    queue("j")
+    desk.publishing.publish_one("j")
+    desk.publishing.publish_one("nobody")
+    assert desk.publishing.publish_owed() == 0
+    assert list(desk.spool.outbox.glob("*.json")) == []
+
+
+def test_one_result_at_once(desk, finished):
+    finished("a", "b")
+    desk.publishing.publish_one("b")
+    assert [path.stem for path in desk.spool.outbox.glob("*.json")] == ["b"]
+    assert desk.publishing.publish_owed() == 1
+
+
+def test_a_result_is_not_published_twice(desk, finished):
+    finished("a")
+    desk.publishing.publish_owed()
+    inode = (desk.spool.outbox / "a.json").stat().st_ino
+    desk.publishing.publish_one("a")
+    desk.publishing.publish_owed()
+    assert (desk.spool.outbox / "a.json").stat().st_ino == inode
+
+
+def test_an_outbox_that_refuses_gets_it_later(desk, finished, files_in, outbox_refuses):
+    finished("a")
+    outbox_refuses(on=True)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            desk.publishing.publish_owed()
+    assert not desk.store.get("a").published
+    assert files_in("claimed") == ["a.yaml"]
+    outbox_refuses(on=False)
+    assert desk.publishing.publish_owed() == 1
+    assert (desk.spool.outbox / "a.json").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not stop root")
+def test_an_outbox_without_write_permission(desk, finished):
+    finished("a")
+    desk.spool.outbox_tmp.chmod(0o500)
+    with pytest.raises(PermissionError):
+        desk.publishing.publish_owed()
+    desk.spool.outbox_tmp.chmod(0o700)
+    assert desk.publishing.publish_owed() == 1
+
+
+def test_a_crash_between_publishing_and_marking(desk, finished, monkeypatch):
+    finished("a")
+
+    def die(*_args):
+        raise SystemExit
+
+    monkeypatch.setattr(desk.store, "mark_published", die)
+    with pytest.raises(SystemExit):
+        desk.publishing.publish_owed()
+    monkeypatch.undo()
+    assert desk.publishing.publish_owed() == 1
+    assert desk.store.get("a").published
+    assert (desk.spool.outbox / "a.json").read_text() == result_text("a")
+
+
+def test_another_result_that_lies_there_stays(desk, finished, files_in):
+    finished("a", "b")
+    theirs = result_text("a", "of another life")
+    (desk.spool.outbox / "a.json").write_text(theirs)
+    with capture_logs() as logs:
+        assert desk.publishing.publish_owed() == 2
+    assert (desk.spool.outbox / "a.json").read_text() == theirs
+    assert [record["job"] for record in logs if record["action"] == "publish_conflict"] == ["a"]
+    assert (desk.spool.outbox / "b.json").exists()
+    assert desk.publishing.publish_owed() == 0, "a conflict is not tried again for ever"
+
+
+def test_a_rejected_file_has_a_result_and_no_file_to_be_filed(desk, deliver, files_in):
+    desk.take_in.round([deliver("bad.yaml", "nonsense")])
+    assert desk.publishing.publish_owed() == 1
+    assert read_result(desk.spool, "bad").status == "invalid_job"
+    assert files_in("done") == []
+
+
+def test_a_file_that_somebody_took_away_is_no_obstacle(desk, finished):
+    finished("a")
+    (desk.spool.root / desk.store.get("a").claimed_path).unlink()
+    assert desk.publishing.publish_owed() == 1
+    assert desk.store.get("a").published

@@ -1,0 +1,231 @@
+"""Reconciling: whatever a daemon left behind, the next start makes files and rows agree."""
+
+import json
+import shutil
+
+import pytest
+from structlog.testing import capture_logs
+
+from kbd.daemon.assembly import JobIdentity, refused
+from kbd.inbox.epoch import next_epoch
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.states import JobState
+
+DEVICE = "cpu0"
+
+
+def finish(desk, job_id):
+    """Make a running job final, as a verdict does."""
+    row = desk.store.get(job_id)
+    result = refused(
+        JobIdentity(job_id, row.manifest_sha256, 1, {}),
+        EvaluationStatus.UNSUPPORTED,
+        Blame.JOB,
+        Stage.LOAD,
+        ErrorReport(type="Unsupported", message="not here"),
+    )
+    desk.store.finish(job_id, JobState.COMPLETED, result.to_json(), result.status.value)
+
+
+def claimed_file(desk, job_id):
+    return desk.spool.root / desk.store.get(job_id).claimed_path
+
+
+def outcome_of(restart):
+    """The next start, and what it found."""
+    with capture_logs() as logs:
+        desk = restart()
+    (found,) = [record for record in logs if record.get("action") == "reconciled"]
+    return desk, {name: found[name] for name in ("read", "requeued", "given_up", "lost")}
+
+
+NOTHING = {"read": 0, "requeued": 0, "given_up": 0, "lost": 0}
+
+
+def test_a_clean_end_leaves_nothing_to_do(restart, queue):
+    queue("j")
+    desk, found = outcome_of(restart)
+    assert found == NOTHING
+    assert desk.store.get("j").state is JobState.SUBMITTED
+
+
+def test_claimed_without_a_row_is_read_and_queued(restart, desk, deliver):
+    path = deliver("j.yaml")
+    path.rename(next(desk.spool.claimed.iterdir()) / "j.yaml")
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"read": 1}
+    assert desk.store.get("j").state is JobState.SUBMITTED
+    assert claimed_file(desk, "j").exists()
+
+
+def test_claimed_without_a_row_and_no_job_is_refused(restart, desk, deliver, files_in):
+    path = deliver("j.yaml", "not a job")
+    path.rename(next(desk.spool.claimed.iterdir()) / "j.yaml")
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"read": 1}
+    assert desk.store.get("j").status == "invalid_job"
+    assert files_in("claimed") == []
+
+
+@pytest.mark.parametrize("state", [JobState.COMPILING, JobState.VALIDATING, JobState.PROFILING])
+def test_a_running_job_is_queued_again(restart, queue, desk, state):
+    queue("j")
+    desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
+    desk.store.advance("j", state)
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"requeued": 1}
+    row = desk.store.get("j")
+    assert (row.state, row.attempts) == (JobState.SUBMITTED, 1)
+
+
+def test_a_job_that_takes_every_daemon_down_is_given_up(restart, queue, desk):
+    queue("j")
+    for _ in range(2):
+        desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
+        desk, found = outcome_of(restart)
+    assert found == NOTHING | {"given_up": 1}
+    row = desk.store.get("j")
+    assert (row.state, row.status, row.blame) == (JobState.FAILED, "harness_error", "harness")
+    assert "the daemon ended 2 times" in row.error_message
+    assert desk.publishing.publish_owed() == 1
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_an_open_job_whose_file_is_gone_gets_a_result(restart, queue, desk, running):
+    queue("j")
+    if running:
+        desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
+    claimed_file(desk, "j").unlink()
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"lost": 1}
+    row = desk.store.get("j")
+    assert (row.state, row.status) == (JobState.FAILED, "harness_error")
+    assert "deleted from claimed/" in row.error_message
+    assert json.loads(row.result_text)["error"]["type"] == "Lost"
+
+
+def test_a_final_job_is_published_by_the_first_round(restart, queue, desk, files_in):
+    queue("j")
+    desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
+    finish(desk, "j")
+    text = desk.store.get("j").result_text
+    desk, found = outcome_of(restart)
+    assert found == NOTHING
+    assert desk.publishing.publish_owed() == 1
+    assert (desk.spool.outbox / "j.json").read_text() == text
+    assert (files_in("claimed"), files_in("done")) == ([], ["j.yaml"])
+
+
+def test_a_final_job_that_was_filed_but_not_marked(restart, queue, desk, files_in):
+    queue("j")
+    desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
+    finish(desk, "j")
+    text = desk.store.get("j").result_text
+    (desk.spool.outbox / "j.json").write_text(text)
+    desk.publishing._intake.finish(claimed_file(desk, "j"))
+    desk, _ = outcome_of(restart)
+    assert desk.store.get("j").status == "unsupported"
+    assert desk.publishing.publish_owed() == 1
+    assert desk.publishing.publish_owed() == 0
+    assert (desk.spool.outbox / "j.json").read_text() == text
+    assert files_in("done") == ["j.yaml"]
+
+
+def test_half_written_results_are_removed(restart, desk):
+    (desk.spool.outbox_tmp / "j.json.123").write_text("{")
+    (desk.spool.outbox_tmp / "folder").mkdir()
+    desk = restart()
+    assert [path.name for path in desk.spool.outbox_tmp.iterdir()] == ["folder"]
+
+
+def test_a_refusal_that_was_recorded_and_not_moved(restart, desk, deliver, files_in, monkeypatch):
+    monkeypatch.setattr(desk.take_in._intake, "quarantine_all", lambda _: [])
+    desk.take_in.round([deliver("j.yaml", "not a job")])
+    assert files_in("claimed") == ["j.yaml"]
+    result = desk.store.get("j").result_text
+    desk = restart()
+    assert files_in("claimed") == []
+    assert "j.yaml.reason.json" in files_in("quarantine")
+    assert desk.store.get("j").result_text == result
+    assert desk.publishing.publish_owed() == 1
+
+
+# --- one takeover after another ---------------------------------------------------------------------
+
+
+def test_jobs_are_followed_through_many_takeovers(restart, queue, desk, files_in):
+    queue("a")
+    queue("b", owner="ann")
+    for _ in range(4):
+        desk, found = outcome_of(restart)
+        assert found == NOTHING
+    for job_id in ("a", "b"):
+        assert claimed_file(desk, job_id).exists()
+        assert "takeover-000001" in desk.store.get(job_id).claimed_path
+    assert desk.store.get("b").owner == "ann"
+    assert files_in("claimed") == ["a.yaml", "b.yaml"]
+    folders = [path.name for path in (desk.spool.claimed / "000005").iterdir()]
+    assert "takeover-000001" in folders, "takeovers of takeovers lie side by side"
+
+
+def test_jobs_of_several_epochs(restart, desk, deliver):
+    jobs = [f"j{number}" for number in range(3)]
+    for job_id in jobs:
+        desk.take_in.round([deliver(f"{job_id}.yaml")])
+        desk = restart()
+    assert [row.job_id for row in desk.store.next_submitted(10)] == jobs
+    assert all(claimed_file(desk, job_id).exists() for job_id in jobs)
+
+
+def test_the_same_name_twice_in_claimed_stays_two_files(restart, queue, desk, deliver):
+    queue("j")
+    desk = restart()
+    # An identical copy that a dying daemon had taken and not recorded.
+    path = deliver("j.yaml")
+    path.rename(desk.spool.claimed / "000002" / "j.yaml")
+    desk, found = outcome_of(restart)
+    assert found["lost"] == 0
+    assert claimed_file(desk, "j").exists()
+    assert len(desk.store.next_submitted(10)) == 1
+
+
+def test_a_crash_in_the_middle_of_taking_over(restart, queue, desk):
+    queue("j")
+    path = claimed_file(desk, "j")
+    own = next_epoch(desk.spool)
+    path.parent.rename(own / f"takeover-{path.parent.name}")  # fenced, and the row still tells the old place
+    assert not claimed_file(desk, "j").exists()
+    desk, found = outcome_of(restart)
+    assert found == NOTHING
+    assert claimed_file(desk, "j").exists()
+
+
+def test_everything_at_once(restart, queue, desk, deliver, files_in):
+    queue("waiting", "running", "lost", "final")
+    for job_id in ("running", "final"):
+        desk.store.begin_attempt(job_id, DEVICE, JobState.COMPILING)
+    finish(desk, "final")
+    claimed_file(desk, "lost").unlink()
+    deliver("new.yaml").rename(next(desk.spool.claimed.iterdir()) / "new.yaml")
+    desk, found = outcome_of(restart)
+    assert found == {"read": 1, "requeued": 1, "given_up": 0, "lost": 1}
+    while desk.publishing.publish_owed():
+        pass
+    assert sorted(row.job_id for row in desk.store.next_submitted(10)) == ["new", "running", "waiting"]
+    assert sorted(path.stem for path in desk.spool.outbox.glob("*.json")) == ["final", "lost"]
+    assert files_in("claimed") == ["new.yaml", "running.yaml", "waiting.yaml"]
+
+
+def test_reconciling_twice_changes_nothing_more(restart, queue, desk):
+    queue("j")
+    desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
+    restart()
+    desk, found = outcome_of(restart)
+    assert found == NOTHING
+    assert desk.store.get("j").attempts == 1
+
+
+def test_a_lost_outbox_temporary_folder_is_no_trouble(restart, desk):
+    shutil.rmtree(desk.spool.outbox_tmp)
+    restart()
