@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kbd.daemon.executor.local import Outcome
+from kbd.daemon.executor.process import FLOOD_BYTES
 from kbd.daemon.executor.protocol import Progress, Role
 from kbd.daemon.executor.runner_process import RunnerEnd
 from kbd.daemon.judge.verdict import Verdict
@@ -136,6 +137,12 @@ def _error_of(verdict: Verdict, runners: Mapping[Role, RunnerEnd]) -> ErrorRepor
     if verdict.lost is None or error is None or verdict.lost not in runners:
         return error
     end = runners[verdict.lost]
+    if end.flooded:
+        return ErrorReport(
+            type="OutputFlood",
+            message=f"the {verdict.lost} printed more than {FLOOD_BYTES >> 20} MiB and was killed",
+            hint="print less; the log keeps the beginning and the end",
+        )
     how = str(end.exit) if end.natural else "closed its channel to the judge"
     hint = CRASH_HINTS.get(end.exit.signal) if end.natural and end.exit and end.exit.signal else None
     return ErrorReport(

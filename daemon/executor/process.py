@@ -15,6 +15,7 @@ from pathlib import Path
 
 OUTPUT_KEPT_BYTES = 64 << 10
 READ_BYTES = 1 << 16
+FLOOD_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,25 @@ def signal_name(number: int) -> str:
 
 
 class OutputTail:
-    """Drains a pipe without pause and keeps its first and last bytes."""
+    """Drains a pipe without pause and keeps its first and last bytes.
+
+    `on_flood` is called when more has come than anybody can mean to print.
+    """
 
     def __init__(self, descriptor: int, kept_bytes: int = OUTPUT_KEPT_BYTES) -> None:
         self.total = 0
+        self.on_flood: Callable[[], None] | None = None
         self._descriptor = descriptor
         self._kept = kept_bytes
         self._head = bytearray()
         self._tail = bytearray()
         os.set_blocking(descriptor, False)
         asyncio.get_running_loop().add_reader(descriptor, self._drain)
+
+    @property
+    def flooded(self) -> bool:
+        """Whether more was printed than is allowed."""
+        return self.total > FLOOD_BYTES
 
     @property
     def truncated(self) -> bool:
@@ -89,6 +99,8 @@ class OutputTail:
 
     def _keep(self, chunk: bytes) -> None:
         self.total += len(chunk)
+        if self.flooded and self.on_flood is not None:
+            self.on_flood()
         room = self._kept - len(self._head)
         self._head += chunk[:room]
         self._tail += chunk[room:] if room > 0 else chunk
@@ -115,6 +127,8 @@ class ChildProcess:
         self._ended = loop.create_future()
         self._pidfd = os.pidfd_open(self.pid)
         loop.add_reader(self._pidfd, self._reap)
+        if self.output is not None:
+            self.output.on_flood = self.send_kill
 
     @property
     def alive(self) -> bool:
@@ -134,15 +148,19 @@ class ChildProcess:
 
     async def kill(self) -> ExitStatus:
         """Kill it and its process group; returns how it ended, by itself or by us."""
+        self.send_kill()
+        status = await self.wait()
+        if self.output is not None:
+            self.output.close()
+        return status
+
+    def send_kill(self) -> None:
+        """Kill it and its process group, without waiting for the end."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        status = await self.wait()
-        if self.output is not None:
-            self.output.close()
-        return status
 
     def _reap(self) -> None:
         try:

@@ -29,6 +29,7 @@ class RunnerEnd:
     natural: bool
     output: str
     truncated: bool
+    flooded: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,4 +74,4 @@ class RunnerProcess:
         output = self.process.output
         assert output is not None
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
-        return RunnerEnd(status, natural is not None, output.text(), output.truncated)
+        return RunnerEnd(status, natural is not None, output.text(), output.truncated, output.flooded)

@@ -8,6 +8,7 @@ the judge decides what happens next.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from collections.abc import Callable
@@ -36,11 +37,14 @@ def serve(channel: Channel[Any], device: DeviceTarget, folder: Path) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed runner flushes nothing
     warm_up(torch.device(device.torch_name))
     channel.send(Warm())
+    # A kernel may have closed the channel behind our back; there is nobody left to tell.
+    with contextlib.suppress(PeerGone, OSError):
+        _converse(channel, harness, device)
+
+
+def _converse(channel: Channel[Any], harness: Harness, device: DeviceTarget) -> None:
     while True:
-        try:
-            message, descriptors = channel.receive_with_descriptors()
-        except PeerGone:
-            return
+        message, descriptors = channel.receive_with_descriptors()
         # Between bursts a runner on a device does not go to sleep; on the CPU it would take time from others.
         channel.spin_s = SPIN_S if isinstance(message, protocol.Burst) and device.kind == "cuda" else 0.0
         channel.send(answer(harness, message, descriptors))
