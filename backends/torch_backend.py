@@ -185,10 +185,10 @@ class TorchBackend:
         """Write the module and check its syntax; torch needs no other compiler."""
         del target
         path = folder / f"{MODULE_NAME}.py"
-        path.write_text(kernel.source_code)
+        path.write_text(kernel.source_code, encoding="utf-8")
         try:
             compile(kernel.source_code, path.name, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None)
             where = f"line {line}: " if line else ""
             raise CompileFailed(

@@ -31,7 +31,16 @@ def default_state_dir() -> Path:
 
 @dataclass(frozen=True)
 class Limits:
-    """Times in seconds, sizes in bytes, counts."""
+    """Times in seconds, sizes in bytes, counts.
+
+    Attributes:
+        queue_limit: jobs that may be claimed and wait; further ones stay in the inbox.
+        min_free_bytes: claiming stops while less is free where the spool or the state folder lies.
+        queue_window: so many jobs that wait for a device are passed over to find one that a free device suits.
+        retry_first_s: rest of a job after its first failed attempt; it doubles with each further one.
+        retry_longest_s: the longest rest.
+        tidy_interval_s: between two rounds that remove what clients left behind.
+    """
 
     load_s: float = 60.0
     correctness_s: float = 30.0
@@ -39,10 +48,15 @@ class Limits:
     timing_budget_s: float = 2.0
     grace_s: float = 10.0
     max_attempts: int = 3
+    retry_first_s: float = 2.0
+    retry_longest_s: float = 300.0
     scan_interval_s: float = 30.0
     network_scan_interval_s: float = 2.0
     status_interval_s: float = 2.0
+    tidy_interval_s: float = 3600.0
     queue_window: int = 64
+    queue_limit: int = 100_000
+    min_free_bytes: int = 256 << 20
 
     @property
     def stages(self) -> StageLimits:
@@ -116,7 +130,8 @@ def resolve(
 ) -> Settings:
     """All settings together. Raises ConfigError."""
     spool_root, state_dir, named = locate(spool, state, environment)
-    settings = Settings(spool=spool_root, state=state_dir, spool_named=named)
+    limits = _limits(environment)
+    settings = Settings(spool=spool_root, state=state_dir, spool_named=named, limits=limits)
     if device is not None:
         settings = replace(settings, device=device)
     if (slots := environment.get("KBD_CPU_SLOTS")) is not None:
@@ -124,7 +139,20 @@ def resolve(
     return settings
 
 
+def _limits(environment: Mapping[str, str]) -> Limits:
+    limits = Limits()
+    if (queue_limit := environment.get("KBD_QUEUE_LIMIT")) is not None:
+        limits = replace(limits, queue_limit=_positive("KBD_QUEUE_LIMIT", queue_limit))
+    if (floor := environment.get("KBD_MIN_FREE_BYTES")) is not None:
+        limits = replace(limits, min_free_bytes=_whole("KBD_MIN_FREE_BYTES", floor, least=0))
+    return limits
+
+
 def _positive(name: str, text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"{name} must be a whole number from 1 up, found {text!r}")
+    return _whole(name, text, least=1)
+
+
+def _whole(name: str, text: str, *, least: int) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+        raise ConfigError(f"{name} must be a whole number from {least} up, found {text!r}")
     return int(text)

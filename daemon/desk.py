@@ -11,9 +11,13 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from kbd.daemon.config import Settings
+from kbd.daemon.headroom import Headroom
 from kbd.daemon.publishing import Publishing
 from kbd.daemon.reconcile import reconcile
+from kbd.daemon.retrying import Retrying
 from kbd.daemon.take_in import TakeIn
+from kbd.inbox.control_reader import ControlReader
+from kbd.inbox.durable import remove
 from kbd.inbox.epoch import next_epoch
 from kbd.inbox.intake import Intake
 from kbd.inbox.scanner import Scanner
@@ -34,6 +38,12 @@ class Desk:
     scanner: Scanner
     take_in: TakeIn
     publishing: Publishing
+    control: ControlReader
+    retrying: Retrying
+
+    def tidy(self) -> int:
+        """Remove what dead clients left in inbox and control/. Returns how much; raises OSError."""
+        return sum(remove(path) for path in self.scanner.abandoned()) + self.control.tidy()
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let it go."""
@@ -53,6 +63,26 @@ def open_desk(settings: Settings) -> Desk:
     epoch = next_epoch(spool)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)
-    take_in = TakeIn(spool, scanner, intake, store)
+    take_in = TakeIn(spool, scanner, intake, store, _headroom(settings, spool, store))
     reconcile(spool, epoch, store, take_in, open_jobs(engine), max_attempts=settings.limits.max_attempts)
-    return Desk(spool, settings.state, engine, store, scanner, take_in, Publishing(spool, intake, store))
+    return Desk(
+        spool=spool,
+        state=settings.state,
+        engine=engine,
+        store=store,
+        scanner=scanner,
+        take_in=take_in,
+        publishing=Publishing(spool, intake, store),
+        control=ControlReader(spool),
+        retrying=Retrying(spool, store),
+    )
+
+
+def _headroom(settings: Settings, spool: Spool, store: JobStore) -> Headroom:
+    limits = settings.limits
+    return Headroom(
+        store,
+        (spool.root, settings.state),
+        queue_limit=limits.queue_limit,
+        min_free_bytes=limits.min_free_bytes,
+    )

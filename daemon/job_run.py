@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -21,12 +22,13 @@ from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.local import LocalExecutor, Outcome, Worker
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import Evaluate, Progress, WorkloadPlan
+from kbd.daemon.placement import why_impossible
 from kbd.inbox.manifest import JobManifest
 from kbd.inbox.names import JOB_FOLDER_SUFFIX
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
-from kbd.store.rows import JobRow
+from kbd.store.rows import AttemptRow, JobRow
 from kbd.store.states import JobState
 
 log = structlog.get_logger(__name__)
@@ -51,6 +53,14 @@ class JobRun:
     stage: str = Stage.LOAD.value
 
 
+@dataclass(frozen=True)
+class PutBack:
+    """The job is in the queue again after so many attempts: nobody's kernel was to blame."""
+
+    attempts: int
+    reason: str
+
+
 class JobRunner:
     """Takes queued jobs through an attempt each."""
 
@@ -65,8 +75,7 @@ class JobRunner:
         """The result of a job that cannot run on this host at all, or None."""
         kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
         problems = [why_unknown(kernel.kernel_type) for kernel in kernels]
-        if not self._executor.has_kind(manifest.device.kind):
-            problems.append(f"device.kind {manifest.device.kind!r} is asked for, and this host has none")
+        problems.append(why_impossible(manifest.device, self._executor.workers))
         problem = next(filter(None, problems), None)
         if problem is None:
             return None
@@ -74,26 +83,42 @@ class JobRunner:
         status, blame = EvaluationStatus.UNSUPPORTED, Blame.JOB
         return refused(identity(row, 0), status, blame, Stage.COMPILE, error, queued=_queued_s(row))
 
-    async def run(self, run: JobRun) -> JobResult | None:
-        """One attempt. None: the job went back to the queue. A cancelled attempt goes back as well."""
+    async def run(self, run: JobRun) -> JobResult | PutBack:
+        """One attempt. When it is cancelled, the job goes back to the queue (unless it is final already).
+
+        Raises IllegalTransition for a job that is no longer queued, and StoreUnavailable.
+        """
         job_id, device = run.row.job_id, run.worker.device.key
-        queued_s = _queued_s(run.row)
-        attempt = await self._clerk.do(self._store.begin_attempt, job_id, device, JobState.COMPILING)
-        log.info("attempt begins", action="attempt", job=job_id, attempt=attempt, device=device)
+        try:
+            attempt = await self._clerk.do(self._store.begin_attempt, job_id, device, JobState.COMPILING)
+            log.info("attempt begins", action="attempt", job=job_id, attempt=attempt, device=device)
+            result = await self._judged(run, attempt)
+        except asyncio.CancelledError:
+            await self._clerk.do(self._store.requeue, job_id, "the attempt was stopped")
+            raise
+        if result.status not in TRIED_AGAIN:
+            return result
+        reason = result.error.message if result.error else result.status.value
+        log.warning("attempt failed", action="attempt_failed", job=job_id, attempt=attempt, reason=reason)
+        if attempt >= self._limits.max_attempts:
+            return with_history(result, await self._clerk.do(self._store.attempts, job_id))
+        await self._clerk.do(self._store.requeue, job_id, reason)
+        return PutBack(attempt, reason)
+
+    async def _judged(self, run: JobRun, attempt: int) -> JobResult:
+        """The attempt's result; a defect of kbd makes it a harness error, so that the attempt still ends."""
+        job, queued_s = identity(run.row, attempt), _queued_s(run.row)
         try:
             outcome = await self._attempt(run)
-        except asyncio.CancelledError:
-            await self._clerk.do(self._store.requeue, job_id, "the daemon was stopped")
-            raise
-        times = Times(queued=queued_s, total=time.monotonic() - run.started)
-        environment = self._executor.nursery.environment
-        result = result_of(identity(run.row, attempt), outcome, times, environment)
-        if result.status in TRIED_AGAIN and attempt < self._limits.max_attempts:
-            reason = result.error.message if result.error else result.status.value
-            log.warning("attempt failed", action="attempt_failed", job=job_id, attempt=attempt, reason=reason)
-            await self._clerk.do(self._store.requeue, job_id, reason)
-            return None
-        return result
+            times = Times(queued=queued_s, total=time.monotonic() - run.started)
+            return result_of(job, outcome, times, self._executor.nursery.environment)
+        except Exception as error:
+            log.exception("attempt broke inside kbd", action="attempt_broken", job=job.job_id)
+            report = ErrorReport(
+                type="InternalError", message=f"kbd itself failed: {type(error).__name__}: {error}"
+            )
+            status, blame = EvaluationStatus.HARNESS_ERROR, Blame.HARNESS
+            return refused(job, status, blame, Stage(run.stage), report, queued=queued_s)
 
     async def _attempt(self, run: JobRun) -> Outcome:
         try:
@@ -104,6 +129,7 @@ class JobRunner:
             return Outcome(None, f"{type(error).__name__}: {error}", {}, None, None)
 
     def _request(self, run: JobRun) -> Evaluate:
+        """What the judge is asked. `timeout` is the attempt's own: it begins now, the queue does not count."""
         manifest = run.manifest
         return Evaluate(
             job_id=run.row.job_id,
@@ -128,6 +154,7 @@ class JobRunner:
             return
         run.stage = news.stage
         state = STATE_OF_STAGE.get(Stage(news.stage))
+        log.info("stage reached", action="stage", job=run.row.job_id, stage=news.stage)
         if state is not None:
             task = asyncio.ensure_future(self._clerk.do(self._store.advance, run.row.job_id, state))
             task.add_done_callback(_log_failure)
@@ -149,6 +176,15 @@ def workload_plans(manifest: JobManifest) -> tuple[WorkloadPlan, ...]:
         )
         for reference, candidate in pairs
     )
+
+
+def with_history(result: JobResult, attempts: Iterable[AttemptRow]) -> JobResult:
+    """The result of the last attempt, with a note on how many there were and why each failed."""
+    reasons = [f"attempt {row.number} on {row.device}: {row.outcome}" for row in attempts if row.outcome]
+    count = result.attempt
+    note = f"given up after {count} attempts" if count > 1 else "given up after 1 attempt"
+    text = "; ".join([note, *reasons])
+    return JobResult.model_validate(dict(result) | {"notes": (*result.notes, text)})
 
 
 def _log_failure(task: asyncio.Future[bool]) -> None:

@@ -43,7 +43,13 @@ class Publishing:
             log.error(
                 "outbox holds another result", action="publish_conflict", job=row.job_id, reason=str(error)
             )
-        if row.claimed_path is not None:
-            self._intake.finish(self._spool.root / row.claimed_path)
-        self._store.mark_published(row.job_id)
+        self._store.mark_published(row.job_id, self._file_away(row))
         log.info("published", action="published", job=row.job_id, status=row.status)
+
+    def _file_away(self, row: JobRow) -> str | None:
+        """Move the job's own file to done/; where it lies now, or None if it was not there to be moved."""
+        path = self._spool.root / (row.claimed_path or "")
+        if not path.is_relative_to(self._spool.claimed):
+            return None  # none, or filed when it was published for the first time
+        filed = self._intake.finish(path)
+        return None if filed is None else str(filed.relative_to(self._spool.root))

@@ -1,31 +1,36 @@
 """The scheduler: queued jobs onto free workers, results into the database.
 
-Priority, fairness and order are the store's (`next_submitted`); which device suits is decided here.
+Priority, fairness and order are the store's (`next_submitted`); which device suits is decided by `placement`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from pydantic import ValidationError
 
 from kbd.daemon.assembly import refused
+from kbd.daemon.backoff import Backoff
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.config import Limits
 from kbd.daemon.desk import Desk
-from kbd.daemon.executor.local import LocalExecutor, Worker
-from kbd.daemon.job_run import JobRun, JobRunner, identity
+from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
+from kbd.daemon.placement import placed
 from kbd.inbox.manifest import JobManifest
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.errors import IllegalTransition, StoreUnavailable
 from kbd.store.rows import JobRow
 from kbd.store.states import JobState
 
 log = structlog.get_logger(__name__)
+
+STORE_RETRY_S = 2.0
 
 
 class Scheduler:
@@ -40,6 +45,7 @@ class Scheduler:
         self._limits = limits
         self._woken = woken
         self._runner = JobRunner(executor, clerk, desk, limits)
+        self._backoff = Backoff(limits.retry_first_s, limits.retry_longest_s)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.running: dict[str, JobRun] = {}
         self.queue_empty = False
@@ -49,16 +55,45 @@ class Scheduler:
         """Whether nothing runs."""
         return not self._tasks
 
+    @property
+    def due_in_s(self) -> float | None:
+        """When to dispatch though nothing happens: a job has rested. None: there is none."""
+        return self._backoff.due_in_s()
+
     async def dispatch(self) -> None:
-        """Start as many queued jobs as there are free workers for."""
-        while self._executor.free_worker() is not None:
-            rows = await self._clerk.do(
-                self._desk.store.next_submitted, self._limits.queue_window, list(self._tasks)
-            )
-            self.queue_empty = not rows
-            started = [await self._place(row) for row in rows]
-            if not any(started):
-                return
+        """Start as many queued jobs as there are free workers for. Raises StoreUnavailable.
+
+        Jobs for which no free worker will do are passed over, up to a limit, so that they do not block others.
+        """
+        passed_over: set[str] = set()
+        while (free := len(self._executor.free_workers())) and len(passed_over) < self._limits.queue_window:
+            left_out = self._backoff.resting() | passed_over
+            rows = await self._clerk.do(self._desk.store.next_submitted, free, list(self._tasks), left_out)
+            if not rows:
+                break
+            passed_over |= {row.job_id for row in rows if not await self._place(row)}
+        self.queue_empty = await self._clerk.do(self._desk.store.queued) == 0
+
+    async def cancel(self, row: JobRow, result: JobResult) -> bool:
+        """Make a job final with this result; what works for it is killed and gone when this returns.
+
+        False: it was final before. The database decides, so that nothing has two results.
+        """
+        if not await self._keep(row, result):
+            return False
+        self._backoff.end(row.job_id)
+        run, task = self.running.get(row.job_id), self._tasks.get(row.job_id)
+        if run is not None and task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+            if run.worker.ending is not None:
+                await asyncio.wait([run.worker.ending])
+        await self._publish(row.job_id)
+        return True
+
+    def hurry(self, job_id: str) -> bool:
+        """End the rest of a job after a failed attempt. False: it did not rest."""
+        return self._backoff.end(job_id)
 
     def cancel_all(self) -> None:
         """End every running attempt now; its job goes back to the queue."""
@@ -79,26 +114,35 @@ class Scheduler:
         if (refusal := self._runner.refusal(row, manifest)) is not None:
             await self._finish(row, refusal)
             return True
-        worker = self._executor.free_worker(manifest.device.kind)
+        worker = placed(manifest.device, self._executor.free_workers())
         if worker is None:
             return False
-        self._start(JobRun(row, manifest, worker, time.monotonic()), worker)
+        self._start(JobRun(row, manifest, worker, time.monotonic()))
         return True
 
-    def _start(self, run: JobRun, worker: Worker) -> None:
+    def _start(self, run: JobRun) -> None:
         job_id = run.row.job_id
-        worker.job_id = job_id
+        run.worker.job_id = job_id
         self.running[job_id] = run
         self._tasks[job_id] = asyncio.create_task(self._go(run), name=f"job {job_id}")
 
     async def _go(self, run: JobRun) -> None:
+        """A whole attempt. The worker is free and the service woken afterwards, whatever happens."""
         job_id = run.row.job_id
         try:
-            result = await self._runner.run(run)
-            if result is not None:
-                await self._finish(run.row, result)
-        except asyncio.CancelledError:
-            raise
+            match await self._runner.run(run):
+                case PutBack(attempts=attempts):
+                    self._rest(job_id, attempts)
+                case JobResult() as result:
+                    # The verdict was hard to come by: it is kept until the database takes it.
+                    await self._insist(lambda: self._keep(run.row, result))
+                    await self._publish(job_id)
+        except IllegalTransition:
+            log.info("no longer queued", action="not_started", job=job_id)  # cancelled at this moment
+        except StoreUnavailable as error:
+            reason = str(error)
+            await self._insist(lambda: self._clerk.do(self._desk.store.requeue, job_id, reason))
+            self._rest(job_id, run.row.attempts + 1)
         except Exception:  # the job stays running in the database and is put back by the next start
             log.exception("attempt broke inside kbd", action="attempt_broken", job=job_id)
         finally:
@@ -106,8 +150,28 @@ class Scheduler:
             del self.running[job_id], self._tasks[job_id]
             self._woken()
 
+    def _rest(self, job_id: str, attempts: int) -> None:
+        self.queue_empty = False
+        seconds = self._backoff.rest(job_id, attempts)
+        log.info("rests before it is tried again", action="resting", job=job_id, seconds=seconds)
+
+    async def _insist(self, change: Callable[[], Awaitable[bool]]) -> None:
+        """Change the database, however often it takes."""
+        while True:
+            try:
+                await change()
+            except StoreUnavailable as error:
+                log.warning("not stored yet", action="store_failed", reason=str(error))
+                await asyncio.sleep(STORE_RETRY_S)
+            else:
+                return
+
     async def _finish(self, row: JobRow, result: JobResult) -> None:
         """Final in the database first, then in the outbox; a full outbox only delays the second."""
+        await self._keep(row, result)
+        await self._publish(row.job_id)
+
+    async def _keep(self, row: JobRow, result: JobResult) -> bool:
         first = await self._clerk.do(
             self._desk.store.finish,
             row.job_id,
@@ -120,10 +184,14 @@ class Scheduler:
             error_message=result.error.message if result.error else None,
         )
         log.info("finished", action="finished", job=row.job_id, status=result.status.value, first=first)
+        return first
+
+    async def _publish(self, job_id: str) -> None:
+        """Now, if possible; else the service's next round does it."""
         try:
-            await self._clerk.do(self._desk.publishing.publish_one, row.job_id)
-        except OSError as error:
-            log.warning("result waits", action="publish_failed", job=row.job_id, reason=str(error))
+            await self._clerk.do(self._desk.publishing.publish_one, job_id)
+        except (OSError, StoreUnavailable) as error:
+            log.warning("result waits", action="publish_failed", job=job_id, reason=str(error))
 
 
 def _unreadable(row: JobRow, error: ValidationError) -> JobResult:

@@ -2,7 +2,7 @@
 
 ::
 
-    inotify, timers, signals, finished jobs ──wake──► take_in → dispatch → publish → report
+    inotify, timers, signals, finished jobs ──wake──► take_in → obey → dispatch → publish → … → report
 
 The loop itself touches neither files nor database (the clerk's thread does) and never imports torch.
 """
@@ -12,39 +12,47 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import NoReturn
 
 import structlog
 
 from kbd.daemon import logs
+from kbd.daemon.claiming import Claiming
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.config import Settings
+from kbd.daemon.controls import Controls
 from kbd.daemon.desk import Desk, open_desk
 from kbd.daemon.devices import discover
 from kbd.daemon.executor.kernel_calls import adopt_orphans
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.ownership import StateLock
 from kbd.daemon.scheduler import Scheduler
-from kbd.daemon.snapshot import Snapshot
-from kbd.inbox.spool import SpoolMissing
+from kbd.daemon.snapshot import Holds, Snapshot
+from kbd.inbox.pause import Pause, read_pause
 from kbd.inbox.watcher import Hint, HintKind, InboxWatcher
 from kbd.store.errors import StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-MAX_HINTS = 10_000
 RETRY_S = 2.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Service:
     """One daemon on one spool, once its desk is open."""
 
     def __init__(
-        self, settings: Settings, clerk: Clerk, desk: Desk, executor: LocalExecutor, *, once: bool
+        self,
+        settings: Settings,
+        clerk: Clerk,
+        desk: Desk,
+        executor: LocalExecutor,
+        *,
+        pause: Pause | None,
+        once: bool,
     ) -> None:
+        limits = settings.limits
         self._settings = settings
         self._once = once
         self._clerk = clerk
@@ -52,30 +60,41 @@ class Service:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._hints: deque[Path] = deque(maxlen=MAX_HINTS)
-        self._scheduler = Scheduler(executor, clerk, desk, settings.limits, self._wake.set)
-        self._snapshot = Snapshot(executor, self._scheduler, desk, settings.limits.status_interval_s)
         self._watcher = InboxWatcher(desk.spool, self._hinted)
-        self._watched = False
+        interval_s = limits.network_scan_interval_s
+        self._claiming = Claiming(clerk, desk, interval_s)
+        self._scheduler = Scheduler(executor, clerk, desk, limits, self._wake.set)
+        self._controls = Controls(
+            clerk,
+            desk,
+            self._scheduler,
+            pause,
+            interval_s=interval_s,
+            look_into_inbox=self._claiming.look_now,
+        )
+        self._snapshot = Snapshot(executor, self._scheduler, desk, limits.status_interval_s)
         self._warm = False
         self._stop_by: float | None = None
-        self._inbox_empty = False
-        self._look_at = 0.0
         self._owed = False
-        self._paused: str | None = None
+        self._store_fails: str | None = None
+        self._tidy_at = time.monotonic() + limits.tidy_interval_s
         self._verbs: tuple[Callable[[], Awaitable[None]], ...] = (
             self.take_in,
+            self.obey,
             self.dispatch,
             self.publish,
             self.wind_down,
+            self.tidy,
             self.report,
         )
 
     async def run(self) -> None:
-        """Work until stopped, or (once) until nothing is left to do."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Work until stopped or drained, or (once) until nothing is left to do."""
+        for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self._stop)
-        self._watched = self._watcher.start()
+        if self._watcher.start():
+            interval_s = self._settings.limits.scan_interval_s
+            self._claiming.interval_s = self._controls.interval_s = interval_s
         warming = asyncio.create_task(self._executor.start())
         warming.add_done_callback(lambda _: self._wake.set())
         try:
@@ -90,27 +109,26 @@ class Service:
 
     async def take_in(self) -> None:
         """Claim what is ready in the inbox."""
-        if self._stop_by is not None or not (self._hints or time.monotonic() >= self._look_at):
-            return
-        hints = [self._hints.popleft() for _ in range(len(self._hints))]
-        try:
-            taken = await self._clerk.do(self._desk.take_in.round, hints)
-        except (SpoolMissing, StoreUnavailable, OSError) as error:
-            self._pause(error, hints)
-            return
-        if self._paused is not None:
-            log.info("goes on", action="resumed")
-        self._paused = None
-        due_s = self._desk.scanner.next_look_s()
-        self._inbox_empty = due_s is None and not taken.any
-        if taken.any:  # there may be more than one batch: look until a look finds nothing
-            due_s = 0.0
-        self._look_at = time.monotonic() + (self._interval_s() if due_s is None else due_s)
+        if self._claims:
+            await self._claiming.round()
+
+    async def obey(self) -> None:
+        """Do what was asked for in control/."""
+        if await self._controls.obey():
+            self._snapshot.hurry()
+            self._wake.set()  # whatever was asked, there may be something to do now
 
     async def dispatch(self) -> None:
         """Start queued jobs on free devices."""
-        if self._stop_by is None and self._warm:
+        if self._stop_by is not None or not self._warm or self._controls.pause is not None:
+            return
+        try:
             await self._scheduler.dispatch()
+        except StoreUnavailable as error:
+            log.warning("nothing can be started", action="dispatch_failed", reason=str(error))
+            self._store_fails = str(error)
+        else:
+            self._store_fails = None
 
     async def publish(self) -> None:
         """Bring results to the outbox that are still owed to it."""
@@ -130,54 +148,74 @@ class Service:
             self._scheduler.cancel_all()
             await self._scheduler.ended()
 
+    async def tidy(self) -> None:
+        """Remove what dead clients left behind, from time to time."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + self._settings.limits.tidy_interval_s
+        try:
+            removed = await self._clerk.do(self._desk.tidy)
+        except OSError as error:
+            log.warning("leftovers stay", action="tidy_failed", reason=str(error))
+            return
+        if removed:
+            log.info("leftovers removed", action="tidied", count=removed)
+
     async def report(self) -> None:
         """Keep status.json fresh."""
         if self._snapshot.due_in_s > 0 and not self._finished():
             return
+        holds = Holds(self._controls.pause, self._controls.drain, self._claiming.held or self._store_fails)
         try:
-            await self._clerk.do(self._snapshot.write, self._snapshot.compose(self._paused))
+            await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
         except (StoreUnavailable, OSError) as error:
             log.warning("no snapshot", action="snapshot_failed", reason=str(error))
+
+    @property
+    def _claims(self) -> bool:
+        """Whether the inbox is to be emptied at all."""
+        return self._stop_by is None and self._controls.pause is None and self._controls.drain is None
 
     def _finished(self) -> bool:
         if self._stop_by is not None:
             return self._scheduler.idle
-        idle = self._scheduler.idle and self._scheduler.queue_empty
-        return self._once and self._warm and idle and self._inbox_empty and not self._owed
+        if not self._scheduler.idle or self._owed:
+            return False
+        if self._controls.pause is not None:  # nothing will be started: who came to finish, has finished
+            return self._once or self._controls.drain is not None
+        if not (self._warm and self._scheduler.queue_empty):
+            return False
+        return self._controls.drain is not None or (self._once and self._claiming.inbox_empty)
 
     async def _rest(self) -> None:
         """Until something happens or something is due."""
-        now = time.monotonic()
-        due_s = [self._snapshot.due_in_s, max(0.0, self._look_at - now)]
-        if self._stop_by is not None:
-            due_s = [max(0.0, self._stop_by - now)]
         if self._finished():
             return
+        due_s = [self._snapshot.due_in_s, self._controls.due_in_s]
+        if self._claims:
+            due_s.append(self._claiming.due_in_s)
+        if self._stop_by is not None:
+            due_s.append(max(0.0, self._stop_by - time.monotonic()))
+        elif (rested_s := self._scheduler.due_in_s) is not None:
+            due_s.append(rested_s)
+        if self._store_fails is not None:
+            due_s.append(RETRY_S)
         try:
             await asyncio.wait_for(self._wake.wait(), min(due_s))
         except TimeoutError:
             return
 
-    def _interval_s(self) -> float:
-        limits = self._settings.limits
-        return limits.scan_interval_s if self._watched else limits.network_scan_interval_s
-
-    def _pause(self, error: Exception, hints: list[Path]) -> None:
-        """The inbox cannot be worked on now; try again soon, and say so."""
-        self._hints.extend(hints)
-        self._look_at = time.monotonic() + RETRY_S
-        if self._paused is None:
-            log.warning("paused", action="paused", reason=str(error))
-        self._paused = str(error)
-
     def _hinted(self, hint: Hint) -> None:
         """Called in the watcher's thread."""
         if hint.kind is HintKind.ARRIVED and hint.path is not None:
-            self._hints.append(hint.path)
-        self._loop.call_soon_threadsafe(self._look_now)
+            self._claiming.hint(hint.path)
+        self._loop.call_soon_threadsafe(self._look_again, hint.kind)
 
-    def _look_now(self) -> None:
-        self._look_at = 0.0
+    def _look_again(self, kind: HintKind) -> None:
+        if kind is not HintKind.ASKED:
+            self._claiming.look_now()
+        if kind in (HintKind.ASKED, HintKind.OVERFLOW):
+            self._controls.look_now()
         self._wake.set()
 
     def _stop(self) -> None:
@@ -195,6 +233,18 @@ class Service:
         self._scheduler.cancel_all()
         await self._scheduler.ended()
         await self._executor.stop()
+        self._ignore_stops()
+
+    def _ignore_stops(self) -> None:
+        """Nothing is left to stop: a signal that comes now must not turn a clean end into a death by signal.
+
+        Blocked meanwhile, because the loop puts the default back, which kills.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        for number in STOP_SIGNALS:
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 async def _serve(settings: Settings, *, once: bool) -> None:
@@ -207,7 +257,8 @@ async def _serve(settings: Settings, *, once: bool) -> None:
         desk = await clerk.do(open_desk, settings)
         try:
             executor = LocalExecutor(devices, settings.work, settings.logs)
-            await Service(settings, clerk, desk, executor, once=once).run()
+            pause = await clerk.do(read_pause, desk.spool)
+            await Service(settings, clerk, desk, executor, pause=pause, once=once).run()
         finally:
             await clerk.do(desk.close)
     finally:
@@ -222,14 +273,14 @@ def _leave(number: int, frame: object) -> NoReturn:
 
 
 def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
-    """Run a daemon until it is stopped (or, `once`, until the inbox is done).
+    """Run a daemon until it is stopped or drained (or, `once`, until the inbox is done).
 
     Raises AlreadyRunning, NoDevice, SpoolMissing, StoreError, NurseryFailed or JudgeFailed, each with a message
     for the user.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     logs.configure(settings.logs, console=console)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, _leave)  # until the loop takes over
     lock = StateLock(settings.lock)
     lock.acquire({"spool": str(settings.spool)})

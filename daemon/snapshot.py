@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +14,28 @@ from kbd.daemon.desk import Desk
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.version import kbd_version
+from kbd.inbox.pause import Pause
 from kbd.store.readers import JobReader
 from kbd.store.sqlite_file import open_reader
 
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Why jobs are kept waiting: somebody's pause, a drain, or something that fails or is full."""
+
+    pause: Pause | None = None
+    drain: Pause | None = None
+    trouble: str | None = None
+
+    def __str__(self) -> str:
+        reasons = [
+            f"{self.pause}" if self.pause else "",
+            f"draining, {self.drain}" if self.drain else "",
+            self.trouble or "",
+        ]
+        return "; ".join(filter(None, reasons))
 
 
 class Snapshot:
@@ -35,7 +54,11 @@ class Snapshot:
         """Seconds until the next one is to be written."""
         return max(0.0, self._due - time.monotonic())
 
-    def compose(self, paused: str | None) -> dict[str, Any]:
+    def hurry(self) -> None:
+        """Let the next one be written at once."""
+        self._due = 0.0
+
+    def compose(self, holds: Holds) -> dict[str, Any]:
         """What is going on, as far as the event loop knows; the queue's counts are added when writing."""
         return {
             "schema_version": SCHEMA_VERSION,
@@ -52,6 +75,7 @@ class Snapshot:
                     "name": worker.device.name,
                     "kind": worker.device.target.kind,
                     "job": worker.job_id,
+                    "problem": worker.problem,
                 }
                 for worker in self._executor.workers
             ],
@@ -64,7 +88,9 @@ class Snapshot:
                 }
                 for job_id, run in self._scheduler.running.items()
             ],
-            "paused": paused,
+            "paused": str(holds) or None,
+            "pause": _plain(holds.pause),
+            "drain": _plain(holds.drain),
         }
 
     def write(self, snapshot: dict[str, Any]) -> None:
@@ -76,6 +102,10 @@ class Snapshot:
         temporary = spool.outbox_tmp / "status.json.writing"
         temporary.write_text(json.dumps(snapshot | {"queue": counts}, indent=2) + "\n")
         temporary.replace(spool.status_file)
+
+
+def _plain(pause: Pause | None) -> dict[str, Any] | None:
+    return None if pause is None else pause.model_dump(exclude={"version"})
 
 
 def _now() -> str:

@@ -1,6 +1,6 @@
 """Taking in: what lies in the inbox becomes rows of the database.
 
-    look → take (rename) → admit (read) → record (one transaction) → quarantine what cannot be a job
+    room? → look → take (rename) → admit (read) → record (one transaction) → quarantine what cannot be a job
 
 A refusal that has a job's name gets its `rejected` result recorded before its file is moved away, so that a
 daemon killed in between still publishes it.
@@ -15,8 +15,10 @@ from pathlib import Path
 import structlog
 
 from kbd.daemon.assembly import JobIdentity, refused
+from kbd.daemon.headroom import Headroom
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
 from kbd.inbox.intake import Intake
+from kbd.inbox.lookup import delivery_named
 from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
 from kbd.outbox.report import ErrorReport
@@ -32,10 +34,11 @@ Admitted = Claimed | Refused | Vanished | Deferred
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What one round brought."""
+    """What one round brought. `held`: why nothing could be claimed, so that there may be more."""
 
     queued: int = 0
     refused: int = 0
+    held: str | None = None
 
     @property
     def any(self) -> bool:
@@ -46,15 +49,21 @@ class TakenIn:
 class TakeIn:
     """Moves deliveries from the inbox into the database, a bounded batch at a time."""
 
-    def __init__(self, spool: Spool, scanner: Scanner, intake: Intake, store: JobStore) -> None:
+    def __init__(
+        self, spool: Spool, scanner: Scanner, intake: Intake, store: JobStore, headroom: Headroom
+    ) -> None:
         self._spool = spool
         self._scanner = scanner
         self._intake = intake
         self._store = store
+        self._headroom = headroom
 
     def round(self, hints: Iterable[Path]) -> TakenIn:
         """One look and one batch. Raises what the file system or the database raises."""
-        batch = self._scanner.look(hints, limit=BATCH)
+        room = self._headroom.room()
+        if room.jobs == 0:
+            return TakenIn(held=room.why_none)
+        batch = self._scanner.look(hints, limit=min(BATCH, room.jobs))
         if not batch:
             return TakenIn()
         answers = self.admit(self._intake.take_all(batch))
@@ -64,6 +73,14 @@ class TakeIn:
         queued = sum(isinstance(answer, Claimed) for answer in answers)
         refusals = sum(isinstance(answer, Refused) for answer in answers)
         return TakenIn(queued, refusals)
+
+    def take_named(self, job_id: str) -> bool:
+        """Claim the delivery whose file name gives it this id, out of turn. False: there is none."""
+        delivery = delivery_named(self._spool, job_id)
+        if delivery is None:
+            return False
+        self.admit(self._intake.take_all([delivery]))
+        return True
 
     def admit(self, taken: Iterable[Taken | Vanished | Deferred]) -> list[Admitted]:
         """Read, record and sort what was taken (now, or by a daemon that died)."""

@@ -27,6 +27,7 @@ class Refusal(enum.StrEnum):
     UNREADABLE = "unreadable"
     INVALID_JOB = "invalid_job"
     ID_CONFLICT = "id_conflict"
+    INVALID_REQUEST = "invalid_request"
     INTERNAL_ERROR = "internal_error"
 
 

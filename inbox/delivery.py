@@ -7,12 +7,13 @@ created exclusively and so reserves NAME among clients that do the same: none ov
 import os
 import shutil
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from kbd.inbox.durable import create_durably, fsync_folder, make_folder, remove, rename_once
 from kbd.inbox.errors import InboxError, UnsafeFile
 from kbd.inbox.job_id import intended_id
-from kbd.inbox.names import JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, is_owner, job_name
+from kbd.inbox.names import JOB_DOCUMENTS, JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, is_owner, job_name
 from kbd.inbox.safe_load import open_regular
 from kbd.inbox.spool import Spool
 
@@ -28,7 +29,9 @@ class UndeliverableJob(InboxError):
     """A job cannot be put into the inbox; the text says why and what to do."""
 
 
-def deliver(source: Path | bytes, spool: Spool, name: str, owner: str | None = None) -> str:
+def deliver(
+    source: Path | bytes, spool: Spool, name: str, owner: str | None = None, *, document: bytes | None = None
+) -> str:
     """Put a job into the inbox, whole or not at all, and make that durable.
 
     Files are readable for everybody and folders writable for the group afterwards, whatever the umask: a
@@ -40,6 +43,7 @@ def deliver(source: Path | bytes, spool: Spool, name: str, owner: str | None = N
         spool: where to.
         name: how it is to be called there: NAME.yaml, NAME.yml, NAME.json, or NAME.job for a folder.
         owner: the sub-folder of the inbox to use; made when it is missing.
+        document: for a folder: delivered as its job.json, in place of the job document that it holds.
 
     Returns:
         The id under which the result will appear: what the document declares, else NAME.
@@ -57,7 +61,7 @@ def deliver(source: Path | bytes, spool: Spool, name: str, owner: str | None = N
         _make_owner_folder(folder)
     reservation = folder / f".{job_name(name)}.tmp"
     try:
-        _write(source, reservation)
+        _write(source, reservation, document)
     except FileExistsError as error:
         raise UndeliverableJob(
             f"{name} is being delivered by somebody else just now: expected {reservation} not to exist. "
@@ -86,12 +90,15 @@ def _make_owner_folder(folder: Path) -> None:
         _open_for_group(folder)
 
 
-def _write(source: Path | bytes, reservation: Path) -> None:
+def _write(source: Path | bytes, reservation: Path, document: bytes | None) -> None:
     """Make the temporary copy. FileExistsError, with nothing touched, when another delivery has the name."""
     if isinstance(source, Path) and source.is_dir():
         reservation.mkdir()
         try:
-            _copy_folder(source, reservation)
+            _copy_folder(source, reservation, leave=() if document is None else JOB_DOCUMENTS)
+            if document is not None:
+                create_durably(reservation / "job.json", document, mode=_FILE_MODE)
+                fsync_folder(reservation)
         except BaseException:
             remove(reservation)
             raise
@@ -128,11 +135,11 @@ def _read_manifest(path: Path) -> bytes:
         return file.read(MANIFEST_LIMIT_BYTES + 1)
 
 
-def _copy_folder(source: Path, target: Path) -> None:
+def _copy_folder(source: Path, target: Path, *, leave: Collection[str] = ()) -> None:
     _open_for_group(target)
     with os.scandir(source) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or entry.name == "__pycache__":
+            if entry.name.startswith(".") or entry.name == "__pycache__" or entry.name in leave:
                 continue
             copy = target / entry.name
             if entry.is_dir(follow_symlinks=False):

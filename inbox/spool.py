@@ -8,7 +8,9 @@ SPOOL/
   claimed/EPOCH/        what the daemon with this epoch has taken
   done/YYYYMMDD/        manifests of published jobs
   quarantine/           what could not be a job, each with NAME.reason.json
-  control/ lease/ status.json
+  control/TOKEN.json    requests to the daemon; answers/ inside holds what it did
+  paused.json           there while the daemon is to start nothing
+  lease/ status.json
 ```
 
 Inside `claimed/EPOCH` and `done/DAY` a job keeps its name, because its id may come from it. Its owner and a
@@ -107,6 +109,16 @@ class Spool:
         return self.root / "control"
 
     @property
+    def answers(self) -> Path:
+        """What the daemon did about requests, each under the request's name."""
+        return self.control / "answers"
+
+    @property
+    def pause_file(self) -> Path:
+        """Who has paused the daemon, and why; absent when nobody has."""
+        return self.root / "paused.json"
+
+    @property
     def lease(self) -> Path:
         """Who owns the spool."""
         return self.root / "lease"
@@ -130,6 +142,7 @@ class Spool:
             self.done,
             self.quarantine,
             self.control,
+            self.answers,
             self.lease,
         )
 

@@ -1,4 +1,4 @@
-"""Hints from inotify: when to look at the inbox, and which names were renamed into place.
+"""Hints from inotify: when to look at the inbox and at control/, and which jobs were renamed into place.
 
 No job may depend on a hint: of an unpaced burst of 20,000 renames about 4,000 events were delivered. Where
 other hosts write too (a network file system) inotify sees only part, so nothing is watched there and the
@@ -50,6 +50,7 @@ class HintKind(enum.Enum):
 
     ARRIVED = "renamed into place: may be claimed at once"
     TOUCHED = "created, or closed after writing: look again"
+    ASKED = "a request lies in control/"
     OVERFLOW = "events were lost: look again"
 
 
@@ -62,17 +63,19 @@ class Hint:
 
 
 class InboxWatcher:
-    """Watches the inbox and the folders of owners in it, from `start` to `stop`.
+    """Watches the inbox, the folders of owners in it, and control/, from `start` to `stop`.
 
     Args:
-        spool: whose inbox is watched.
+        spool: whose folders are watched.
         on_hint: called in a thread of the watcher; must return quickly and never raise.
     """
 
     def __init__(self, spool: Spool, on_hint: Callable[[Hint], None]) -> None:
         self._inbox = spool.inbox
+        self._control = spool.control
         self._on_hint = on_hint
         self._listener = _Listener(self._see)
+        self._control_listener = _Listener(self._see_request)
         self._overflow_listener = _OverflowListener(on_hint)
         self._observer: InotifyObserver | None = None
         self._owners: dict[str, ObservedWatch] = {}
@@ -86,6 +89,7 @@ class InboxWatcher:
         try:
             observer = _ArrivalObserver()
             observer.schedule(self._listener, os.fspath(self._inbox), event_filter=_EVENTS)
+            observer.schedule(self._control_listener, os.fspath(self._control), event_filter=_EVENTS)
             observer.start()
         except OSError as error:
             _log_unwatched(self._inbox, str(error))
@@ -104,9 +108,13 @@ class InboxWatcher:
             observer.stop()
             observer.join()
 
+    def _see_request(self, event: FileSystemEvent) -> None:
+        place, _ = _place_of(event)
+        if place and not is_ignored(Path(place).name):
+            self._on_hint(Hint(HintKind.ASKED))
+
     def _see(self, event: FileSystemEvent) -> None:
-        has_arrived = isinstance(event, FileMovedEvent | DirMovedEvent)
-        place = os.fsdecode(event.dest_path if has_arrived else event.src_path)
+        place, has_arrived = _place_of(event)
         path = Path(place)
         if not place or is_ignored(path.name):
             return
@@ -177,6 +185,12 @@ class _OverflowListener(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if "overflow" in record.getMessage().lower():
             self._on_hint(Hint(HintKind.OVERFLOW))
+
+
+def _place_of(event: FileSystemEvent) -> tuple[str, bool]:
+    """Where something is now, and whether it came there by a rename."""
+    has_arrived = isinstance(event, FileMovedEvent | DirMovedEvent)
+    return os.fsdecode(event.dest_path if has_arrived else event.src_path), has_arrived
 
 
 def _log_unwatched(folder: Path, reason: str) -> None:

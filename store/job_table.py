@@ -1,14 +1,15 @@
 """The statements behind `JobStore`, each inside a transaction that the caller holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, insert, select, update
+from sqlalchemy import Connection, Select, func, insert, select, update
 
 from kbd.store.errors import UnknownJob
 from kbd.store.models import Attempt, Job, Label, Manifest, Result, Tally
 from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
-from kbd.store.rows import JobRow
+from kbd.store.rows import AttemptRow, JobRow
 from kbd.store.states import JobState
 
 ERROR_MESSAGE_LIMIT_CHARS: Final = 500
@@ -131,6 +132,19 @@ def job_query() -> Select[Any]:
 def job_rows(connection: Connection, query: Select[Any]) -> list[JobRow]:
     """Run a `job_query`."""
     return [JobRow(**row) for row in connection.execute(query).mappings()]
+
+
+def attempt_rows(connection: Connection, job: Standing) -> list[AttemptRow]:
+    """The attempts at a job, the first one first."""
+    columns = [getattr(Attempt, field.name) for field in fields(AttemptRow)]
+    query = select(*columns).where(Attempt.job == job.sequence).order_by(Attempt.number)
+    return [AttemptRow(**row) for row in connection.execute(query).mappings()]
+
+
+def count(connection: Connection, state: JobState) -> int:
+    """How many jobs are in a state, read from the tallies."""
+    query = select(func.coalesce(func.sum(Tally.jobs), 0)).where(Tally.state == state)
+    return int(connection.execute(query).scalar_one())
 
 
 def shortened(text: str | None) -> str | None:

@@ -18,7 +18,7 @@ from kbd.store.job_table import Standing, shortened
 from kbd.store.models import OWED, Job
 from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
 from kbd.store.queue import next_in_line
-from kbd.store.rows import JobRow
+from kbd.store.rows import AttemptRow, JobRow
 from kbd.store.states import FINAL, RUNNING, JobState, require_transition
 
 
@@ -58,13 +58,18 @@ class JobStore:
                 job_table.owe_again(connection, [rejected.job_id])
             return outcome
 
-    def next_submitted(self, limit: int, exclude: Collection[str] = ()) -> list[JobRow]:
+    def next_submitted(
+        self, limit: int, exclude: Collection[str] = (), resting: Collection[str] = ()
+    ) -> list[JobRow]:
         """The queued jobs to start next, best first: priority, then fair between owners, then arrival.
 
-        `exclude` holds the ids of jobs that somebody has taken and not yet begun.
+        Args:
+            limit: how many at most.
+            exclude: ids of jobs that somebody has taken and not yet begun; they use up turns of their owners.
+            resting: ids of jobs that are to wait; they are left out as if they were not there.
         """
         with self._transaction() as connection:
-            line = next_in_line(connection, limit, frozenset(exclude))
+            line = next_in_line(connection, limit, frozenset(exclude), frozenset(resting))
             rows = job_table.job_rows(connection, job_table.job_query().where(Job.sequence.in_(line)))
         place = {sequence: index for index, sequence in enumerate(line)}
         return sorted(rows, key=lambda row: place[row.sequence])
@@ -154,12 +159,16 @@ class JobStore:
                 job_table.update_attempt(connection, job, {"finished_at": now, "outcome": status})
             return True
 
-    def mark_published(self, job_id: str) -> None:
-        """The result lies in the outbox. Raises IllegalTransition for a job without result."""
+    def mark_published(self, job_id: str, filed_path: str | None = None) -> None:
+        """The result lies in the outbox, and the job's own file at `filed_path` (None: where it was).
+
+        Raises IllegalTransition for a job without result.
+        """
         with self._change(job_id) as (connection, job):
             if job.state not in FINAL:
                 raise IllegalTransition(f"job {job_id} is {job.state}: it has no result to publish yet")
-            job_table.update_job(connection, job.sequence, {"published": True})
+            moved = {} if filed_path is None else {"claimed_path": filed_path}
+            job_table.update_job(connection, job.sequence, {"published": True, **moved})
 
     def unpublished(self, limit: int = 100) -> list[JobRow]:
         """Final jobs whose result is owed to the outbox, oldest first."""
@@ -168,6 +177,16 @@ class JobStore:
     def running(self) -> list[JobRow]:
         """Jobs that a process works for, or did when the daemon died."""
         return self._read(job_table.job_query().where(Job.state.in_(sorted(RUNNING))).order_by(Job.sequence))
+
+    def queued(self) -> int:
+        """How many jobs wait to be started."""
+        with self._transaction() as connection:
+            return job_table.count(connection, JobState.SUBMITTED)
+
+    def attempts(self, job_id: str) -> list[AttemptRow]:
+        """Every attempt at a job, the first one first. Raises UnknownJob."""
+        with self._change(job_id) as (connection, job):
+            return job_table.attempt_rows(connection, job)
 
     def get(self, job_id: str) -> JobRow | None:
         """One job, or None."""

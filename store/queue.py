@@ -20,16 +20,20 @@ class QueuedJob(NamedTuple):
     priority: int
 
 
-def next_in_line(connection: Connection, limit: int, exclude: Collection[str]) -> list[int]:
+def next_in_line(
+    connection: Connection,
+    limit: int,
+    exclude: Collection[str],
+    resting: Collection[str] = frozenset(),
+) -> list[int]:
     """The `sequence` of the jobs to run next, first one first.
 
     Within one priority owners take turns. Jobs that run and jobs in `exclude` (taken, not yet begun) have
-    used up turns of their owners.
+    used up turns of their owners; those in `resting` have not.
     """
-    heads = [
-        QueuedJob(*row)
-        for row in connection.execute(_heads(connection.dialect.name), {"depth": limit + len(exclude)})
-    ]
+    depth = limit + len(exclude) + len(resting)
+    found = connection.execute(_heads(connection.dialect.name), {"depth": depth})
+    heads = [job for job in (QueuedJob(*row) for row in found) if job.job_id not in resting]
     turns = _running_by_owner(connection) + Counter(job.owner for job in heads if job.job_id in exclude)
     waiting = [job for job in heads if job.job_id not in exclude]
     return [job.sequence for _, job in sorted(_with_turns(waiting, turns))[:limit]]

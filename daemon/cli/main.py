@@ -14,7 +14,20 @@ from kbd.daemon.cli.lazy_group import LazyGroup
 
 COMMANDS: Final = {
     name: f"kbd.daemon.cli.commands.{name}"
-    for name in ("demo", "init", "run", "submit", "wait", "status", "show")
+    for name in (
+        "demo",
+        "init",
+        "run",
+        "submit",
+        "wait",
+        "status",
+        "show",
+        "cancel",
+        "retry",
+        "pause",
+        "resume",
+        "drain",
+    )
 }
 """Every command and its module, in the order of `kbd --help`."""
 

@@ -62,6 +62,10 @@ def daemon_text(report: "StatusReport") -> "Text":
         )
         text.append(f" on {names}" if names else "", style="not bold")
         text.append(f"\npaused  {one_line(snapshot.paused)}" if snapshot.paused else "", style="yellow")
+        for device in snapshot.devices:
+            if problem := device.get("problem"):
+                name = one_line(str(device.get("name", "?")))
+                text.append(f"\nout     {name}: {one_line(str(problem))}", style="yellow")
     return text
 
 

@@ -12,6 +12,7 @@ caller asked for them (a descriptor that nobody asked for is closed by the kerne
 from __future__ import annotations
 
 import array
+import os
 import socket
 import struct
 import time
@@ -114,6 +115,8 @@ class Channel(Generic[M]):
             )
         except ConnectionResetError as error:
             raise PeerGone(str(error)) from None
+        for descriptor in descriptors:  # Python 3.11 does not pass the flag on
+            os.set_inheritable(descriptor, False)
         if not header:
             raise PeerGone("the other side closed the channel")
         header += self._read(HEADER.size - len(header), None)

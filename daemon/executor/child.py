@@ -1,6 +1,12 @@
 """What a process forked by the nursery becomes: alone in its session, with an empty folder and nothing else.
 
-fd 0  /dev/null        fd 1, 2  the pipe that the daemon drains        fd 3  its channel
+::
+
+    nursery ──fork, fork──► child                      judge; runner where there is no PID namespace
+            ──clone───────► init (PID 1) ──fork──► runner
+
+    fd 0  /dev/null      fd 1, 2  the pipe that the daemon drains      fd 3  its channel
+    fd 4  the exit report, closed before any user's code runs
 """
 
 from __future__ import annotations
@@ -12,14 +18,25 @@ import socket
 import tempfile
 import time
 import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from kbd.daemon.executor.channel import TRUSTED_FRAME_BYTES, Channel
 from kbd.daemon.executor.kernel_calls import die_with_parent, renounce_privileges
 from kbd.daemon.executor.protocol import Fork, FromDaemonToJudge, FromJudgeToRunner
+from kbd.daemon.executor.sandbox.confinement import confine
+from kbd.daemon.executor.sandbox.exit_report import report_refusal
+from kbd.daemon.executor.sandbox.init import end_with_daemon, supervise
+from kbd.daemon.executor.sandbox.layers import Layer
+from kbd.daemon.executor.sandbox.namespaces import Surroundings, enter
+from kbd.daemon.executor.sandbox.plan import FOLDER, TEMPORARY, Sandbox
+from kbd.daemon.executor.sandbox.refusal import LayerRefused
+from kbd.daemon.executor.sandbox.visible_tree import VisibleTree
 
 SOCKET_FD = 3
+REPORT_FD = 4
 ADOPTION_POLL_S = 0.0002
 KEPT_VARIABLES = (
     "PATH",
@@ -33,19 +50,101 @@ KEPT_VARIABLES = (
 )
 
 
-def live(message: Fork, descriptors: list[int], daemon_pid: int) -> NoReturn:
-    """Become the child that the daemon asked for, serve, exit. Never returns into the nursery's code."""
+@dataclass(frozen=True)
+class Birth:
+    """What a child is born with: the request, its descriptors, and what the nursery knows of the host."""
+
+    message: Fork
+    descriptors: Sequence[int]
+    daemon_pid: int
+    uid: int
+    gid: int
+    visible: VisibleTree
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """What its sandbox is built from."""
+        return Surroundings(self.uid, self.gid, self.visible, self.message.folder)
+
+
+def live_as_orphan(birth: Birth) -> NoReturn:
+    """Be adopted by the daemon and serve. Never returns into the nursery's code."""
+    _never_return(birth, lambda: _live_adopted(birth))
+
+
+def live_as_init(birth: Birth, sandbox: Sandbox) -> NoReturn:
+    """Be PID 1 of the runner's namespaces, whose parent is the daemon already."""
+    _never_return(birth, lambda: _live_over_runner(birth, sandbox))
+
+
+def _never_return(birth: Birth, live: Callable[[], None]) -> NoReturn:
     status = 1
     try:
-        _wait_for_adoption(daemon_pid)
-        _take_descriptors(*descriptors)
-        _settle(message)
-        _serve(message)
+        _take_descriptors(birth.descriptors)
+        live()
         status = 0
+    except LayerRefused as refused:
+        report_refusal(REPORT_FD, refused)
     except BaseException:  # noqa: BLE001 - nothing may unwind into the nursery; the daemon reads the traceback
         traceback.print_exc()
     finally:
         os._exit(status)
+
+
+def _take_descriptors(descriptors: Sequence[int]) -> None:
+    # Copies above the range that is about to be overwritten.
+    channel, output, report = (os.dup2(held, 100 + place) for place, held in enumerate(descriptors))
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.dup2(channel, SOCKET_FD, inheritable=False)
+    os.dup2(report, REPORT_FD, inheritable=False)
+    os.closerange(REPORT_FD + 1, 1 << 16)
+
+
+def _live_adopted(birth: Birth) -> None:
+    _wait_for_adoption(birth.daemon_pid)
+    os.setsid()
+    sandbox = birth.message.sandbox
+    if sandbox is None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        renounce_privileges()
+        os.close(REPORT_FD)
+        _serve(birth.message, Path(birth.message.folder))
+        return
+    enter(sandbox, birth.surroundings)
+    _live_confined(birth, sandbox)
+
+
+def _live_over_runner(birth: Birth, sandbox: Sandbox) -> None:
+    end_with_daemon(REPORT_FD)
+    os.setsid()
+    enter(sandbox, birth.surroundings)
+    supervise(sandbox, REPORT_FD, lambda: _live_as_runner(birth, sandbox))
+
+
+def _live_as_runner(birth: Birth, sandbox: Sandbox) -> NoReturn:
+    status = 1
+    try:
+        os.setsid()
+        _live_confined(birth, sandbox)
+        status = 0
+    except LayerRefused as refused:
+        report_refusal(REPORT_FD, refused)
+    except BaseException:  # noqa: BLE001 - nothing may unwind into PID 1; the daemon reads the traceback
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _live_confined(birth: Birth, sandbox: Sandbox) -> None:
+    folder = Path(FOLDER if sandbox.has(Layer.MOUNT) else birth.message.folder)
+    confine(sandbox, birth.visible, folder)
+    if not sandbox.has(Layer.PID):
+        end_with_daemon(REPORT_FD)  # again: the change of credentials has undone it
+    os.close(REPORT_FD)
+    _serve(birth.message, folder, Path(TEMPORARY) if sandbox.has(Layer.MOUNT) else None)
 
 
 def _wait_for_adoption(daemon_pid: int) -> None:
@@ -58,29 +157,34 @@ def _wait_for_adoption(daemon_pid: int) -> None:
         os._exit(1)
 
 
-def _take_descriptors(channel: int, output: int) -> None:
-    # Copies above the range that is about to be overwritten.
-    high = [os.dup2(descriptor, 100 + place) for place, descriptor in enumerate((channel, output))]
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.dup2(high[1], 1)
-    os.dup2(high[1], 2)
-    os.dup2(high[0], SOCKET_FD, inheritable=False)
-    os.closerange(SOCKET_FD + 1, 1 << 16)
+def _serve(message: Fork, folder: Path, temporary: Path | None = None) -> None:
+    _settle(message, folder, temporary or folder / "tmp")
+    from kbd.daemon.executor.sandbox.examination import FromExaminer
+    from kbd.daemon.executor.sandbox.examination import serve as serve_examination
+    from kbd.daemon.judge.main import serve as serve_judge
+    from kbd.daemon.runner.main import serve as serve_runner
+
+    sock = socket.socket(fileno=SOCKET_FD)
+    match message.child:
+        case "judge":
+            serve_judge(Channel(sock, FromDaemonToJudge, TRUSTED_FRAME_BYTES), message.device)
+        case "runner":
+            serve_runner(Channel(sock, FromJudgeToRunner, TRUSTED_FRAME_BYTES), message.device, folder)
+        case "examinee":
+            serve_examination(Channel(sock, FromExaminer, TRUSTED_FRAME_BYTES))
 
 
-def _settle(message: Fork) -> None:
+def _settle(message: Fork, folder: Path, temporary: Path) -> None:
     import numpy as np
     import torch
 
-    os.setsid()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    renounce_privileges()
-    folder = Path(message.folder)
     os.chdir(folder)
+    temporary.mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     os.environ.clear()
-    os.environ.update(kept | _private_variables(folder) | {"CUDA_VISIBLE_DEVICES": message.device.visible})
+    os.environ.update(
+        kept | _private_variables(folder, temporary) | {"CUDA_VISIBLE_DEVICES": message.device.visible}
+    )
     tempfile.tempdir = None
     random.seed()
     np.random.seed()
@@ -88,10 +192,8 @@ def _settle(message: Fork) -> None:
     torch.set_num_threads(message.device.threads)
 
 
-def _private_variables(folder: Path) -> dict[str, str]:
+def _private_variables(folder: Path, temporary: Path) -> dict[str, str]:
     """Every cache and scratch place that a kernel may write lies in its own folder."""
-    temporary = folder / "tmp"
-    temporary.mkdir(exist_ok=True)
     return {
         "HOME": str(folder),
         "TMPDIR": str(temporary),
@@ -103,16 +205,3 @@ def _private_variables(folder: Path) -> dict[str, str]:
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     }
-
-
-def _serve(message: Fork) -> None:
-    from kbd.daemon.judge.main import serve as serve_judge
-    from kbd.daemon.runner.main import serve as serve_runner
-
-    sock = socket.socket(fileno=SOCKET_FD)
-    if message.child == "judge":
-        serve_judge(Channel(sock, FromDaemonToJudge, TRUSTED_FRAME_BYTES), message.device)
-    else:
-        serve_runner(
-            Channel(sock, FromJudgeToRunner, TRUSTED_FRAME_BYTES), message.device, Path(message.folder)
-        )

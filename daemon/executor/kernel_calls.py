@@ -6,6 +6,7 @@ Every refusal is an OSError whose text names the call.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 
@@ -45,11 +46,14 @@ def checked(result: int, call: str) -> int:
 
 def system_call(name: str, *arguments: object) -> int:
     """A system call that libc has no function for."""
+    return checked(_libc.syscall(_number(name), *arguments), name)
+
+
+def _number(call: str) -> ctypes.c_long:
     try:
-        number = number_of(name)
+        return ctypes.c_long(number_of(call))
     except UnknownMachine as error:
-        raise OSError(38, f"{name}: {error}") from None
-    return checked(_libc.syscall(ctypes.c_long(number), *arguments), name)
+        raise OSError(errno.ENOSYS, f"{call}: {error}") from None
 
 
 def _prctl(option: int, argument: int, more: int = 0) -> None:
@@ -77,13 +81,17 @@ def set_dumpable(dumpable: bool) -> None:
     _prctl(PR_SET_DUMPABLE, int(dumpable))
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good: effective, permitted, inheritable, ambient and the bounding set."""
+def drop_bounding_set() -> None:
+    """Let no execve ever give a capability; a process without the right to say so has none to lose."""
     for capability in range(64):
         try:
             _prctl(PR_CAPBSET_DROP, capability)
         except OSError:
-            break  # past the last one that this kernel knows, or none may be dropped
+            return  # past the last one that this kernel knows, or not permitted
+
+
+def drop_capabilities() -> None:
+    """Give up every capability that is held: effective, permitted, inheritable and ambient."""
     _prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
     checked(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
@@ -95,7 +103,7 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    """mount(2). Raises OSError."""
+    """Mount something (mount(2)). Raises OSError."""
     result = _libc.mount(
         source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), options.encode()
     )
@@ -103,7 +111,7 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def unmount(target: str, flags: int) -> None:
-    """umount2(2). Raises OSError."""
+    """Unmount something (umount2(2)). Raises OSError."""
     checked(_libc.umount2(os.fsencode(target), flags), f"umount {target}")
 
 
@@ -116,12 +124,10 @@ def fork_sibling(flags: int) -> int:
     function that clones the current process". Raises OSError.
     """
     python = ctypes.pythonapi
-    number = number_of("clone")
-    zero = ctypes.c_ulong(0)
+    number, zero = _number("clone"), ctypes.c_ulong(0)
+    wanted = ctypes.c_ulong(flags | CLONE_PARENT | signal.SIGCHLD)
     python.PyOS_BeforeFork()
-    pid = _libc_locked.syscall(
-        ctypes.c_long(number), ctypes.c_ulong(flags | CLONE_PARENT | signal.SIGCHLD), zero, zero, zero, zero
-    )
+    pid = _libc_locked.syscall(number, wanted, zero, zero, zero, zero)
     code = ctypes.get_errno()
     if pid == 0:
         python.PyOS_AfterFork_Child()

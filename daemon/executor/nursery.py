@@ -5,7 +5,8 @@
     DAEMON (sub-reaper)
       │ Fork + socket + output pipe
       ▼
-    NURSERY ──fork──► middle ──fork──► child        runner or judge; serves its own socket
+    NURSERY ──clone, as a sibling──► init ──fork──► runner     in namespaces of its own (see sandbox.init)
+            ──fork──► middle ──fork──► child        a judge, or a runner where there is no PID namespace
                         └─exits at once: the child becomes the daemon's, which alone reaps and kills it
 
 A fork costs milliseconds where a new interpreter with torch costs seconds. That is only sound while the nursery
@@ -16,6 +17,7 @@ operation then hangs) and never asks CUDA anything. A nursery that dies takes no
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import socket
@@ -24,9 +26,17 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
 from kbd.daemon.executor.channel import Channel, PeerGone
-from kbd.daemon.executor.child import live
-from kbd.daemon.executor.kernel_calls import die_with_parent
-from kbd.daemon.executor.protocol import Fork, Forked, ForkFailed, FromDaemonToNursery, Ready
+from kbd.daemon.executor.child import Birth, live_as_init, live_as_orphan
+from kbd.daemon.executor.kernel_calls import die_with_parent, fork_sibling
+from kbd.daemon.executor.protocol import Forked, ForkFailed, FromDaemonToNursery, Ready
+from kbd.daemon.executor.sandbox.exit_report import report_refusal
+from kbd.daemon.executor.sandbox.layers import Layer
+from kbd.daemon.executor.sandbox.namespaces import fork_flags, refused_by_fork
+from kbd.daemon.executor.sandbox.plan import Sandbox
+from kbd.daemon.executor.sandbox.refusal import refusal
+from kbd.daemon.executor.sandbox.visible_tree import VisibleTree
+
+REPORT = 2  # its place among the descriptors of a request
 
 
 def main() -> None:
@@ -40,12 +50,18 @@ def main() -> None:
     gc.freeze()
     channel = Channel(socket.socket(fileno=int(sys.argv[1])), FromDaemonToNursery)
     channel.send(Ready(environment=environment))
+    visible = VisibleTree.of_this_interpreter()
     while True:
         try:
             message, descriptors = channel.receive_with_descriptors()
         except PeerGone:
             return
-        channel.send(_fork(message, descriptors, daemon_pid))
+        birth = Birth(message, descriptors, daemon_pid, os.getuid(), os.getgid(), visible)
+        try:
+            channel.send(_fork(birth))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
 
 def _import_everything() -> dict[str, str | None]:
@@ -54,6 +70,7 @@ def _import_everything() -> dict[str, str | None]:
     import torch
 
     import kbd.backends.torch_backend
+    import kbd.daemon.executor.sandbox.examination
     import kbd.daemon.judge.main
     import kbd.daemon.runner.main  # noqa: F401
 
@@ -73,34 +90,56 @@ def _version(distribution: str) -> str | None:
         return None
 
 
-def _fork(message: Fork, descriptors: list[int], daemon_pid: int) -> Forked | ForkFailed:
+def _fork(birth: Birth) -> Forked | ForkFailed:
+    token, sandbox = birth.message.token, birth.message.sandbox
+    try:
+        if sandbox is None or not sandbox.has(Layer.PID):
+            return Forked(token=token, pid=_fork_orphan(birth))
+        return Forked(token=token, pid=_fork_init(birth, sandbox))
+    except OSError as error:
+        return ForkFailed(token=token, message=str(error))
+
+
+def _fork_init(birth: Birth, sandbox: Sandbox) -> int:
+    """PID 1 of new namespaces, born as a child of the daemon; it forks the runner."""
+    try:
+        pid = fork_sibling(fork_flags(sandbox))
+    except OSError as error:
+        refused = refusal(refused_by_fork(sandbox), error)
+        report_refusal(birth.descriptors[REPORT], refused)
+        raise
+    if pid == 0:
+        live_as_init(birth, sandbox)
+    return pid
+
+
+def _fork_orphan(birth: Birth) -> int:
     """Fork twice, so that the child is orphaned at once and adopted by the daemon."""
     reading, writing = os.pipe()
     try:
         middle = os.fork()
-    except OSError as error:
-        for descriptor in (reading, writing, *descriptors):
-            os.close(descriptor)
-        return ForkFailed(token=message.token, message=str(error))
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
     if middle == 0:
-        _fork_again(message, descriptors, daemon_pid, writing)
-    for descriptor in (writing, *descriptors):
-        os.close(descriptor)
+        _fork_again(birth, writing)
+    os.close(writing)
     with os.fdopen(reading, "rb") as answer:
         pid = answer.read()
     os.waitpid(middle, 0)
     if not pid:
-        return ForkFailed(token=message.token, message="the second fork failed")
-    return Forked(token=message.token, pid=int(pid))
+        raise OSError(errno.EAGAIN, "the second fork failed")
+    return int(pid)
 
 
-def _fork_again(message: Fork, descriptors: list[int], daemon_pid: int, writing: int) -> NoReturn:
+def _fork_again(birth: Birth, writing: int) -> NoReturn:
     """In the middle process: fork the child, tell its pid, be gone."""
     try:
         child = os.fork()
         if child == 0:
             os.close(writing)
-            live(message, descriptors, daemon_pid)
+            live_as_orphan(birth)
         os.write(writing, str(child).encode())
     finally:
         os._exit(0)

@@ -8,13 +8,15 @@ The main thread starts it because a parent-death signal follows the creating thr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import structlog
 
@@ -23,15 +25,28 @@ from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.nursery_environment import nursery_environment
 from kbd.daemon.executor.process import ChildProcess, OutputTail
 from kbd.daemon.executor.protocol import DeviceTarget, Fork, Forked, ForkFailed, FromNursery, Ready
+from kbd.daemon.executor.sandbox.cgroup import Cgroup
+from kbd.daemon.executor.sandbox.exit_report import read_report
+from kbd.daemon.executor.sandbox.plan import Sandbox
+from kbd.daemon.executor.sandbox.refusal import LayerRefused
 
 log = structlog.get_logger(__name__)
 
 SOCKET_FD = 3
 START_ATTEMPTS = 3
 
+Child: TypeAlias = Literal["runner", "judge", "examinee"]
+
 
 class NurseryFailed(Exception):
-    """No child can be made: the nursery does not start or the system refuses to fork."""
+    """No child can be made: the nursery does not start or the system refuses to fork.
+
+    `refused`: the layer of the sandbox that was to blame, if it was one.
+    """
+
+    def __init__(self, message: str, refused: LayerRefused | None = None) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 class NurseryClient:
@@ -39,6 +54,8 @@ class NurseryClient:
 
     def __init__(self, log_path: Path) -> None:
         self.environment: dict[str, str | None] = {}
+        self.sandboxes: Iterator[Sandbox] | None = None
+        """Where runners get their sandboxes from; without it they run as the daemon's own user."""
         self._log_path = log_path
         self._turn = asyncio.Lock()
         self._tokens = itertools.count(1)
@@ -61,14 +78,29 @@ class NurseryClient:
             await self._ensure_started()
 
     async def fork(
-        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget
+        self, child: Child, folder: Path, device: DeviceTarget, sandbox: Sandbox | None = None
     ) -> tuple[ChildProcess, socket.socket]:
-        """A new child, and our end of its channel. Raises NurseryFailed."""
+        """A new child, and our end of its channel; a runner in the next sandbox. Raises NurseryFailed.
+
+        A request that was sent is answered, so a caller that is cancelled leaves a child to be ended.
+        """
+        forking = asyncio.ensure_future(self._fork(child, folder, device, sandbox))
+        try:
+            return await asyncio.shield(forking)
+        except asyncio.CancelledError:
+            forking.add_done_callback(_abandon)
+            raise
+
+    async def _fork(
+        self, child: Child, folder: Path, device: DeviceTarget, sandbox: Sandbox | None
+    ) -> tuple[ChildProcess, socket.socket]:
+        if child == "runner" and sandbox is None and self.sandboxes is not None:
+            sandbox = next(self.sandboxes)
         async with self._turn:
             for _ in range(START_ATTEMPTS):
                 await self._ensure_started()
                 try:
-                    return await self._fork_once(child, folder, device)
+                    return await self._fork_once(child, folder, device, sandbox)
                 except ChannelError as error:
                     log.warning("nursery lost", action="nursery_lost", reason=str(error))
                     self._discard()
@@ -79,7 +111,7 @@ class NurseryClient:
         self._discard()
 
     async def _fork_once(
-        self, child: Literal["runner", "judge"], folder: Path, device: DeviceTarget
+        self, child: Child, folder: Path, device: DeviceTarget, sandbox: Sandbox | None
     ) -> tuple[ChildProcess, socket.socket]:
         """One try, on a channel of its own.
 
@@ -87,22 +119,26 @@ class NurseryClient:
         other's questions.
         """
         assert self._channel is not None
-        reading, writing = os.pipe()
-        ours, theirs = channel_pair()
-        try:
-            request = Fork(token=next(self._tokens), child=child, folder=str(folder), device=device)
-            await self._channel.send(request, [theirs.fileno(), writing])
+        with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
+            cgroup = _cgroup(sandbox)
+            kept.callback(cgroup.remove)
+            ours, theirs = channel_pair()
+            kept.callback(ours.close)
+            given.callback(theirs.close)
+            output, output_end = _pipe(kept, given)
+            report, report_end = _pipe(kept, given)
+            request = Fork(
+                token=next(self._tokens), child=child, folder=str(folder), device=device, sandbox=sandbox
+            )
+            await self._channel.send(request, [theirs.fileno(), output_end, report_end])
             answer = await self._channel.receive()
             if not isinstance(answer, Forked):
-                raise NurseryFailed(getattr(answer, "message", "the nursery answered out of turn"))
-        except BaseException:
-            os.close(reading)
-            ours.close()
-            raise
-        finally:
-            os.close(writing)
-            theirs.close()
-        return ChildProcess(answer.pid, OutputTail(reading), folder), ours
+                raise NurseryFailed(
+                    getattr(answer, "message", "the nursery answered out of turn"),
+                    read_report(report).refused,
+                )
+            kept.pop_all()
+        return ChildProcess(answer.pid, OutputTail(output), folder, report, cgroup), ours
 
     async def _ensure_started(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -131,6 +167,29 @@ class NurseryClient:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    reader.callback(os.close, reading)
+    writer.callback(os.close, writing)
+    return reading, writing
+
+
+def _cgroup(sandbox: Sandbox | None) -> Cgroup:
+    try:
+        return Cgroup.make(sandbox)
+    except LayerRefused as refused:
+        raise NurseryFailed(str(refused), refused) from None
+
+
+def _abandon(forking: asyncio.Future[tuple[ChildProcess, socket.socket]]) -> None:
+    """End a child that nobody waits for any more."""
+    if forking.cancelled() or forking.exception() is not None:
+        return
+    process, channel = forking.result()
+    channel.close()
+    process.send_kill()
 
 
 async def _start(channel_fd: int, output_fd: int) -> subprocess.Popen[bytes]:

@@ -10,8 +10,12 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from kbd.daemon.executor.sandbox.cgroup import NO_CGROUP, Cgroup
+from kbd.daemon.executor.sandbox.exit_report import read_report
+from kbd.daemon.executor.sandbox.refusal import LayerRefused
 
 OUTPUT_KEPT_BYTES = 64 << 10
 READ_BYTES = 1 << 16
@@ -20,12 +24,15 @@ FLOOD_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """How a process ended: an exit code, or the signal that killed it."""
+    """How a process ended: an exit code, or the signal that killed it. `out_of_memory`: its cgroup said so."""
 
     code: int | None
     signal: int | None = None
+    out_of_memory: bool = False
 
     def __str__(self) -> str:
+        if self.out_of_memory:
+            return "killed because it used more host memory than it may"
         if self.signal is not None:
             return f"killed by {signal_name(self.signal)}"
         return f"exited with status {self.code}"
@@ -114,11 +121,18 @@ class OutputTail:
 
 @dataclass
 class ChildProcess:
-    """A process that is a child of the daemon (adopted or started by it)."""
+    """A process that is a child of the daemon (adopted or started by it).
+
+    In a sandbox it is PID 1 of the runner's namespaces: killing it kills them all. `report`: the pipe on which it
+    says how the runner ended; its own status counts where nothing was said.
+    """
 
     pid: int
     output: OutputTail | None = None
     folder: Path | None = None
+    report: int | None = None
+    cgroup: Cgroup = NO_CGROUP
+    refused: LayerRefused | None = field(default=None, init=False)
     _ended: asyncio.Future[ExitStatus] = field(init=False)
     _pidfd: int = field(init=False)
 
@@ -162,6 +176,15 @@ class ChildProcess:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
+    def _told(self) -> ExitStatus | None:
+        """How the runner ended, by the report of PID 1."""
+        if self.report is None:
+            return None
+        report = read_report(self.report)
+        os.close(self.report)
+        self.report, self.refused = None, report.refused
+        return ExitStatus(report.code, report.signal) if report.ended else None
+
     def _reap(self) -> None:
         try:
             found = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED)
@@ -173,6 +196,8 @@ class ChildProcess:
             status = ExitStatus(found.si_status) if exited else ExitStatus(None, found.si_status)
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
+        status = replace(self._told() or status, out_of_memory=self.cgroup.ran_out_of_memory())
+        self.cgroup.remove()
         self._ended.set_result(status)
 
 

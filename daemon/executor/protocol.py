@@ -16,10 +16,12 @@ judge, never back: a runner cannot hand over a file whose meaning it chose.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+import math
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from kbd.daemon.executor.sandbox.plan import Sandbox
 from kbd.daemon.judge.verdict import Verdict
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import Evaluation, KernelCode
@@ -29,6 +31,9 @@ Role: TypeAlias = Literal["candidate", "reference"]
 Text: TypeAlias = Annotated[str, Field(max_length=65_536)]
 Name: TypeAlias = Annotated[str, Field(max_length=256)]
 Count: TypeAlias = Annotated[int, Field(ge=0, le=1 << 48)]
+
+LONGEST_US = 1e12
+LARGEST_TENSOR_ELEMENTS = 1 << 40
 
 
 class Message(BaseModel):
@@ -61,6 +66,16 @@ class TensorMeta(Message):
     stride: tuple[Count, ...] | None = Field(default=None, max_length=32)
     device: Name = "cpu"
 
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.stride is not None and len(self.stride) != len(self.shape):
+            raise ValueError("a stride for every dimension")
+        stride = self.stride or ()
+        reach = sum((size - 1) * step for size, step in zip(self.shape, stride, strict=False) if size)
+        if max(math.prod(self.shape), reach) > LARGEST_TENSOR_ELEMENTS:
+            raise ValueError(f"at most {LARGEST_TENSOR_ELEMENTS} elements")
+        return self
+
 
 class Slot(Message):
     """Where a tensor lies: `offset` bytes into a mapped arena."""
@@ -81,13 +96,18 @@ class Values(Message):
 
 
 class Fork(Message):
-    """Fork a child into `folder`; its socket, and the pipe for its output, travel beside this frame."""
+    """Fork a child into `folder`, as the daemon's own user or into a sandbox.
+
+    Beside this frame travel its socket, the pipe for its output and the pipe for the report of its end. An
+    `examinee` is a child of kbd's own that tries what a sandbox denies.
+    """
 
     kind: Literal["fork"] = "fork"
     token: Count
-    child: Literal["runner", "judge"]
+    child: Literal["runner", "judge", "examinee"]
     folder: str
     device: DeviceTarget
+    sandbox: Sandbox | None = None
 
 
 class Ready(Message):
@@ -212,7 +232,13 @@ class Evaluated(Message):
 # --- judge to runner --------------------------------------------------------------------------------
 
 
-class Load(Message):
+class Question(Message):
+    """What a judge asks. The answer repeats the nonce: one that was written in advance cannot."""
+
+    nonce: Count = 0
+
+
+class Load(Question):
     """Make the kernel callable. `init_inputs` absent: ask the module for its own `get_init_inputs`."""
 
     kind: Literal["load"] = "load"
@@ -224,7 +250,7 @@ class Load(Message):
     init_slots: tuple[Slot, ...] = ()
 
 
-class Map(Message):
+class Map(Question):
     """A piece of memory of the judge's: a descriptor beside the frame, or a device-memory handle (base64)."""
 
     kind: Literal["map"] = "map"
@@ -233,7 +259,7 @@ class Map(Message):
     handle: Name | None = None
 
 
-class Bind(Message):
+class Bind(Question):
     """Input set `index`: the values, with their tensors where the slots say."""
 
     kind: Literal["bind"] = "bind"
@@ -243,21 +269,21 @@ class Bind(Message):
     outputs: tuple[Slot, ...] = ()
 
 
-class MakeInputs(Message):
+class MakeInputs(Question):
     """Call the module's `get_inputs()` under this seed."""
 
     kind: Literal["make_inputs"] = "make_inputs"
     seed: int
 
 
-class Run(Message):
+class Run(Question):
     """Call the kernel once on input set `index`."""
 
     kind: Literal["run"] = "run"
     index: Count
 
 
-class Export(Message):
+class Export(Question):
     """Copy the tensors made last (inputs, outputs or constructor arguments) into these slots."""
 
     kind: Literal["export"] = "export"
@@ -265,7 +291,7 @@ class Export(Message):
     slots: tuple[Slot, ...]
 
 
-class Prepare(Message):
+class Prepare(Question):
     """Get ready for bursts of these many launches, cycling over the first `sets` input sets."""
 
     kind: Literal["prepare"] = "prepare"
@@ -274,7 +300,7 @@ class Prepare(Message):
     method: Literal["graph", "eager"]
 
 
-class Burst(Message):
+class Burst(Question):
     """Run burst number `index` of those prepared, wait for the device, answer."""
 
     kind: Literal["burst"] = "burst"
@@ -284,29 +310,35 @@ class Burst(Message):
 # --- runner to judge --------------------------------------------------------------------------------
 
 
-class Warm(Message):
+class Answer(Message):
+    """What a runner says, to the question with this nonce."""
+
+    nonce: Count = 0
+
+
+class Warm(Answer):
     """The first word of a new runner, before any user's code is near it: settled in, device initialised."""
 
     kind: Literal["warm"] = "warm"
 
 
-class Loaded(Message):
+class Loaded(Answer):
     """The kernel can be called."""
 
     kind: Literal["loaded"] = "loaded"
-    setup_us: float = Field(ge=0)
+    setup_us: float = Field(ge=0, le=LONGEST_US)
     makes_inputs: bool
     init_inputs: Values | None = None
 
 
-class Made(Message):
+class Made(Answer):
     """What `get_inputs()` gave."""
 
     kind: Literal["made"] = "made"
     values: Values
 
 
-class Ran(Message):
+class Ran(Answer):
     """What the kernel returned; `peak_bytes` is the device memory it claims to have used."""
 
     kind: Literal["ran"] = "ran"
@@ -314,7 +346,7 @@ class Ran(Message):
     peak_bytes: Count | None = None
 
 
-class Prepared(Message):
+class Prepared(Answer):
     """Bursts are ready; `method` may be weaker than asked, then `reason` says why."""
 
     kind: Literal["prepared"] = "prepared"
@@ -322,20 +354,20 @@ class Prepared(Message):
     reason: Text | None = None
 
 
-class Done(Message):
+class Done(Answer):
     """A burst is over; the runner's own figure decides nothing."""
 
     kind: Literal["done"] = "done"
-    claimed_us: float = Field(ge=0)
+    claimed_us: float = Field(ge=0, le=LONGEST_US)
 
 
-class Okay(Message):
+class Okay(Answer):
     """Mapped, bound or exported."""
 
     kind: Literal["okay"] = "okay"
 
 
-class Failed(Message):
+class Failed(Answer):
     """The user's code raised, or cannot be run here. The text is the user's own traceback."""
 
     kind: Literal["failed"] = "failed"

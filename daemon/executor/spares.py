@@ -22,7 +22,7 @@ from pathlib import Path
 
 import structlog
 
-from kbd.daemon.executor.nursery_client import NurseryClient
+from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_process import RunnerProcess
 
@@ -114,11 +114,14 @@ class Spares:
     async def _refill(self) -> None:
         """All that are missing at once: a context takes a third of a second, and most of that is waiting."""
         missing = self._stock.full - len(self._ready)
-        for made in await asyncio.gather(*(self._make() for _ in range(missing)), return_exceptions=True):
-            if isinstance(made, RunnerProcess):
-                self._ready.append(made)
-            else:  # the next job makes its own and meets the error where it can be told
-                log.warning("no spare runner", action="spare_failed", reason=str(made))
+        await asyncio.gather(*(self._add_one() for _ in range(missing)))
+
+    async def _add_one(self) -> None:
+        try:
+            self._ready.append(await self._make())
+        except (NurseryFailed, OSError) as error:
+            # The next job makes its own and meets the error where it can be told.
+            log.warning("no spare runner", action="spare_failed", reason=str(error))
 
     async def _make(self) -> RunnerProcess:
         return await RunnerProcess.start(self._nursery, self._folder(next(self._numbers)), self._device)

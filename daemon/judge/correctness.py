@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from kbd.daemon.executor.protocol import Values
+from kbd.daemon.executor.protocol import TensorMeta, Values
 from kbd.daemon.judge.compare import Comparison, compare, tolerance_for
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.inputs import TrialInputs, input_source
 from kbd.daemon.judge.session import Finding, Session
+from kbd.daemon.runner.values import meta_of
 from kbd.outbox.correctness import Correctness, OutputReport, ToleranceReport
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import EvaluationStatus, Stage
@@ -32,6 +33,10 @@ class Wrong(Exception):
         super().__init__(message)
         self.status = status
         self.report = ErrorReport(type=status.value, message=message, hint=hint)
+
+
+class ReferenceUnusable(Exception):
+    """The reference ran and gave nothing that could be compared."""
 
 
 @dataclass
@@ -77,14 +82,18 @@ def _check_trial(session: Session, inputs: TrialInputs, outputs: _Outputs) -> No
     expected = None
     if session.reference is not None:
         session.tell(Stage.CORRECTNESS, "reference")
-        expected = _run_reference(session.reference, inputs.reference)
-        outputs.names = _output_names(session, expected)
+        expected = _run_reference(session.reference, inputs)
+        outputs.names = _output_names(session, inputs, expected)
     session.tell(Stage.CORRECTNESS, "candidate")
     found = _run(session.candidate, inputs.candidate)
-    if expected is not None:
-        _check_form(expected, found, session.device)
+    if expected is None:
+        return
+    if expected.in_place:
+        tensors = session.candidate.inputs_now(SET, sorted(inputs.may_change))
+    else:
+        _check_form(expected.metas, found, session.device)
         tensors = session.candidate.fetch_outputs(found)
-        _check_values(session, expected, tensors, outputs)
+    _check_values(session, expected, tensors, outputs)
     _check_inputs_unchanged(session, inputs)
 
 
@@ -95,19 +104,31 @@ def _run(kernel: HostedKernel, inputs: InputSet) -> Values:
 
 @dataclass(frozen=True)
 class Expected:
-    """What the reference returned: its form, and private copies of its tensors."""
+    """The reference's outputs, copied: what it returned, or (`in_place`) its inout arguments afterwards."""
 
-    values: Values
+    metas: Sequence[TensorMeta]
     tensors: list[torch.Tensor]
+    in_place: bool = False
 
 
-def _run_reference(kernel: HostedKernel, inputs: InputSet) -> Expected:
-    values = _run(kernel, inputs)
-    return Expected(values, kernel.fetch_outputs(values))
+def _run_reference(kernel: HostedKernel, inputs: TrialInputs) -> Expected:
+    """A reference that returns nothing has worked on its inout arguments. Raises ReferenceUnusable."""
+    values = _run(kernel, inputs.reference)
+    if values.tensors:
+        return Expected(values.tensors, kernel.fetch_outputs(values))
+    places = sorted(inputs.may_change)
+    if not places:
+        raise ReferenceUnusable(
+            "the reference returned no tensor and has no argument with role inout: there is nothing to compare"
+        )
+    tensors = kernel.inputs_now(SET, places)
+    return Expected([meta_of(tensor) for tensor in tensors], tensors, in_place=True)
 
 
-def _output_names(session: Session, expected: Expected) -> tuple[str, ...]:
+def _output_names(session: Session, inputs: TrialInputs, expected: Expected) -> tuple[str, ...]:
     """Names of the contract's outputs where there are as many, else numbered ones."""
+    if expected.in_place:
+        return tuple(inputs.names[place] for place in sorted(inputs.may_change))
     contract = session.current.plan.candidate
     named = [arg.name for arg in contract.outputs] if contract is not None else []
     if len(named) == len(expected.tensors):
@@ -115,9 +136,8 @@ def _output_names(session: Session, expected: Expected) -> tuple[str, ...]:
     return tuple(f"output{place}" for place in range(len(expected.tensors)))
 
 
-def _check_form(expected: Expected, found: Values, device: torch.device) -> None:
+def _check_form(wanted: Sequence[TensorMeta], found: Values, device: torch.device) -> None:
     """As many tensors, of equal shapes, dtypes and device. Raises Wrong."""
-    wanted = expected.values.tensors
     if len(found.tensors) != len(wanted):
         raise Wrong(
             EvaluationStatus.INCORRECT_SHAPE,

@@ -14,6 +14,8 @@ from kbd.inbox.dtypes import DType
 from kbd.inbox.tensor_data import BadTensorBytes, TensorData
 from kbd.inbox.tensor_init import InitKind, TensorInit
 
+NPY_HEADER_BYTES = 10_000
+
 
 class BadData(Exception):
     """The job's inputs cannot be made: data that does not fit, or nothing that says what they are."""
@@ -120,10 +122,12 @@ def _from_file(name: str, folder: Path | None) -> torch.Tensor:
         if path.endswith(".npy"):
             import numpy as np
 
-            return torch.from_numpy(np.load(folder / path, allow_pickle=False))
+            with (folder / path).open("rb") as file:
+                loaded = np.load(file, allow_pickle=False, max_header_size=NPY_HEADER_BYTES)
+            return torch.from_numpy(np.ascontiguousarray(loaded)).reshape(loaded.shape)
         return _from_safetensors(folder / path, key)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise BadData(f"data file {name!r} cannot be read: {error}") from None
+    except Exception as error:  # noqa: BLE001 - readers of broken files raise whatever they stumble over
+        raise BadData(f"data file {name!r} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _from_safetensors(path: Path, key: str) -> torch.Tensor:

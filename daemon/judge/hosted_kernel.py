@@ -12,8 +12,8 @@ import torch
 from kbd.daemon.executor import protocol
 from kbd.daemon.executor.protocol import Role, StageLimits, TensorMeta, Values
 from kbd.daemon.judge.lending import Lender, Loan
-from kbd.daemon.judge.runner_link import RunnerLink
-from kbd.daemon.runner.values import meta_of
+from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
+from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
 
@@ -116,6 +116,11 @@ class HostedKernel:
         """Private copies of what the latest run returned."""
         return self._fetch("outputs", values, self._limits.correctness_s)
 
+    def inputs_now(self, index: int, places: Sequence[int]) -> list[torch.Tensor]:
+        """Private copies of some tensors of set `index` as they lie there now."""
+        lent = self._bound[index].tensors
+        return [lent[place].clone() for place in places]
+
     def changed_inputs(self, index: int, inputs: InputSet) -> list[int]:
         """Which tensors of set `index` no longer hold what the judge put there, by their bits."""
         lent = self._bound[index].tensors
@@ -143,7 +148,10 @@ class HostedKernel:
         self._lender.release()
 
     def _fetch(self, what: Any, values: Values, limit_s: float) -> list[torch.Tensor]:
-        metas = [_dense(meta) for meta in values.tensors]
+        try:
+            metas = [_dense(meta) for meta in values.tensors]
+        except UnknownValue as error:
+            raise RunnerForged(self.role, str(error)) from None
         if not metas:
             return []
         if what != "outputs":
@@ -158,7 +166,11 @@ class HostedKernel:
 
 
 def _dense(meta: TensorMeta) -> TensorMeta:
-    """Strides survive where they describe a permutation; a broadcast or sliced tensor is stored row-major."""
+    """Strides survive where they describe a permutation; a broadcast or sliced tensor is stored row-major.
+
+    Raises UnknownValue for a dtype that does not exist.
+    """
+    dtype_named(meta.dtype)
     if meta.stride is None or not _is_permutation(meta):
         return TensorMeta(shape=meta.shape, dtype=meta.dtype)
     return TensorMeta(shape=meta.shape, dtype=meta.dtype, stride=meta.stride)

@@ -4,6 +4,7 @@ A stage is a name and a function of the session. It returns when all is well and
 
     RunnerTrouble    a runner failed, died, stayed silent or forged an answer    -> blamed on its kernel
     Wrong            outputs were compared and are wrong                         -> incorrect_*, non_finite
+    ReferenceUnusable the reference gave nothing to compare                      -> invalid_reference
     BadData          the job's literal data does not fit                         -> invalid_job
     SharingFailed    no memory, no handle                                        -> out_of_memory, device_error
 """
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
-from kbd.daemon.judge.correctness import Wrong, check_workload
+from kbd.daemon.judge.correctness import ReferenceUnusable, Wrong, check_workload
 from kbd.daemon.judge.draw import BadData
 from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble
@@ -73,6 +74,9 @@ STAGES = (
 )
 
 
+TROUBLES = (RunnerTrouble, Wrong, ReferenceUnusable, BadData, SharingFailed, torch.cuda.OutOfMemoryError)
+
+
 def evaluate(session: Session) -> Verdict:
     """Run the stages that the job's mode includes; always ends with a verdict."""
     seconds: dict[str, float] = {}
@@ -83,7 +87,7 @@ def evaluate(session: Session) -> Verdict:
         started = time.monotonic()
         try:
             stage.act(session)
-        except (RunnerTrouble, Wrong, BadData, SharingFailed, torch.cuda.OutOfMemoryError) as error:
+        except TROUBLES as error:
             seconds[stage.name] = time.monotonic() - started
             return _failed(session, error, JudgeTimings(**seconds))
         seconds[stage.name] = time.monotonic() - started
@@ -103,7 +107,14 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
         case RunnerTrouble(role="reference"):
             return _reference_trouble(error)
         case RunnerTrouble():
-            return _candidate_trouble(error)
+            return _candidate_trouble(session, error)
+        case ReferenceUnusable():
+            report = ErrorReport(type="ReferenceUnusable", message=str(error), hint="return the outputs")
+            return {
+                "status": EvaluationStatus.INVALID_REFERENCE,
+                "blame": Blame.REFERENCE,
+                "error": report,
+            }
         case BadData():
             report = ErrorReport(type="BadData", message=str(error), hint="correct the data of this argument")
             return {"status": EvaluationStatus.INVALID_JOB, "blame": Blame.JOB, "error": report}
@@ -118,12 +129,14 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
     return {"status": EvaluationStatus.DEVICE_ERROR, "blame": Blame.DEVICE, "error": report}
 
 
-def _candidate_trouble(error: RunnerTrouble) -> dict[str, Any]:
+def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]:
     blame = Blame.CANDIDATE
     if isinstance(error, RunnerForged):
         evidence = Suspicion(rule="forged_answer", evidence=str(error))
         return {"status": EvaluationStatus.SUSPECT, "blame": blame, "suspect": (evidence,)}
     status = EvaluationStatus(_status_of(error))
+    if status is EvaluationStatus.COMPILE_ERROR and session.stage is not Stage.LOAD:
+        status = EvaluationStatus.RUNTIME_ERROR  # it had compiled; what it raises later is its own affair
     if status is EvaluationStatus.UNSUPPORTED:
         blame = Blame.JOB
     lost = "candidate" if isinstance(error, RunnerLost) else None

@@ -9,12 +9,11 @@ RunnerTrouble(role)
 
 from __future__ import annotations
 
+import secrets
 import socket
 import time
 from collections.abc import Sequence
 from typing import TypeVar
-
-from pydantic import BaseModel
 
 from kbd.daemon.executor.channel import (
     RUNNER_FRAME_BYTES,
@@ -23,9 +22,11 @@ from kbd.daemon.executor.channel import (
     PeerGone,
     PeerSilent,
 )
-from kbd.daemon.executor.protocol import Failed, FromRunner, Role
+from kbd.daemon.executor.protocol import Answer, Failed, FromRunner, Question, Role
 
-A = TypeVar("A", bound=BaseModel)
+NONCE_BITS = 47
+
+A = TypeVar("A", bound=Answer)
 
 
 class RunnerTrouble(Exception):
@@ -80,9 +81,10 @@ class RunnerLink:
         self._deadline = deadline
         self._spin_s = spin_s
 
-    def ask(self, question: BaseModel, answer: type[A], limit_s: float, descriptors: Sequence[int] = ()) -> A:
+    def ask(self, question: Question, answer: type[A], limit_s: float, descriptors: Sequence[int] = ()) -> A:
         """Send one message, wait for its answer. Raises RunnerTrouble."""
         limit_s = self._deadline.limit(limit_s)
+        question = question.model_copy(update={"nonce": secrets.randbits(NONCE_BITS)})
         try:
             self._channel.send(question, descriptors, timeout_s=max(limit_s, 0.001))
             found = self._channel.receive(limit_s)
@@ -92,13 +94,15 @@ class RunnerLink:
             raise RunnerLost(self.role, str(error)) from None
         except BadFrame as error:
             raise RunnerForged(self.role, str(error)) from None
+        if found.nonce != question.nonce:
+            raise RunnerForged(self.role, f"{type(found).__name__} does not answer what was asked")
         if isinstance(found, Failed):
             raise RunnerFailed(self.role, found)
         if not isinstance(found, answer):
             raise RunnerForged(self.role, f"expected {answer.__name__}, found {type(found).__name__}")
         return found
 
-    def ask_timed(self, question: BaseModel, answer: type[A], limit_s: float) -> tuple[float, A]:
+    def ask_timed(self, question: Question, answer: type[A], limit_s: float) -> tuple[float, A]:
         """As `ask`, with the microseconds from sending to the answer's arrival by the judge's own clock."""
         self._channel.spin_s = self._spin_s
         started = time.perf_counter_ns()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kbd.daemon.judge.hosted_kernel import HostedKernel
+from kbd.daemon.judge.runner_link import RunnerForged
 from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, slope
 
 Method = Literal["graph", "eager"]
@@ -69,8 +70,12 @@ def time_kernels(
     Raises RunnerTrouble.
     """
     kernels = [kernel for kernel in (candidate, reference) if kernel is not None]
-    method, reason = _common_method(kernels, sets, method)
-    timers = [_calibrated(kernel, sets, method) for kernel in kernels]
+    reason = None
+    try:
+        timers = [_calibrated(kernel, sets, method) for kernel in kernels]
+    except _CannotCapture as error:
+        method, reason = "eager", str(error)
+        timers = [_calibrated(kernel, sets, method) for kernel in kernels]
     series = [Series() for _ in kernels]
     deadline = clock() + budget_s
     stop = f"{max_samples} samples"
@@ -87,14 +92,17 @@ def time_kernels(
     return TimedKernels(method, reason, series[0], series[1] if reference else None, stop)
 
 
-def _common_method(kernels: Sequence[HostedKernel], sets: int, method: Method) -> tuple[Method, str | None]:
+class _CannotCapture(Exception):
+    """A kernel fell back to a weaker method, so both have to."""
+
+
+def _prepare(kernel: HostedKernel, sets: int, lengths: Sequence[int], method: Method) -> None:
+    prepared = kernel.prepare(sets, lengths, method)
+    if prepared.method == method:
+        return
     if method == "eager":
-        return "eager", None
-    for kernel in kernels:
-        prepared = kernel.prepare(sets, (1,), method)
-        if prepared.method != method:
-            return "eager", f"the {kernel.role} cannot be captured: {prepared.reason}"
-    return method, None
+        raise RunnerForged(kernel.role, f"asked for a plain loop, it prepared {prepared.method}")
+    raise _CannotCapture(f"the {kernel.role} cannot be captured: {prepared.reason}")
 
 
 @dataclass(frozen=True)
@@ -113,9 +121,9 @@ class _Timer:
 
 def _calibrated(kernel: HostedKernel, sets: int, method: Method) -> _Timer:
     """Choose burst lengths that make one launch's time stand out from the clock's noise."""
-    kernel.prepare(sets, PROBE_LENGTHS, method)
+    _prepare(kernel, sets, PROBE_LENGTHS, method)
     lengths = burst_lengths(_rough_launch_us(kernel), *BURST_US[method])
-    kernel.prepare(sets, lengths, method)
+    _prepare(kernel, sets, lengths, method)
     for index in (0, 1):
         kernel.burst(index)
     return _Timer(kernel, lengths)

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from kbd.backends.base import CompileFailed, KernelError, LoadFailed, Unsupported
 from kbd.daemon.executor import protocol
-from kbd.daemon.executor.channel import Channel, PeerGone
-from kbd.daemon.executor.protocol import DeviceTarget, Failed, Warm
+from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, encode
+from kbd.daemon.executor.protocol import Answer, DeviceTarget, Failed, Warm
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.values import UnknownValue
 
+NAME_CHARS = 256
+FRAME_SLACK_BYTES = 1024
 MESSAGE_CHARS = 8_000
 TRACEBACK_CHARS = 8_000
 SPIN_S = 0.005
@@ -47,7 +49,8 @@ def _converse(channel: Channel[Any], harness: Harness, device: DeviceTarget) -> 
         message, descriptors = channel.receive_with_descriptors()
         # Between bursts a runner on a device does not go to sleep; on the CPU it would take time from others.
         channel.spin_s = SPIN_S if isinstance(message, protocol.Burst) and device.kind == "cuda" else 0.0
-        channel.send(answer(harness, message, descriptors))
+        found = answer(harness, message, descriptors)
+        channel.send(sendable(found).model_copy(update={"nonce": message.nonce}))
 
 
 def warm_up(device: torch.device) -> None:
@@ -57,15 +60,31 @@ def warm_up(device: torch.device) -> None:
         torch.relu(square @ square + torch.randn_like(square)).sum().item()
 
 
-def answer(harness: Harness, message: Any, descriptors: list[int]) -> BaseModel:
+def sendable(found: Answer) -> Answer:
+    """The answer, or a failure that says why the judge could not read it."""
+    try:
+        size = len(encode(found))
+    except (ValueError, RecursionError) as error:
+        return _untellable(f"it cannot be written as JSON: {error}"[:MESSAGE_CHARS])
+    if size > RUNNER_FRAME_BYTES - FRAME_SLACK_BYTES:
+        return _untellable(f"describing it takes {size} bytes, at most {RUNNER_FRAME_BYTES} are read")
+    return found
+
+
+def _untellable(reason: str) -> Failed:
+    message = f"the kernel returned something that cannot be judged: {reason}"
+    return Failed(status="unsupported", type="Untellable", message=_plain(message, MESSAGE_CHARS))
+
+
+def answer(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
     """What the harness says to one message, failures included."""
     if isinstance(message, protocol.Map):
         return _guarded(lambda: harness.map(message, descriptors))
-    verb: Callable[[Any], BaseModel] = getattr(harness, message.kind)
+    verb: Callable[[Any], Answer] = getattr(harness, message.kind)
     return _guarded(lambda: verb(message))
 
 
-def _guarded(act: Callable[[], BaseModel]) -> BaseModel:
+def _guarded(act: Callable[[], Answer]) -> Answer:
     try:
         return act()
     except BaseException as error:  # noqa: BLE001 - SystemExit and the user's own kinds are answers too
@@ -77,11 +96,20 @@ def describe(error: BaseException) -> Failed:
     hint = error.hint if isinstance(error, KernelError) else None
     return Failed(
         status=_status_of(error),
-        type=type(error).__name__[:256],
-        message=_message_of(error)[:MESSAGE_CHARS],
-        hint=hint,
-        traceback_tail=_traceback_of(error),
+        type=_plain(type(error).__name__, NAME_CHARS),
+        message=_plain(_message_of(error), MESSAGE_CHARS),
+        hint=_plain(hint, MESSAGE_CHARS) if hint else None,
+        traceback_tail=_tail(_traceback_of(error)),
     )
+
+
+def _plain(text: str, limit: int) -> str:
+    """The beginning of a text, without the lone surrogates that UTF-8 has no place for."""
+    return text[:limit].encode("utf-8", "replace").decode()
+
+
+def _tail(text: str | None) -> str | None:
+    return None if text is None else _plain(text[-TRACEBACK_CHARS:], TRACEBACK_CHARS)
 
 
 def _status_of(error: BaseException) -> Any:
@@ -116,7 +144,14 @@ def _traceback_of(error: BaseException) -> str | None:
         [frame for frame in report.stack if not _is_ours(frame.filename)]
     )
     # Files lie in the runner's own folder, whose name says nothing to anybody.
-    return "".join(report.format()).replace(f"{Path.cwd()}/", "")[-TRACEBACK_CHARS:]
+    return "".join(report.format()).replace(f"{_folder()}/", "")
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # the kernel removed it
+        return "\0"
 
 
 def _is_ours(filename: str) -> bool:

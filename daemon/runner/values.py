@@ -20,6 +20,7 @@ from kbd.daemon.executor.protocol import TensorMeta, Values
 
 MAX_DEPTH = 32
 MAX_NODES = 100_000
+LARGEST_INT = (1 << 64) - 1
 
 
 class UnknownValue(Exception):
@@ -73,7 +74,7 @@ class _Packer:
 def _pack_scalar(value: Any) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, int):
+    if isinstance(value, int) and -LARGEST_INT <= value <= LARGEST_INT:
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else {"float": repr(float(value))}

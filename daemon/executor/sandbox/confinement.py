@@ -29,6 +29,7 @@ def confine(sandbox: Sandbox, visible: VisibleTree, folder: Path) -> None:
     if sandbox.has(Layer.OWN_UID) and not sandbox.has(Layer.MOUNT) and sandbox.uid is not None:
         with needed_for(Layer.OWN_UID):
             os.chown(folder, sandbox.uid, sandbox.uid)
+    set_dumpable(True)  # PID 1 is not, and what it is not cannot write to its own /proc entries
     for layer, take_effect in _before_rights_go(sandbox):
         if sandbox.has(layer):
             with needed_for(layer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from kbd.daemon.executor.kernel_calls import drop_capabilities, renounce_privileges
+from kbd.daemon.executor.kernel_calls import drop_bounding_set, drop_capabilities, renounce_privileges
 from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.executor.sandbox.plan import INNER_UID, Sandbox
 from kbd.daemon.executor.sandbox.refusal import needed_for
@@ -20,6 +20,8 @@ def map_user(uid: int, gid: int) -> None:
 
 def become_runner(sandbox: Sandbox) -> None:
     """Take the runner's uid, no groups, no capabilities, and never again more than that."""
+    if sandbox.has(Layer.CAPABILITIES):
+        drop_bounding_set()
     if sandbox.has(Layer.OWN_UID) and sandbox.uid is not None:
         with needed_for(Layer.OWN_UID):
             os.setgroups([])

@@ -12,7 +12,6 @@ read of the daemon's waits for it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -68,7 +67,6 @@ def _let_go(report: int) -> None:
 def _outlive(runner: int) -> int:
     """Reap everything until the runner has ended; returns its wait status."""
     while True:
-        with contextlib.suppress(InterruptedError):
-            pid, status = os.waitpid(-1, 0)
-            if pid == runner:
-                return status
+        pid, status = os.waitpid(-1, 0)
+        if pid == runner:
+            return status

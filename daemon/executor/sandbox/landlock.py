@@ -81,8 +81,8 @@ def restrict(rules: Iterable[Rule]) -> None:
 def _add(ruleset: int, rule: Rule, handled: int) -> None:
     try:
         place = os.open(rule.path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
+    except (FileNotFoundError, PermissionError):
+        return  # what is out of reach already needs no rule
     try:
         rights = rule.rights & handled
         if not stat.S_ISDIR(os.fstat(place).st_mode):

@@ -26,6 +26,7 @@ from typing import Final
 from kbd.daemon.executor.kernel_calls import mount, system_call, unmount
 from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.executor.sandbox.plan import FOLDER, SHARED_MEMORY, TEMPORARY, Sandbox
+from kbd.daemon.executor.sandbox.refusal import needed_for
 from kbd.daemon.executor.sandbox.visible_tree import VisibleTree, is_within
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
@@ -130,15 +131,23 @@ _ACCESS_TIME_FLAGS: Final = 1024 | 2048 | (1 << 21)  # noatime, nodiratime, rela
 def _mounts_within(path: str) -> Iterator[str]:
     """Mount points at and below a path (proc_pid_mountinfo(5)); the outermost first."""
     table = Path(f"{HOST}/proc/self/mountinfo").read_text().splitlines()
-    points = (line.split()[4].encode().decode("unicode_escape") for line in table)
+    points = (_unescaped(line.split()[4]) for line in table)
     yield from sorted({point for point in points if is_within(point, path)})
+
+
+def _unescaped(point: str) -> str:
+    """Blank, tab, newline and backslash are octal there. No codec does it: none could be imported here."""
+    for escape, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        point = point.replace(escape, character)
+    return point
 
 
 def _show_system_state(sandbox: Sandbox) -> None:
     """/proc of our own PID namespace, and /sys without what belongs to administrators."""
     if sandbox.has(Layer.PID):
         Path("/proc").mkdir()
-        mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        with needed_for(Layer.PID):  # refused where the host hides a part of its own /proc, as containers do
+            mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     else:
         _bind("/proc", "/proc")
     mount("/proc/sys", "/proc/sys", "", MS_BIND | MS_REC)

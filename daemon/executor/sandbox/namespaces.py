@@ -55,9 +55,10 @@ def refused_by_fork(sandbox: Sandbox) -> Layer:
 def enter(sandbox: Sandbox, surroundings: Surroundings) -> None:
     """Enter every namespace but the PID namespace. Raises LayerRefused."""
     os.umask(0o022)
-    with needed_for(Layer.CGROUP):
-        for folder in sandbox.cgroups:
-            Path(folder, "cgroup.procs").write_text("0")
+    if sandbox.has(Layer.CGROUP):
+        with needed_for(Layer.CGROUP):
+            for folder in sandbox.cgroups:
+                Path(folder, "cgroup.procs").write_text("0")
     if sandbox.has(Layer.USER_NAMESPACE):
         with needed_for(Layer.USER_NAMESPACE):
             if not sandbox.has(Layer.PID):

@@ -24,7 +24,12 @@ def needed_for(layer: Layer) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LayerRefused(layer, f"{error}{_advice(layer)}") from None
+        raise refusal(layer, error) from None
+
+
+def refusal(layer: Layer, error: OSError) -> LayerRefused:
+    """An error of the system's as a refusal, with advice where there is any."""
+    return LayerRefused(layer, f"{error}{_advice(layer)}")
 
 
 def _advice(layer: Layer) -> str:

@@ -169,3 +169,11 @@ def test_a_missing_spool(spool: Spool) -> None:
 def test_a_missing_source(spool: Spool, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         deliver(tmp_path / "nothing.yaml", spool, "a.yaml")
+
+
+def test_a_folder_with_another_document(spool: Spool, folder: Path) -> None:
+    assert deliver(folder, spool, "b.job", document=b'{"id": "b"}') == "b"
+    assert inbox_of(spool) == ["b.job", "b.job/deep", "b.job/deep/kernel.cu", "b.job/job.json"]
+    assert (spool.inbox / "b.job" / "job.json").read_bytes() == b'{"id": "b"}'
+    assert stat.S_IMODE((spool.inbox / "b.job" / "job.json").stat().st_mode) == 0o644
+    assert (folder / "job.yaml").exists()

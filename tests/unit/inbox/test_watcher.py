@@ -174,3 +174,14 @@ def test_stop_ends_all_threads_and_may_be_called_again(spool: Spool, heard: Hear
     watcher.stop()
     watcher.stop()
     assert set(threading.enumerate()) == before
+
+
+def test_a_request_is_announced(spool: Spool, heard: Heard, watcher: InboxWatcher) -> None:
+    assert watcher.start()
+    (spool.control / ".x.tmp").write_text("x")
+    (spool.control / ".x.tmp").rename(spool.control / "x.json")
+    asked = Hint(HintKind.ASKED)
+    assert heard.up_to(asked) == [asked]  # and nothing about the temporary name
+    (spool.answers / "x.json").write_text("x")
+    arrival = deliver(spool.inbox / "a.yaml")
+    assert heard.up_to(arrival) == [arrival]  # nor about answers

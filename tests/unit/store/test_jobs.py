@@ -239,3 +239,36 @@ def test_what_was_told_survives_a_restart(state_dir, make_job):
     second = open_writer(state_dir)
     assert [(row.job_id, row.attempts) for row in JobStore(second).running()] == [("j", 1)]
     second.dispose()
+
+
+def test_queued_jobs_are_counted(store, make_job):
+    assert store.queued() == 0
+    store.add([make_job("a"), make_job("b"), make_job("c")])
+    store.begin_attempt("a", "cpu", JobState.VALIDATING)
+    assert store.queued() == 2
+    store.requeue("a", "fault")
+    store.finish("b", JobState.CANCELLED, "{}", "cancelled")
+    assert store.queued() == 2
+
+
+def test_every_attempt_is_told(store, make_job):
+    store.add([make_job("a")])
+    assert store.attempts("a") == []
+    store.begin_attempt("a", "cpu0", JobState.VALIDATING)
+    store.requeue("a", "judge died")
+    store.begin_attempt("a", "cpu1", JobState.VALIDATING)
+    found = [(row.number, row.device, row.outcome) for row in store.attempts("a")]
+    assert found == [(1, "cpu0", "judge died"), (2, "cpu1", None)]
+    with pytest.raises(UnknownJob):
+        store.attempts("nobody")
+
+
+def test_where_the_file_of_a_published_job_lies(store, make_job):
+    store.add([make_job("a"), make_job("b", claimed_path="claimed/000001/b.yaml")])
+    for job_id in ("a", "b"):
+        store.finish(job_id, JobState.COMPLETED, "{}", "passed")
+    store.mark_published("a", "done/20250101/a.yaml")
+    store.mark_published("b")
+    assert store.get("a").claimed_path == "done/20250101/a.yaml"
+    assert store.get("b").claimed_path == "claimed/000001/b.yaml"
+    assert store.get("a").published

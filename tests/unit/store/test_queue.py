@@ -5,8 +5,8 @@ from kbd.store.queue import _heads
 from kbd.store.states import JobState
 
 
-def line(store, limit=100, exclude=()):
-    return [row.job_id for row in store.next_submitted(limit, exclude)]
+def line(store, limit=100, exclude=(), resting=()):
+    return [row.job_id for row in store.next_submitted(limit, exclude, resting)]
 
 
 def test_priority_comes_before_arrival(store, make_job):
@@ -36,6 +36,16 @@ def test_taken_jobs_are_left_out_and_count_as_turns(store, make_job):
     store.add([make_job("bob0", owner="bob")])
     assert line(store, exclude={"ann0"}) == ["bob0", "ann1", "ann2"]
     assert line(store, limit=1, exclude=["ann0", "bob0", "unknown"]) == ["ann1"]
+
+
+def test_resting_jobs_are_as_if_they_were_not_there(store, make_job):
+    store.add([make_job(f"ann{number}", owner="ann") for number in range(4)])
+    store.add([make_job("bob0", owner="bob"), make_job("bob1", owner="bob")])
+    resting = {"ann0", "ann1", "ann2"}
+    assert line(store, resting=resting) == ["ann3", "bob0", "bob1"]
+    assert line(store, limit=1, resting=resting) == ["ann3"]
+    assert line(store, exclude={"bob0"}, resting=resting) == ["ann3", "bob1"]
+    assert line(store, resting={"unknown"})[0] == "ann0"
 
 
 def test_a_job_put_back_keeps_its_place(store, make_job):

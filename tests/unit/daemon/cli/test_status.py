@@ -41,10 +41,13 @@ def test_counts_and_jobs(kbd, busy):
 
 
 def test_a_running_daemon(kbd, spool, busy, daemon_runs):
-    spool.status_file.write_text(json.dumps({"devices": [{"name": "GPU\x1b[2J"}], "paused": "disk full"}))
+    device = {"name": "GPU\x1b[2J", "problem": None}
+    broken = {"name": "other", "problem": "fell off\nthe bus"}
+    spool.status_file.write_text(json.dumps({"devices": [device, broken], "paused": "disk full"}))
     with daemon_runs(pid=77):
         out = kbd("status").out
-    assert "running (pid 77, host here) on GPU\\x1b[2J" in out
+    assert "running (pid 77, host here) on GPU\\x1b[2J, other" in out
+    assert "out     other: fell off the bus" in out
     assert "paused  disk full" in out
     assert "kbd run" not in out
 

@@ -215,4 +215,5 @@ def test_what_is_no_message_is_a_bad_frame(body):
 
 
 def test_the_header_is_four_bytes_big_endian():
-    assert encode(Okay()) == struct.pack(">I", 15) + b'{"kind":"okay"}'
+    body = b'{"nonce":0,"kind":"okay"}'
+    assert encode(Okay()) == struct.pack(">I", len(body)) + body

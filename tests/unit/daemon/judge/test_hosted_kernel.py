@@ -212,8 +212,9 @@ def lying(scripted, *answers):
 
     def script(channel):
         for answer in answers:
-            channel.receive()
-            channel.send(answer)
+            question = channel.receive()
+            echo = {"nonce": question.nonce} if hasattr(answer, "nonce") else {}
+            channel.send(answer.model_copy(update=echo))
 
     link = RunnerLink("candidate", scripted(script), Deadline(60))
     return HostedKernel(link, "cpu", LIMITS)

@@ -1,0 +1,100 @@
+"""Retrying: a finished job is delivered once more, under a new id, because an id has one result for good.
+
+    done/…/NAME ──copied, with the id ID.rN──► inbox/ ──like any other delivery──► queue
+
+Works on the job's own file, so that the retried job is what its user wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from kbd.inbox.control import Answer, AnswerCode
+from kbd.inbox.delivery import UndeliverableJob, deliver
+from kbd.inbox.errors import InvalidJob, UnsafeFile
+from kbd.inbox.lookup import delivery_named
+from kbd.inbox.names import JOB_DOCUMENTS, JOB_FOLDER_SUFFIX, NAME_PATTERN
+from kbd.inbox.safe_load import load_document, read_bounded
+from kbd.inbox.spool import Spool
+from kbd.outbox.publisher import published_path
+from kbd.store.jobs import JobStore
+from kbd.store.rows import JobRow
+from kbd.store.states import FINAL
+
+DOCUMENT_LIMIT_BYTES = 1 << 20
+MOST_RETRIES = 1_000
+_RETRY = re.compile(r"(?P<first>.+)\.r(?P<number>[1-9][0-9]{0,3})")
+
+
+class Retrying:
+    """Delivers finished jobs again. Used in the clerk's thread."""
+
+    def __init__(self, spool: Spool, store: JobStore) -> None:
+        self._spool = spool
+        self._store = store
+
+    def retry(self, job_id: str) -> Answer:
+        """Deliver a job again; the answer carries the new id. Raises OSError and StoreError."""
+        row = self._store.get(job_id)
+        if row is None:
+            return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
+        if row.state not in FINAL:
+            return _refused(row, f"{job_id} has no result yet (it is {row.state}): wait for it, or cancel it")
+        if row.manifest_text is None:
+            return _refused(row, f"{job_id} was no valid job: correct it and submit it under another id")
+        for new_id in _next_ids(job_id):
+            if self._is_free(new_id):
+                return self._deliver(row, new_id)
+        return _refused(row, f"no id is left for another try of {job_id}: submit it under another id")
+
+    def _is_free(self, job_id: str) -> bool:
+        try:
+            published_path(self._spool, job_id).lstat()
+        except FileNotFoundError:
+            return self._store.get(job_id) is None and delivery_named(self._spool, job_id) is None
+        return False
+
+    def _deliver(self, row: JobRow, new_id: str) -> Answer:
+        try:
+            self._redeliver(row, new_id)
+        except (UndeliverableJob, UnsafeFile, InvalidJob, FileNotFoundError) as error:
+            return _refused(row, f"{row.job_id} cannot be delivered again: {error}")
+        message = f"{row.job_id} is tried again as {new_id}"
+        return Answer(code=AnswerCode.DONE, message=message, job_id=new_id)
+
+    def _redeliver(self, row: JobRow, new_id: str) -> None:
+        """Raises UndeliverableJob, UnsafeFile, InvalidJob, and FileNotFoundError where its files are gone."""
+        owner, path = row.owner or None, self._spool.root / (row.claimed_path or "")
+        if path.name.endswith(JOB_FOLDER_SUFFIX):
+            if not path.is_dir():
+                raise FileNotFoundError(f"expected its files in {path}, they are gone")
+            documents = (_renamed(path / name, new_id) for name in JOB_DOCUMENTS if (path / name).exists())
+            document = next(documents, None)  # a job has one at most
+            deliver(path, self._spool, f"{new_id}.job", owner, document=document)
+        else:
+            renamed = _renamed(path, new_id)
+            data = renamed or read_bounded(path, DOCUMENT_LIMIT_BYTES)
+            deliver(data, self._spool, f"{new_id}{'.json' if renamed else path.suffix}", owner)
+
+
+def _next_ids(job_id: str) -> Iterator[str]:
+    """`a.r1`, `a.r2`, … for `a`; `a.r4`, `a.r5`, … for `a.r3`."""
+    retried = _RETRY.fullmatch(job_id)
+    first, number = (retried["first"], int(retried["number"])) if retried else (job_id, 0)
+    ids = (f"{first}.r{number + step}" for step in range(1, MOST_RETRIES + 1))
+    return (new_id for new_id in ids if NAME_PATTERN.fullmatch(new_id))
+
+
+def _renamed(path: Path, new_id: str) -> bytes | None:
+    """A document that declares an id, as JSON with another; None: it declares none, its name is its id."""
+    document = load_document(read_bounded(path, DOCUMENT_LIMIT_BYTES), path.suffix).value
+    if not isinstance(document, dict) or "id" not in document:
+        return None
+    return json.dumps(document | {"id": new_id}).encode()
+
+
+def _refused(row: JobRow, message: str) -> Answer:
+    return Answer(code=AnswerCode.REFUSED, message=message, job_id=row.job_id)

@@ -1,0 +1,363 @@
+"""What people ask of a running daemon: cancel, retry, pause, resume, drain; and whom it serves in what order."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from kbd.daemon.ownership import running_daemon
+from kbd.inbox.control import ControlRequest, Verb, ask, take_answer
+
+LIMIT_S = 120
+
+# The sleeper is found by the name that it gives its process.
+JOB = """
+version: 1
+timeout: 100
+candidate:
+  kernel_type: torch
+  source_code: |
+    import ctypes, time
+    ctypes.CDLL(None).prctl(15, b"kbd-sleeper", 0, 0, 0)
+    {at_load}
+    calls = 0
+    def same(x):
+        global calls
+        calls += 1
+        if calls > {calls}:
+            time.sleep(600)
+        return x + 0
+io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: [4], dtype: float32}}}}]}}
+evaluation: {{num_correct_trials: 1, mode: {mode}}}
+"""
+NEVER = 10**9
+QUICK = JOB.format(at_load="", calls=NEVER, mode="correctness")
+SLEEPS_IN = {
+    "load": JOB.format(at_load="time.sleep(600)", calls=NEVER, mode="full"),
+    "correctness": JOB.format(at_load="", calls=0, mode="full"),
+    "timing": JOB.format(at_load="", calls=200, mode="full"),
+}
+
+
+def until(condition, what):
+    """What the condition gives, as soon as it is true."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
+        time.sleep(0.02)
+    return found
+
+
+class Site:
+    """A daemon on a spool, and people who use `kbd`."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.spool = daemon.spool
+        self.process = None
+
+    @contextmanager
+    def running(self, **environment):
+        """A daemon for the length of the block; it must end cleanly."""
+        self.process = subprocess.Popen(
+            self.daemon.command(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | environment,
+        )
+        until(lambda: running_daemon(self.daemon.state), "the daemon")
+        try:
+            yield self.process
+        finally:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(60) == 0
+
+    def deliver(self, name, text, owner=None):
+        folder = self.spool.inbox / (owner or "")
+        folder.mkdir(exist_ok=True)
+        hidden = folder / f".{name}.tmp"
+        hidden.write_text(text)
+        hidden.rename(folder / f"{name}.yaml")
+
+    def kbd(self, *arguments, code=0, state=None):
+        """One command as typed on this host, or (with another state folder) on one that sees the spool alone."""
+        place = ["--spool", str(self.spool.root), "--state", str(state or self.daemon.state)]
+        ended = subprocess.run(
+            [sys.executable, "-m", "kbd.daemon.cli.main", arguments[0], *place, *arguments[1:]],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        assert ended.returncode == code, ended.stdout + ended.stderr
+        return ended.stdout + ended.stderr
+
+    def log(self, *actions):
+        """Records with these actions, in order."""
+        try:
+            return [record for record in self.daemon.log() if record.get("action") in actions]
+        except FileNotFoundError:
+            return []
+
+    def wait_for(self, action, count=1, **fields):
+        """The first so many records of an action that have these fields."""
+
+        def found():
+            records = [record for record in self.log(action) if record.items() >= fields.items()]
+            return records if len(records) >= count else None
+
+        return until(found, f"{action} {fields}, {count} of them")
+
+    def wait_for_stage(self, job_id, stage):
+        if stage == "load":
+            self.wait_for("attempt", job=job_id)
+        else:
+            self.wait_for("stage", job=job_id, stage=stage)
+        until(self.sleepers, "the sleeping kernel")
+
+    def sleepers(self):
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                found += [process.pid] if process.name() == "kbd-sleeper" else []
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def status(self):
+        try:
+            return json.loads(self.spool.status_file.read_text())
+        except FileNotFoundError:
+            return {"paused": None, "pause": None, "drain": None}
+
+    def result(self, job_id):
+        return until(lambda: self.daemon.results().get(job_id), f"the result of {job_id}")
+
+    def turn(self):
+        """Wait until the daemon has gone through all its verbs once from now on."""
+        for _ in range(2):
+            token = ask(self.spool, ControlRequest(verb=Verb.WAKE))
+            until(lambda token=token: take_answer(self.spool, token), "an answer")
+
+    def waiting(self):
+        return sorted(path.name for path in self.spool.inbox.iterdir())
+
+
+@pytest.fixture
+def site(daemon):
+    return Site(daemon)
+
+
+@pytest.mark.parametrize("stage", SLEEPS_IN)
+def test_cancel_a_job_that_runs(site, tmp_path, stage):
+    site.deliver("a", SLEEPS_IN[stage])
+    with site.running():
+        site.wait_for_stage("a", stage)
+        said = site.kbd("cancel", "a", "--reason", "too slow", state=tmp_path / "elsewhere")
+        assert "a is cancelled" in said
+        assert site.sleepers() == []
+        result = site.daemon.results()["a"]
+        assert (result["status"], result["state"], result["blame"]) == ("cancelled", "cancelled", None)
+        assert result["stage"] == stage
+        assert result["attempt"] == 1
+        assert "too slow" in result["error"]["message"]
+        site.deliver("b", QUICK)
+        assert site.result("b")["status"] == "passed", "the device is free again"
+    assert "cancelled" in site.kbd("status", "a")
+    assert [record["first"] for record in site.log("finished") if record["job"] == "a"] == [True]
+
+
+def test_cancel_jobs_that_wait(site):
+    """In the queue, in the inbox of a paused daemon, over, unknown."""
+    site.deliver("busy", SLEEPS_IN["correctness"])
+    with site.running():
+        site.wait_for_stage("busy", "correctness")
+        site.deliver("queued", QUICK)
+        site.wait_for("claimed", job="queued")
+        site.kbd("cancel", "queued")
+        site.kbd("pause")
+        site.deliver("unclaimed", QUICK)
+        site.kbd("cancel", "unclaimed")
+        assert "had ended before: cancelled" in site.kbd("cancel", "queued")
+        assert "no job is called nobody" in site.kbd("cancel", "busy", "nobody", code=3)
+        site.kbd("resume")
+        site.deliver("good", QUICK)
+        site.result("good")
+        assert "good had ended before: passed" in site.kbd("cancel", "good")
+    statuses = {name: result["status"] for name, result in site.daemon.results().items()}
+    cancelled = dict.fromkeys(["busy", "queued", "unclaimed"], "cancelled")
+    assert statuses == {**cancelled, "good": "passed"}
+    assert {record["job"] for record in site.log("attempt")} == {"busy", "good"}
+    assert list(site.spool.control.glob("*.json")) == []
+
+
+def test_a_pause_outlives_the_daemon(site):
+    site.deliver("before", QUICK)
+    with site.running():
+        site.result("before")
+        site.kbd("pause", "--reason", "new driver")
+        site.deliver("during", QUICK)
+        site.turn()
+        assert site.waiting() == ["during.yaml"]
+        pause = until(lambda: site.status()["pause"], "the pause in status.json")
+        assert pause["reason"] == "new driver"
+        assert pause["by"]
+        assert "new driver" in site.kbd("status")
+    with site.running():
+        until(lambda: site.log("judge_ready")[1:], "the second daemon")
+        site.turn()
+        assert site.status()["pause"] == pause
+        assert site.waiting() == ["during.yaml"]
+        site.kbd("resume")
+        assert site.result("during")["status"] == "passed"
+        until(lambda: site.status()["paused"] is None, "no pause in status.json")
+
+
+def test_drain_finishes_what_is_queued(site):
+    names = [f"job{number}" for number in range(4)]
+    for name in names:
+        site.deliver(name, QUICK)
+    site.kbd("drain", code=4)
+    with site.running() as process:
+        site.wait_for("claimed", count=len(names))
+        site.kbd("drain")
+        site.deliver("late", QUICK)
+        assert process.wait(LIMIT_S) == 0
+    assert {result["status"] for result in site.daemon.results().values()} == {"passed"}
+    assert sorted(site.daemon.results()) == names
+    assert site.waiting() == ["late.yaml"]
+
+
+def test_drain_during_a_pause_leaves_the_queue(site):
+    site.deliver("busy", SLEEPS_IN["correctness"])
+    with site.running() as process:
+        site.wait_for_stage("busy", "correctness")
+        site.deliver("queued", QUICK)
+        site.wait_for("claimed", job="queued")
+        site.kbd("pause")
+        site.kbd("drain")
+        site.kbd("cancel", "busy")
+        assert process.wait(LIMIT_S) == 0
+    assert sorted(site.daemon.results()) == ["busy"]
+    with site.running():
+        site.kbd("resume")
+        assert site.result("queued")["status"] == "passed"
+
+
+def test_signals_during_the_end_change_nothing(site):
+    site.deliver("a", QUICK)
+    with site.running() as process:
+        site.result("a")
+        while process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        assert process.returncode == 0
+    assert site.log("stopped")
+
+
+def test_retry_gives_a_new_id(site):
+    site.deliver("a", QUICK + "id: named\nlabels: {step: one}\n")
+    case = site.daemon.spool.inbox / ".case.tmp"
+    case.mkdir()
+    (case / "kernel.py").write_text("def same(x):\n    return x + 0\n")
+    (case / "job.yaml").write_text(
+        "candidate: {kernel_type: torch, source_file: kernel.py}\n"
+        "io: {args: [{name: x, type: tensor, tensor_spec: {shape: [4], dtype: float32}}]}\n"
+        "evaluation: {mode: correctness}\nid: folder\n"
+    )
+    case.rename(site.daemon.spool.inbox / "case.job")
+    with site.running():
+        site.result("named"), site.result("folder")
+        assert site.kbd("retry", "named", "folder").split() == ["named.r1", "folder.r1"]
+        assert site.kbd("retry", "named").split() == ["named.r2"]
+        assert site.kbd("retry", "named.r2").split() == ["named.r3"]
+        for name in ("named.r1", "named.r2", "named.r3", "folder.r1"):
+            assert site.result(name)["status"] == "passed"
+        assert site.result("named.r3")["labels"] == {"step": "one"}
+        site.deliver("sleeper", SLEEPS_IN["correctness"])
+        site.wait_for_stage("sleeper", "correctness")
+        assert "no result yet" in site.kbd("retry", "sleeper", code=6)
+        site.kbd("retry", "nobody", code=3)
+
+
+def test_faults_of_the_judge_are_tried_again_with_rests_and_block_nobody(site):
+    site.deliver("a", SLEEPS_IN["correctness"])
+    with site.running():
+        for attempt in (1, 2, 3):
+            site.wait_for("stage", count=attempt, job="a", stage="correctness")
+            psutil.Process(site.log("judge_ready")[-1]["pid"]).kill()
+            if attempt == 1:
+                site.wait_for("resting", job="a", seconds=2.0)
+                site.deliver("b", QUICK)
+                assert site.result("b")["status"] == "passed"
+            elif attempt == 2:
+                site.wait_for("resting", job="a", seconds=4.0)
+                assert site.kbd("retry", "a").split() == ["a"]
+        result = site.result("a")
+    assert (result["status"], result["blame"], result["attempt"]) == ("harness_error", "harness", 3)
+    (note,) = [note for note in result["notes"] if note.startswith("given up after 3 attempts")]
+    assert note.count("attempt ") == 2, "the reasons of the earlier ones; the last one's is the error"
+
+
+def test_an_owner_with_few_jobs_does_not_wait_for_one_with_many(site):
+    for number in range(300):
+        site.deliver(f"many{number:03d}", QUICK, owner="ann")
+    for number in range(5):
+        site.deliver(f"few{number}", QUICK, owner="bob")
+    with site.running():
+        for number in range(5):
+            assert site.result(f"few{number}")["status"] == "passed"
+    records = site.log("claimed", "attempt")
+    jobs = [(record["action"], record["job"]) for record in records]
+    last_claim = max(place for place, job in enumerate(jobs) if job[0] == "claimed" and "few" in job[1])
+    last_start = max(place for place, job in enumerate(jobs) if job[0] == "attempt" and "few" in job[1])
+    between = [name for action, name in jobs[last_claim:last_start] if action == "attempt"]
+    assert sum("many" in name for name in between) <= 6, between
+    assert len(site.daemon.results()) < 300
+
+
+def test_no_more_is_claimed_than_the_queue_holds(site):
+    names = [f"job{number}" for number in range(7)]
+    for name in names:
+        site.deliver(name, QUICK)
+    with site.running(KBD_QUEUE_LIMIT="3"):
+        for name in names:
+            site.result(name)
+    queued = longest = 0
+    for record in site.log("claimed", "attempt"):
+        queued += 1 if record["action"] == "claimed" else -1
+        longest = max(longest, queued)
+    assert longest == 3
+    assert any("KBD_QUEUE_LIMIT" in record["reason"] for record in site.log("held"))
+    assert site.log("claiming_resumed")
+
+
+def test_nothing_is_claimed_on_a_full_disk(site):
+    site.deliver("a", QUICK)
+    with site.running(KBD_MIN_FREE_BYTES=str(1 << 62)):
+        paused = until(lambda: site.status()["paused"], "a reason in status.json")
+        assert "KBD_MIN_FREE_BYTES" in paused
+        assert site.waiting() == ["a.yaml"]
+    with site.running():
+        assert site.result("a")["status"] == "passed"
+
+
+def test_jobs_run_only_on_the_device_they_ask_for(site):
+    site.deliver("other", QUICK + 'device: {name: "*Cray-1*"}\n')
+    site.deliver("arch", QUICK + "device: {arch: sm_90}\n")
+    site.deliver("any", QUICK + 'device: {kind: cpu, name: "*"}\n')
+    with site.running():
+        other, arch = site.result("other"), site.result("arch")
+        assert site.result("any")["status"] == "passed"
+        here = site.result("any")["device"]["name"]
+    for result in (other, arch):
+        assert (result["status"], result["blame"]) == ("unsupported", "job")
+        assert here in result["error"]["message"]
+    assert "'*Cray-1*'" in other["error"]["message"]
+    assert "'sm_90'" in arch["error"]["message"]

@@ -1,0 +1,83 @@
+"""status.json: whole, readable by anybody, and written again and again."""
+
+import json
+import os
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from kbd.daemon.devices import Device
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.snapshot import Holds, Snapshot
+from kbd.daemon.version import kbd_version
+from kbd.store.states import JobState
+
+INTERVAL_S = 100.0
+NOBODY = Holds()
+
+
+@pytest.fixture
+def worker():
+    return SimpleNamespace(
+        device=Device("cpu0", "a processor", DeviceTarget(kind="cpu")), job_id="j", problem=None
+    )
+
+
+@pytest.fixture
+def snapshot(desk, worker):
+    run = SimpleNamespace(stage="timing", started=time.monotonic() - 3, worker=worker)
+    return Snapshot(SimpleNamespace(workers=[worker]), SimpleNamespace(running={"j": run}), desk, INTERVAL_S)
+
+
+@pytest.fixture
+def written(snapshot, desk):
+    def write(holds=NOBODY):
+        snapshot.write(snapshot.compose(holds))
+        return json.loads(desk.spool.status_file.read_text())
+
+    return write
+
+
+def test_what_it_says(written, queue, desk):
+    queue("a", "b")
+    desk.store.begin_attempt("a", "cpu0", JobState.COMPILING)
+    found = written()
+    assert found["schema_version"] == 1
+    assert found["daemon"]["pid"] == os.getpid()
+    assert found["daemon"]["version"] == kbd_version()
+    assert found["daemon"]["started_at"] <= found["daemon"]["updated_at"]
+    assert {state: count for state, count in found["queue"].items() if count} == {
+        "submitted": 1,
+        "compiling": 1,
+    }
+    (device,) = found["devices"]
+    assert device.items() >= {"key": "cpu0", "name": "a processor", "kind": "cpu", "job": "j"}.items()
+    (running,) = found["running"]
+    assert (running["id"], running["stage"], running["device"]) == ("j", "timing", "cpu0")
+    assert running["since_s"] >= 3
+    assert found["paused"] is None
+
+
+def test_a_reason_for_waiting_is_told(written):
+    assert written(Holds(trouble="the spool is not mounted"))["paused"] == "the spool is not mounted"
+
+
+def test_it_is_due_at_once_and_then_after_its_interval(snapshot, written):
+    assert snapshot.due_in_s == 0
+    written()
+    assert 0 < snapshot.due_in_s <= INTERVAL_S
+
+
+def test_it_is_replaced_whole(written, desk):
+    written()
+    inode = desk.spool.status_file.stat().st_ino
+    written()
+    assert desk.spool.status_file.stat().st_ino != inode
+    assert list(desk.spool.outbox_tmp.iterdir()) == []
+
+
+def test_a_spool_that_is_gone_is_an_os_error(snapshot, desk):
+    desk.spool.outbox_tmp.rmdir()
+    with pytest.raises(OSError, match=r"status\.json"):
+        snapshot.write(snapshot.compose(Holds()))
