@@ -57,6 +57,7 @@ class TakeIn:
         self._intake = intake
         self._store = store
         self._headroom = headroom
+        self._taken: list[Taken | Vanished | Deferred] = []
 
     def round(self, hints: Iterable[Path]) -> TakenIn:
         """One look and one batch. Raises what the file system or the database raises."""
@@ -64,15 +65,27 @@ class TakeIn:
         if room.jobs == 0:
             return TakenIn(held=room.why_none)
         batch = self._scanner.look(hints, limit=min(BATCH, room.jobs))
-        if not batch:
-            return TakenIn()
-        answers = self.admit(self._intake.take_all(batch))
-        for delivery, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Deferred) and not answer.was_claimed:
+        taken = self._intake.take_all(batch) if batch else []
+        for delivery, answer in zip(batch, taken, strict=True):
+            if isinstance(answer, Deferred):
                 self._scanner.defer(delivery)
+        self._taken += taken
+        if not self._taken:
+            return TakenIn()
+        answers = self._admit_taken()
         queued = sum(isinstance(answer, Claimed) for answer in answers)
         refusals = sum(isinstance(answer, Refused) for answer in answers)
         return TakenIn(queued, refusals)
+
+    def _admit_taken(self) -> list[Admitted]:
+        """Admit what was renamed into claimed/; what the database or the disk refuses now is tried again later."""
+        answers = self.admit(self._taken)
+        self._taken = [
+            Taken(answer.path, answer.owner)
+            for answer in answers
+            if isinstance(answer, Deferred) and answer.was_claimed
+        ]
+        return answers
 
     def take_named(self, job_id: str) -> bool:
         """Claim the delivery whose file name gives it this id, out of turn. False: there is none."""

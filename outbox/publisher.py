@@ -4,11 +4,13 @@ The link into the outbox is the commit point for users. Doing it again after a c
 text is found there and taken for published.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kbd.inbox.durable import fsync_folder, write_durably
+from kbd.inbox.errors import UnsafeFile
 from kbd.inbox.names import NAME_PATTERN
 from kbd.inbox.safe_load import read_bounded
 from kbd.inbox.spool import Spool
@@ -69,7 +71,15 @@ def read_result(spool: Spool, job_id: str) -> JobResult | None:
 
 
 def _require_same(path: Path, content: bytes) -> None:
-    if read_bounded(path, RESULT_LIMIT_BYTES) != content:
+    try:
+        found: bytes | None = read_bounded(path, RESULT_LIMIT_BYTES)
+    except UnsafeFile:
+        found = None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        found = None
+    if found != content:
         raise PublishConflict(
             f"expected no result at {path}, or the same one; found a different one, which stays. "
             "The first result of a job id is final: submit the job under another id."
