@@ -8,7 +8,6 @@ dead one left.
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import os
 import signal
@@ -17,9 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.executor.sandbox.plan import Bounds, Sandbox
 from kbd.daemon.executor.sandbox.refusal import LayerRefused, needed_for
+
+log = structlog.get_logger(__name__)
 
 PREFIX: Final = "kbd-"
 WANTED: Final = ("memory", "pids")
@@ -58,7 +61,7 @@ class Cgroup:
         """Whether the kernel killed something in it for using more memory than it may."""
         for folder in self.folders:
             for name in ("memory.events", "memory.oom_control"):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):  # one of the two is not there
                     counts = dict(line.split() for line in (folder / name).read_text().splitlines())
                     if int(counts.get("oom_kill", 0)):
                         return True
@@ -77,13 +80,14 @@ class Cgroup:
 
     def remove(self) -> None:
         """Make it go. What cannot go yet, because something in it is still dying, the next daemon removes."""
-        self.kill()
         for folder in self.folders:
             try:
+                self.kill()
                 folder.rmdir()
+            except FileNotFoundError:
+                continue
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.EBUSY):
-                    raise
+                log.warning("a cgroup stays", action="cgroup_left", folder=str(folder), reason=str(error))
 
 
 NO_CGROUP: Final = Cgroup(())
@@ -96,9 +100,10 @@ def _set(path: Path, value: int) -> None:
 
 @dataclass(frozen=True)
 class CgroupHome:
-    """The folders, one per hierarchy, beneath which a daemon may make groups."""
+    """The folders, one per hierarchy, beneath which a daemon may make groups; and what those can bound."""
 
     folders: tuple[Path, ...]
+    controllers: frozenset[str] = frozenset()
 
     @classmethod
     def find(cls) -> CgroupHome:
@@ -106,7 +111,8 @@ class CgroupHome:
         with needed_for(Layer.CGROUP):
             own = dict(_own_groups(Path("/proc/self/cgroup").read_text()))
             mounts = list(_mounts(Path("/proc/self/mountinfo").read_text()))
-            folders = tuple(dict.fromkeys(_home(own, mounts)))
+            homes = list(_homes(own, mounts))
+        folders = tuple(dict.fromkeys(folder for folder, _ in homes))
         if not folders:
             raise LayerRefused(Layer.CGROUP, "no cgroup file system with memory or pids is mounted")
         for folder in folders:
@@ -115,7 +121,7 @@ class CgroupHome:
                     Layer.CGROUP, f"{folder} is not writable; under systemd: Delegate=yes, DelegateSubgroup="
                 )
             _delegate(folder)
-        home = cls(folders)
+        home = cls(folders, frozenset(controller for _, controller in homes))
         home.tidy()
         return home
 
@@ -159,17 +165,19 @@ def _mounts(table: str) -> Iterator[_Mount]:
             yield _Mount(root, point, kind, tuple(options.split(",")))
 
 
-def _home(own: dict[str, str], mounts: list[_Mount]) -> Iterator[Path]:
+def _homes(own: dict[str, str], mounts: list[_Mount]) -> Iterator[tuple[Path, str]]:
+    """Each folder that can bound something, with what it can bound."""
     for mount in mounts:
         if mount.kind == "cgroup2":
             folder = _beneath(mount, own.get("", "/"))
             controllers = (folder / "cgroup.controllers").read_text().split()
-            if any(wanted in controllers for wanted in WANTED):
-                yield folder
+            yield from ((folder, wanted) for wanted in WANTED if wanted in controllers)
         else:
-            for wanted in WANTED:
-                if wanted in mount.options and wanted in own:
-                    yield _beneath(mount, own[wanted])
+            yield from (
+                (_beneath(mount, own[wanted]), wanted)
+                for wanted in WANTED
+                if wanted in mount.options and wanted in own
+            )
 
 
 def _beneath(mount: _Mount, path: str) -> Path:

@@ -92,7 +92,12 @@ class _Ladder:
         while not (finding := await self._observe(layers)).sound:
             layers = self._leave_out(layers, finding.refused or await self._blame(layers, finding))
         broken = broken_layers(finding.breaches, layers)
+        if Layer.CGROUP in layers and self._groups_bound_processes():
+            broken.pop(Layer.PROCESS_COUNT, None)  # root is not counted by itself, but its group is
         return self._isolation(layers, tuple(broken.items()))
+
+    def _groups_bound_processes(self) -> bool:
+        return isinstance(self.cgroups, CgroupHome) and "pids" in self.cgroups.controllers
 
     def _leave_out(self, layers: frozenset[Layer], refused: LayerRefused) -> frozenset[Layer]:
         if refused.layer not in layers:

@@ -66,7 +66,7 @@ def test_questions_can_carry_descriptors(scripted, pipe):
 def test_the_users_own_error(link):
     with pytest.raises(RunnerFailed, match="the kernel's own") as trouble:
         link(FAILED).ask(QUESTION, Done, 60)
-    assert trouble.value.failed .model_copy(update={"nonce": 0}) == FAILED
+    assert trouble.value.failed.model_copy(update={"nonce": 0}) == FAILED
 
 
 def test_a_runner_that_dies(link):
