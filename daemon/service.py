@@ -219,8 +219,10 @@ class Service:
         self._wake.set()
 
     def _stop(self) -> None:
-        """First signal: no new jobs, grace for running ones. Second: at once."""
+        """First signal: no new jobs, grace for running ones. Second: at once. More change nothing."""
         now = time.monotonic()
+        if self._stop_by is not None and now >= self._stop_by:
+            return
         self._stop_by = now if self._stop_by is not None else now + self._settings.limits.grace_s
         log.info("stopping", action="stopping", running=len(self._scheduler.running))
         self._wake.set()
