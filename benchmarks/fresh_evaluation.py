@@ -12,18 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from kbd.daemon.executor.protocol import (
-    Bind,
-    Burst,
-    DeviceTarget,
-    Evaluate,
-    Export,
-    Load,
-    MakeInputs,
-    Okay,
-    Prepare,
-    Run,
-)
+from kbd.daemon.executor.protocol import DeviceTarget, Evaluate
+from kbd.daemon.executor.runner_protocol import Bind, Burst, Export, Load, MakeInputs, Okay, Prepare, Run
 from kbd.inbox.job_file import read_job
 
 

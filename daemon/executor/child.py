@@ -25,7 +25,8 @@ from typing import NoReturn
 
 from kbd.daemon.executor.channel import TRUSTED_FRAME_BYTES, Channel
 from kbd.daemon.executor.kernel_calls import die_with_parent, renounce_privileges
-from kbd.daemon.executor.protocol import Fork, FromDaemonToJudge, FromJudgeToRunner
+from kbd.daemon.executor.protocol import Fork, FromDaemonToJudge
+from kbd.daemon.executor.runner_protocol import FromJudgeToRunner
 from kbd.daemon.executor.sandbox.confinement import confine
 from kbd.daemon.executor.sandbox.exit_report import report_refusal
 from kbd.daemon.executor.sandbox.init import end_with_daemon, supervise

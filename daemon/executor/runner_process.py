@@ -12,7 +12,8 @@ from kbd.daemon.executor.async_channel import AsyncChannel
 from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
 from kbd.daemon.executor.process import ChildProcess, ExitStatus
-from kbd.daemon.executor.protocol import DeviceTarget, FromNewRunner
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import FromNewRunner
 
 EXIT_GRACE_S = 0.2
 WARM_LIMIT_S = 60.0

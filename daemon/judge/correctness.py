@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from kbd.daemon.executor.protocol import TensorMeta, Values
+from kbd.daemon.executor.runner_protocol import TensorMeta, Values
 from kbd.daemon.judge.compare import Comparison, compare, tolerance_for
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.inputs import TrialInputs, input_source

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from kbd.daemon.executor import protocol
-from kbd.daemon.executor.protocol import Role, StageLimits, TensorMeta, Values
+from kbd.daemon.executor import runner_protocol
+from kbd.daemon.executor.protocol import Role, StageLimits
+from kbd.daemon.executor.runner_protocol import TensorMeta, Values
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
 from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
@@ -59,10 +60,10 @@ class HostedKernel:
         self, kernel: KernelCode, contract: BoundContract | None, seed: int, init_inputs: InputSet | None
     ) -> None:
         """Load it; without `init_inputs` the module's own are taken and kept for the other kernel."""
-        question = protocol.Load(
+        question = runner_protocol.Load(
             role=self.role, kernel=kernel, contract=contract, init_seed=seed, **self._given(init_inputs)
         )
-        loaded = self.link.ask(question, protocol.Loaded, self._limits.load_s)
+        loaded = self.link.ask(question, runner_protocol.Loaded, self._limits.load_s)
         self.setup_us = loaded.setup_us
         self.makes_inputs = loaded.makes_inputs
         if init_inputs is None and loaded.init_inputs is not None:
@@ -81,7 +82,7 @@ class HostedKernel:
     def make_inputs(self, seed: int) -> InputSet:
         """Inputs of the module's own `get_inputs()`, copied out of its reach."""
         limit_s = self._limits.correctness_s
-        made = self.link.ask(protocol.MakeInputs(seed=seed), protocol.Made, limit_s)
+        made = self.link.ask(runner_protocol.MakeInputs(seed=seed), runner_protocol.Made, limit_s)
         return InputSet(made.values.tree, self._fetch("inputs", made.values, limit_s))
 
     def bind(self, index: int, inputs: InputSet) -> None:
@@ -103,12 +104,12 @@ class HostedKernel:
 
     def _tell_bound(self, index: int, inputs: InputSet, loan: Loan) -> None:
         _settle(loan)
-        question = protocol.Bind(index=index, values=inputs.tree, slots=loan.slots)
-        self.link.ask(question, protocol.Okay, self._limits.correctness_s)
+        question = runner_protocol.Bind(index=index, values=inputs.tree, slots=loan.slots)
+        self.link.ask(question, runner_protocol.Okay, self._limits.correctness_s)
 
     def run(self, index: int) -> Values:
         """Call it once on set `index`; what it returned is described, not yet copied."""
-        ran = self.link.ask(protocol.Run(index=index), protocol.Ran, self._limits.correctness_s)
+        ran = self.link.ask(runner_protocol.Run(index=index), runner_protocol.Ran, self._limits.correctness_s)
         self.peak_bytes = max(filter(None, (self.peak_bytes, ran.peak_bytes)), default=None)
         return ran.values
 
@@ -130,15 +131,15 @@ class HostedKernel:
             if not _same_bits(*pair)
         ]
 
-    def prepare(self, sets: int, lengths: Sequence[int], method: str) -> protocol.Prepared:
+    def prepare(self, sets: int, lengths: Sequence[int], method: str) -> runner_protocol.Prepared:
         """Have bursts of these lengths ready."""
-        question = protocol.Prepare(sets=sets, lengths=tuple(lengths), method=method)
-        return self.link.ask(question, protocol.Prepared, self._limits.timing_s)
+        question = runner_protocol.Prepare(sets=sets, lengths=tuple(lengths), method=method)
+        return self.link.ask(question, runner_protocol.Prepared, self._limits.timing_s)
 
     def burst(self, index: int) -> tuple[float, float]:
         """Run a burst: microseconds by the judge's clock, and what the runner claims."""
         measured_us, done = self.link.ask_timed(
-            protocol.Burst(index=index), protocol.Done, self._limits.timing_s
+            runner_protocol.Burst(index=index), runner_protocol.Done, self._limits.timing_s
         )
         return measured_us, done.claimed_us
 
@@ -161,7 +162,7 @@ class HostedKernel:
         return self._export(what, self._outputs, limit_s)
 
     def _export(self, what: Any, loan: Loan, limit_s: float) -> list[torch.Tensor]:
-        self.link.ask(protocol.Export(what=what, slots=loan.slots), protocol.Okay, limit_s)
+        self.link.ask(runner_protocol.Export(what=what, slots=loan.slots), runner_protocol.Okay, limit_s)
         return loan.copies()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.protocol import Map, Okay, Slot, TensorMeta
+from kbd.daemon.executor.runner_protocol import Map, Okay, Slot, TensorMeta
 from kbd.daemon.executor.shared_memory import ALIGNMENT, Arena, extent, tensor_at
 from kbd.daemon.judge.runner_link import RunnerLink
 

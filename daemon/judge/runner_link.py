@@ -22,7 +22,8 @@ from kbd.daemon.executor.channel import (
     PeerGone,
     PeerSilent,
 )
-from kbd.daemon.executor.protocol import Answer, Failed, FromRunner, Question, Role
+from kbd.daemon.executor.protocol import Role
+from kbd.daemon.executor.runner_protocol import Answer, Failed, FromRunner, Question
 
 NONCE_BITS = 47
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from kbd.daemon.executor.protocol import Prepared
+from kbd.daemon.executor.runner_protocol import Prepared
 
 WARM_UP_ROUNDS = 3
 WARM_UP_S = 0.1

@@ -15,8 +15,9 @@ import torch
 
 from kbd.backends.base import Executable, LoadContext, Target
 from kbd.backends.registry import backend_for
-from kbd.daemon.executor import protocol
-from kbd.daemon.executor.protocol import DeviceTarget, Slot, Values
+from kbd.daemon.executor import runner_protocol
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at
 from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.values import pack_values, unpack
@@ -42,7 +43,7 @@ class Harness:
             raise RuntimeError("no kernel is loaded")
         return self._kernel
 
-    def load(self, message: protocol.Load) -> protocol.Loaded:
+    def load(self, message: runner_protocol.Load) -> runner_protocol.Loaded:
         """Compile what can be compiled here, import, construct."""
         started = time.perf_counter()
         backend = backend_for(message.kernel.kernel_type)
@@ -58,36 +59,36 @@ class Harness:
         self._kernel = backend.load(artifact, context)
         self._synchronize()
         values = self._keep("init_inputs", self._kernel.init_inputs) if message.init_inputs is None else None
-        return protocol.Loaded(
+        return runner_protocol.Loaded(
             setup_us=(time.perf_counter() - started) * 1e6,
             makes_inputs=self._kernel.makes_inputs,
             init_inputs=values,
         )
 
-    def _given_init_inputs(self, message: protocol.Load) -> list[Any] | None:
+    def _given_init_inputs(self, message: runner_protocol.Load) -> list[Any] | None:
         if message.init_inputs is None:
             return None
         tensors = [self._tensor(slot).clone() for slot in message.init_slots]
         return list(unpack(message.init_inputs.tree, tensors))
 
-    def map(self, message: protocol.Map, descriptors: list[int]) -> protocol.Okay:
+    def map(self, message: runner_protocol.Map, descriptors: list[int]) -> runner_protocol.Okay:
         """Map memory that the judge lends."""
         self._arenas[message.arena] = map_arena(message.nbytes, message.handle, descriptors)
-        return protocol.Okay()
+        return runner_protocol.Okay()
 
-    def bind(self, message: protocol.Bind) -> protocol.Okay:
+    def bind(self, message: runner_protocol.Bind) -> runner_protocol.Okay:
         """Remember an input set; its tensors stay where the judge put them."""
         tensors = [self._tensor(slot) for slot in message.slots]
         outputs = [self._tensor(slot) for slot in message.outputs]
         self._bursts = None
         self._sets[message.index] = (list(unpack(message.values, tensors)), outputs)
-        return protocol.Okay()
+        return runner_protocol.Okay()
 
-    def make_inputs(self, message: protocol.MakeInputs) -> protocol.Made:
+    def make_inputs(self, message: runner_protocol.MakeInputs) -> runner_protocol.Made:
         """Let the module make its inputs; the judge copies them and decides who gets them."""
-        return protocol.Made(values=self._keep("inputs", self.kernel.make_inputs(message.seed)))
+        return runner_protocol.Made(values=self._keep("inputs", self.kernel.make_inputs(message.seed)))
 
-    def run(self, message: protocol.Run) -> protocol.Ran:
+    def run(self, message: runner_protocol.Run) -> runner_protocol.Ran:
         """Call the kernel once."""
         inputs, outputs = self._sets[message.index]
         if self._device.type == "cuda":
@@ -95,17 +96,17 @@ class Harness:
         returned = self.kernel(inputs, outputs)
         self._synchronize()
         peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
-        return protocol.Ran(values=self._keep("outputs", returned), peak_bytes=peak)
+        return runner_protocol.Ran(values=self._keep("outputs", returned), peak_bytes=peak)
 
-    def export(self, message: protocol.Export) -> protocol.Okay:
+    def export(self, message: runner_protocol.Export) -> runner_protocol.Okay:
         """Copy what was made last to where the judge can read it."""
         with torch.inference_mode():
             for tensor, slot in zip(self._made[message.what], message.slots, strict=True):
                 self._tensor(slot).copy_(tensor)
         self._synchronize()
-        return protocol.Okay()
+        return runner_protocol.Okay()
 
-    def prepare(self, message: protocol.Prepare) -> protocol.Prepared:
+    def prepare(self, message: runner_protocol.Prepare) -> runner_protocol.Prepared:
         """Capture (or just remember) the bursts that the judge will ask for."""
         if self._bursts is None or self._bursts.sets != message.sets:
             calls = [self._call_on(index) for index in range(message.sets)]
@@ -113,11 +114,11 @@ class Harness:
             self._bursts.warm_up()
         return self._bursts.prepare(message.lengths, message.method)
 
-    def burst(self, message: protocol.Burst) -> protocol.Done:
+    def burst(self, message: runner_protocol.Burst) -> runner_protocol.Done:
         """Run one burst to its end."""
         if self._bursts is None:
             raise RuntimeError("no bursts are prepared")
-        return protocol.Done(claimed_us=self._bursts.run(message.index))
+        return runner_protocol.Done(claimed_us=self._bursts.run(message.index))
 
     def _call_on(self, index: int) -> Callable[[], Any]:
         inputs, outputs = self._sets[index]

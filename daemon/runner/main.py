@@ -19,9 +19,10 @@ import torch
 from pydantic import ValidationError
 
 from kbd.backends.base import CompileFailed, KernelError, LoadFailed, Unsupported
-from kbd.daemon.executor import protocol
+from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, encode
-from kbd.daemon.executor.protocol import Answer, DeviceTarget, Failed, Warm
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import Answer, Failed, Warm
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.values import UnknownValue
 
@@ -48,7 +49,9 @@ def _converse(channel: Channel[Any], harness: Harness, device: DeviceTarget) -> 
     while True:
         message, descriptors = channel.receive_with_descriptors()
         # Between bursts a runner on a device does not go to sleep; on the CPU it would take time from others.
-        channel.spin_s = SPIN_S if isinstance(message, protocol.Burst) and device.kind == "cuda" else 0.0
+        channel.spin_s = (
+            SPIN_S if isinstance(message, runner_protocol.Burst) and device.kind == "cuda" else 0.0
+        )
         found = answer(harness, message, descriptors)
         channel.send(sendable(found).model_copy(update={"nonce": message.nonce}))
 
@@ -78,7 +81,7 @@ def _untellable(reason: str) -> Failed:
 
 def answer(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
     """What the harness says to one message, failures included."""
-    if isinstance(message, protocol.Map):
+    if isinstance(message, runner_protocol.Map):
         return _guarded(lambda: harness.map(message, descriptors))
     verb: Callable[[Any], Answer] = getattr(harness, message.kind)
     return _guarded(lambda: verb(message))

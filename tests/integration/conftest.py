@@ -13,7 +13,8 @@ from kbd.daemon.executor import kernel_calls
 from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import ExitStatus
-from kbd.daemon.executor.protocol import DeviceTarget, FromNewRunner, FromRunner, Load, Loaded
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import FromNewRunner, FromRunner, Load, Loaded
 from kbd.daemon.executor.sandbox.isolation import IsolationSettings
 from kbd.daemon.executor.sandbox.probe import probe
 from kbd.inbox.manifest import KernelCode

@@ -133,7 +133,8 @@ from pathlib import Path
 from kbd.daemon.executor import kernel_calls
 from kbd.daemon.executor.channel import Channel
 from kbd.daemon.executor.nursery_client import NurseryClient
-from kbd.daemon.executor.protocol import DeviceTarget, FromNewRunner
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import FromNewRunner
 from kbd.daemon.executor.sandbox.plan import Sandbox
 
 async def main(folder, sandbox):

@@ -7,7 +7,7 @@ import pytest
 
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel
-from kbd.daemon.executor.protocol import Burst, Done, FromJudgeToRunner
+from kbd.daemon.executor.runner_protocol import Burst, Done, FromJudgeToRunner
 from kbd.daemon.judge.runner_link import Deadline, RunnerForged, RunnerLink
 
 

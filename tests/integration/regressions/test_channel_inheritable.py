@@ -4,7 +4,7 @@ import os
 
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel
-from kbd.daemon.executor.protocol import FromRunner, Okay
+from kbd.daemon.executor.runner_protocol import FromRunner, Okay
 
 
 def test_received_descriptors_do_not_survive_an_exec():

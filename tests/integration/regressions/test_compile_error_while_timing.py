@@ -7,7 +7,8 @@ import torch
 
 from kbd.daemon.assembly import JobIdentity, Times, result_of
 from kbd.daemon.executor.local import Outcome
-from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Failed, StageLimits
+from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
+from kbd.daemon.executor.runner_protocol import Failed
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.pipeline import _describe

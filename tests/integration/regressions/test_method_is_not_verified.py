@@ -2,7 +2,7 @@
 
 import pytest
 
-from kbd.daemon.executor.protocol import Prepared
+from kbd.daemon.executor.runner_protocol import Prepared
 from kbd.daemon.judge.timing import time_kernels
 
 

@@ -2,7 +2,8 @@
 
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel
-from kbd.daemon.executor.protocol import Burst, DeviceTarget, FromJudgeToRunner
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import Burst, FromJudgeToRunner
 from kbd.daemon.runner import main
 
 

@@ -8,7 +8,7 @@ import pytest
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import encode
 from kbd.daemon.executor.process import ChildProcess, OutputTail
-from kbd.daemon.executor.protocol import Warm
+from kbd.daemon.executor.runner_protocol import Warm
 
 
 class FakeNursery:

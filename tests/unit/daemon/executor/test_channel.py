@@ -24,7 +24,7 @@ from kbd.daemon.executor.channel import (
     decode,
     encode,
 )
-from kbd.daemon.executor.protocol import Done, FromRunner, Okay
+from kbd.daemon.executor.runner_protocol import Done, FromRunner, Okay
 
 FRAME = encode(Done(claimed_us=1.5))
 

@@ -12,21 +12,17 @@ from kbd.daemon.executor import kernel_calls
 from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
 from kbd.daemon.executor.process import ExitStatus
-from kbd.daemon.executor.protocol import (
+from kbd.daemon.executor.protocol import DeviceTarget, ForkFailed, FromJudge, JudgeReady, Ready
+from kbd.daemon.executor.runner_protocol import (
     Bind,
     Burst,
-    DeviceTarget,
     Failed,
-    ForkFailed,
-    FromJudge,
     FromNewRunner,
     FromRunner,
-    JudgeReady,
     Load,
     Loaded,
     Okay,
     Ran,
-    Ready,
     Run,
     Warm,
 )

@@ -7,31 +7,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kbd.daemon.executor import protocol
+from kbd.daemon.executor import protocol, runner_protocol
 from kbd.daemon.executor.channel import HEADER, BadFrame, decode, encode
 from kbd.daemon.executor.protocol import (
-    Bind,
-    Burst,
     DeviceTarget,
-    Done,
     Evaluate,
     Evaluated,
-    Export,
-    Failed,
     Fork,
     Forked,
     ForkFailed,
     FromDaemonToJudge,
     FromDaemonToNursery,
     FromJudge,
-    FromJudgeToRunner,
-    FromNewRunner,
     FromNursery,
-    FromRunner,
     JudgeReady,
     LeaseGranted,
     LeaseReleased,
     LeaseWanted,
+    Probe,
+    Probed,
+    Progress,
+    Ready,
+    StageLimits,
+    WorkloadPlan,
+)
+from kbd.daemon.executor.runner_protocol import (
+    Bind,
+    Burst,
+    Done,
+    Export,
+    Failed,
+    FromJudgeToRunner,
+    FromNewRunner,
+    FromRunner,
     Load,
     Loaded,
     Made,
@@ -40,18 +48,12 @@ from kbd.daemon.executor.protocol import (
     Okay,
     Prepare,
     Prepared,
-    Probe,
-    Probed,
-    Progress,
     Ran,
-    Ready,
     Run,
     Slot,
-    StageLimits,
     TensorMeta,
     Values,
     Warm,
-    WorkloadPlan,
 )
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor
@@ -181,7 +183,7 @@ def test_round_trip(adapter, message):
 def test_no_message_is_left_out():
     kinds = {
         name
-        for name, entry in vars(protocol).items()
+        for name, entry in (vars(protocol) | vars(runner_protocol)).items()
         if isinstance(entry, type) and issubclass(entry, protocol.Message) and "kind" in entry.model_fields
     }
     assert {type(message).__name__ for _, message in CASES} == kinds - {"DeviceTarget"}

@@ -8,8 +8,9 @@ import pytest
 from kbd.daemon.executor.channel import encode
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.process import ExitStatus
-from kbd.daemon.executor.protocol import DeviceTarget, Okay, Warm
+from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_process import RunnerProcess
+from kbd.daemon.executor.runner_protocol import Okay, Warm
 
 CPU = DeviceTarget(kind="cpu")
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.executor.protocol import Slot, TensorMeta
+from kbd.daemon.executor.runner_protocol import Slot, TensorMeta
 from kbd.daemon.executor.shared_memory import (
     ALIGNMENT,
     Arena,

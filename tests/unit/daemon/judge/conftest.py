@@ -8,15 +8,8 @@ import torch
 
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel, PeerGone
-from kbd.daemon.executor.protocol import (
-    DeviceTarget,
-    Evaluate,
-    FromJudgeToRunner,
-    FromNewRunner,
-    Prepared,
-    StageLimits,
-    Warm,
-)
+from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
+from kbd.daemon.executor.runner_protocol import FromJudgeToRunner, FromNewRunner, Prepared, Warm
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from kbd.daemon.executor import protocol
-from kbd.daemon.executor.protocol import Okay, Ran, StageLimits, TensorMeta, Values
+from kbd.daemon.executor import protocol, runner_protocol
+from kbd.daemon.executor.protocol import StageLimits
+from kbd.daemon.executor.runner_protocol import Okay, Ran, TensorMeta, Values
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet, _dense
 from kbd.daemon.judge.runner_link import Deadline, RunnerFailed, RunnerForged, RunnerLink, RunnerLost
 from kbd.daemon.runner.values import pack
@@ -220,7 +221,9 @@ def lying(scripted, *answers):
     return HostedKernel(link, "cpu", LIMITS)
 
 
-@pytest.mark.parametrize("answer", [Okay(), protocol.Done(claimed_us=0), protocol.Ready(environment={})])
+@pytest.mark.parametrize(
+    "answer", [Okay(), runner_protocol.Done(claimed_us=0), protocol.Ready(environment={})]
+)
 def test_an_answer_out_of_place_is_forged(scripted, answer):
     with pytest.raises(RunnerForged):
         lying(scripted, answer).run(0)

@@ -5,7 +5,7 @@ import torch
 
 from kbd.daemon.assembly import JobIdentity, Times, result_of
 from kbd.daemon.executor.local import Outcome
-from kbd.daemon.executor.protocol import Failed
+from kbd.daemon.executor.runner_protocol import Failed
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
 from kbd.daemon.judge.draw import BadData
 from kbd.daemon.judge.hosted_kernel import InputSet

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbd.daemon.executor.channel import HEADER, RUNNER_FRAME_BYTES
-from kbd.daemon.executor.protocol import Burst, Done, Failed, Okay, Ready, Run
+from kbd.daemon.executor.protocol import Ready
+from kbd.daemon.executor.runner_protocol import Burst, Done, Failed, Okay, Run
 from kbd.daemon.judge.runner_link import (
     Deadline,
     RunnerFailed,

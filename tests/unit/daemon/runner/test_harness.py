@@ -8,10 +8,10 @@ import torch
 
 from kbd.backends.base import CompileFailed, Unsupported
 from kbd.backends.torch_backend import MODULE_NAME
-from kbd.daemon.executor.protocol import (
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import (
     Bind,
     Burst,
-    DeviceTarget,
     Export,
     Load,
     MakeInputs,

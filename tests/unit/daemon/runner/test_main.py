@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from kbd.backends.base import CompileFailed, LoadFailed, Unsupported
 from kbd.backends.torch_backend import MODULE_NAME
 from kbd.daemon.executor.channel import Channel, PeerGone, encode
-from kbd.daemon.executor.protocol import (
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_protocol import (
     Bind,
     Burst,
-    DeviceTarget,
     Failed,
     FromJudgeToRunner,
     FromNewRunner,

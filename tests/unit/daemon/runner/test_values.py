@@ -8,9 +8,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.runner.values import UnknownValue, meta_of, pack, unpack
+from kbd.daemon.runner.values import LARGEST_INT, UnknownValue, meta_of, pack, unpack
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-LARGEST_INT, LARGEST_INT)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+)
 TREES = st.recursive(
     SCALARS | st.sampled_from([torch.float32, torch.int8]),
     lambda inner: (

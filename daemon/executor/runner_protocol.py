@@ -1,0 +1,220 @@
+"""What a judge asks a runner, and what the runner answers: all of it in one file.
+
+::
+
+    JUDGE  ──Load, Map, Bind, MakeInputs, Run, Export, Prepare, Burst──► RUNNER
+           ◄─Loaded, Made, Ran, Prepared, Done, Okay, Failed──
+
+A runner hosts code that may lie, so what it says is bounded in size, checked against these models and
+believed only where a lie can hurt nobody but itself. Descriptors travel only away from the daemon and the
+judge, never back: a runner cannot hand over a file whose meaning it chose.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter, model_validator
+
+from kbd.daemon.executor.protocol import Count, Message, Name, Role, Text
+from kbd.inbox.bound_contract import BoundContract
+from kbd.inbox.manifest import KernelCode
+
+LONGEST_US = 1e12
+LARGEST_TENSOR_ELEMENTS = 1 << 40
+
+
+# --- what several of them carry ---------------------------------------------------------------------
+
+
+class TensorMeta(Message):
+    """What a tensor looks like; `stride` in elements, absent when contiguous."""
+
+    shape: tuple[Count, ...] = Field(max_length=32)
+    dtype: Name
+    stride: tuple[Count, ...] | None = Field(default=None, max_length=32)
+    device: Name = "cpu"
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.stride is not None and len(self.stride) != len(self.shape):
+            raise ValueError("a stride for every dimension")
+        stride = self.stride or ()
+        reach = sum((size - 1) * step for size, step in zip(self.shape, stride, strict=False) if size)
+        if max(math.prod(self.shape), reach) > LARGEST_TENSOR_ELEMENTS:
+            raise ValueError(f"at most {LARGEST_TENSOR_ELEMENTS} elements")
+        return self
+
+
+class Slot(Message):
+    """Where a tensor lies: `offset` bytes into a mapped arena."""
+
+    arena: Count
+    offset: Count
+    meta: TensorMeta
+
+
+class Values(Message):
+    """A tree of plain values with its tensors taken out (see kbd.daemon.runner.values)."""
+
+    tree: Any
+    tensors: tuple[TensorMeta, ...] = Field(default=(), max_length=4096)
+
+
+# --- questions --------------------------------------------------------------------------------------
+
+
+class Question(Message):
+    """What a judge asks. The answer repeats the nonce: one that was written in advance cannot."""
+
+    nonce: Count = 0
+
+
+class Load(Question):
+    """Make the kernel callable. `init_inputs` absent: ask the module for its own `get_init_inputs`."""
+
+    kind: Literal["load"] = "load"
+    role: Role
+    kernel: KernelCode
+    contract: BoundContract | None
+    init_seed: int
+    init_inputs: Values | None = None
+    init_slots: tuple[Slot, ...] = ()
+
+
+class Map(Question):
+    """A piece of memory of the judge's: a descriptor beside the frame, or a device-memory handle (base64)."""
+
+    kind: Literal["map"] = "map"
+    arena: Count
+    nbytes: Count
+    handle: Name | None = None
+
+
+class Bind(Question):
+    """Input set `index`: the values, with their tensors where the slots say."""
+
+    kind: Literal["bind"] = "bind"
+    index: Count
+    values: Any
+    slots: tuple[Slot, ...]
+    outputs: tuple[Slot, ...] = ()
+
+
+class MakeInputs(Question):
+    """Call the module's `get_inputs()` under this seed."""
+
+    kind: Literal["make_inputs"] = "make_inputs"
+    seed: int
+
+
+class Run(Question):
+    """Call the kernel once on input set `index`."""
+
+    kind: Literal["run"] = "run"
+    index: Count
+
+
+class Export(Question):
+    """Copy the tensors made last (inputs, outputs or constructor arguments) into these slots."""
+
+    kind: Literal["export"] = "export"
+    what: Literal["inputs", "outputs", "init_inputs"]
+    slots: tuple[Slot, ...]
+
+
+class Prepare(Question):
+    """Get ready for bursts of these many launches, cycling over the first `sets` input sets."""
+
+    kind: Literal["prepare"] = "prepare"
+    sets: int = Field(ge=1)
+    lengths: tuple[int, ...]
+    method: Literal["graph", "eager"]
+
+
+class Burst(Question):
+    """Run burst number `index` of those prepared, wait for the device, answer."""
+
+    kind: Literal["burst"] = "burst"
+    index: Count
+
+
+# --- answers ----------------------------------------------------------------------------------------
+
+
+class Answer(Message):
+    """What a runner says, to the question with this nonce."""
+
+    nonce: Count = 0
+
+
+class Warm(Answer):
+    """The first word of a new runner, before any user's code is near it: settled in, device initialised."""
+
+    kind: Literal["warm"] = "warm"
+
+
+class Loaded(Answer):
+    """The kernel can be called."""
+
+    kind: Literal["loaded"] = "loaded"
+    setup_us: float = Field(ge=0, le=LONGEST_US)
+    makes_inputs: bool
+    init_inputs: Values | None = None
+
+
+class Made(Answer):
+    """What `get_inputs()` gave."""
+
+    kind: Literal["made"] = "made"
+    values: Values
+
+
+class Ran(Answer):
+    """What the kernel returned; `peak_bytes` is the device memory it claims to have used."""
+
+    kind: Literal["ran"] = "ran"
+    values: Values
+    peak_bytes: Count | None = None
+
+
+class Prepared(Answer):
+    """Bursts are ready; `method` may be weaker than asked, then `reason` says why."""
+
+    kind: Literal["prepared"] = "prepared"
+    method: Literal["graph", "eager"]
+    reason: Text | None = None
+
+
+class Done(Answer):
+    """A burst is over; the runner's own figure decides nothing."""
+
+    kind: Literal["done"] = "done"
+    claimed_us: float = Field(ge=0, le=LONGEST_US)
+
+
+class Okay(Answer):
+    """Mapped, bound or exported."""
+
+    kind: Literal["okay"] = "okay"
+
+
+class Failed(Answer):
+    """The user's code raised, or cannot be run here. The text is the user's own traceback."""
+
+    kind: Literal["failed"] = "failed"
+    status: Literal["compile_error", "runtime_error", "out_of_memory", "unsupported"]
+    type: Name
+    message: Text
+    hint: Text | None = None
+    traceback_tail: Text | None = None
+
+
+FromJudgeToRunner: TypeAdapter[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst] = TypeAdapter(
+    Annotated[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst, Field(discriminator="kind")]
+)
+FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
+FromRunner: TypeAdapter[Loaded | Made | Ran | Prepared | Done | Okay | Failed] = TypeAdapter(
+    Annotated[Loaded | Made | Ran | Prepared | Done | Okay | Failed, Field(discriminator="kind")]
+)
