@@ -64,9 +64,17 @@ def cuda_devices() -> list[Device]:
 
 def _cuda_device(handle: object) -> Device:
     uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
-    return Device(
-        uuid, _text(pynvml.nvmlDeviceGetName(handle)), DeviceTarget(kind="cuda", visible=uuid, threads=1)
-    )
+    target = DeviceTarget(kind="cuda", visible=uuid, arch=_arch(handle), threads=1)
+    return Device(uuid, _text(pynvml.nvmlDeviceGetName(handle)), target)
+
+
+def _arch(handle: object) -> str | None:
+    """`sm_90`; None where the driver does not tell."""
+    try:
+        major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
+    except pynvml.NVMLError:
+        return None
+    return f"sm_{major}{minor}"
 
 
 def _text(value: str | bytes) -> str:

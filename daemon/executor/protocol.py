@@ -38,10 +38,14 @@ class Message(BaseModel):
 
 
 class DeviceTarget(Message):
-    """The device that a process works on. `visible` is what CUDA_VISIBLE_DEVICES is set to (a UUID)."""
+    """The device that a process works on. `visible` is what CUDA_VISIBLE_DEVICES is set to (a UUID).
+
+    `arch` is what kernels are compiled for (`sm_90`); None on the CPU, and where the driver does not tell it.
+    """
 
     kind: Literal["cpu", "cuda"]
     visible: Name = ""
+    arch: Name | None = None
     threads: int = Field(default=1, ge=1)
 
     @property

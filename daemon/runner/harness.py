@@ -27,7 +27,7 @@ class Harness:
     """Hosts one kernel. Every method answers one message of the judge's."""
 
     def __init__(self, device: DeviceTarget, folder: Path) -> None:
-        self._target = Target(kind=device.kind)
+        self._target = Target(kind=device.kind, arch=device.arch)
         self._device = torch.device(device.torch_name)
         self._folder = folder
         self._kernel: Executable | None = None

@@ -23,6 +23,7 @@ def nvml(monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda handle: UUIDS[handle].encode())
     monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: f"card {handle}")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCudaComputeCapability", lambda handle: (9 + handle, 0))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return calls
 
@@ -64,12 +65,21 @@ def test_cards_by_their_uuid(nvml):
     assert [device.key for device in found] == UUIDS
     assert [device.name for device in found] == ["card 0", "card 1", "card 2"]
     assert [device.target.visible for device in found] == UUIDS
+    assert [device.target.arch for device in found] == ["sm_90", "sm_100", "sm_110"]
     assert nvml == ["init", "shutdown"]
 
 
 def test_the_environment_hides_cards(nvml, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [device.key for device in cuda_devices()] == [UUIDS[1]]
+
+
+def test_an_architecture_that_the_driver_does_not_tell(nvml, monkeypatch):
+    def fail(_handle):
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCudaComputeCapability", fail)
+    assert [device.target.arch for device in cuda_devices()] == [None, None, None]
 
 
 def test_nvml_is_let_go_even_when_it_fails(nvml, monkeypatch):
