@@ -69,7 +69,7 @@ def _import_everything() -> dict[str, str | None]:
     import numpy.random  # noqa: F401 - numpy imports these two only when they are first used
     import torch
 
-    import kbd.backends.torch_backend
+    import kbd.backends.torch_module
     import kbd.daemon.executor.sandbox.examination
     import kbd.daemon.judge.main
     import kbd.daemon.runner.main  # noqa: F401

@@ -72,12 +72,15 @@ class Question(Message):
 
 
 class Load(Question):
-    """Make the kernel callable. `init_inputs` absent: ask the module for its own `get_init_inputs`."""
+    """Make the kernel callable. `init_inputs` absent: ask the module for its own `get_init_inputs`.
+
+    `contracts` are the kernel's own, one for each workload; none where the job has no contract.
+    """
 
     kind: Literal["load"] = "load"
     role: Role
     kernel: KernelCode
-    contract: BoundContract | None
+    contracts: tuple[BoundContract, ...] = ()
     init_seed: int
     init_inputs: Values | None = None
     init_slots: tuple[Slot, ...] = ()
@@ -93,10 +96,11 @@ class Map(Question):
 
 
 class Bind(Question):
-    """Input set `index`: the values, with their tensors where the slots say."""
+    """Input set `index` of a workload: the values, with their tensors where the slots say."""
 
     kind: Literal["bind"] = "bind"
     index: Count
+    workload: Count = 0
     values: Any
     slots: tuple[Slot, ...]
     outputs: tuple[Slot, ...] = ()

@@ -46,6 +46,7 @@ class HostedKernel:
         self.makes_inputs = False
         self.init_inputs: InputSet | None = None
         self.peak_bytes: int | None = None
+        self.workload = 0
         self._limits = limits
         self._lender = Lender(link, device_kind, limits.load_s)
         self._bound: dict[int, Loan] = {}
@@ -57,11 +58,19 @@ class HostedKernel:
         return self.link.role
 
     def load(
-        self, kernel: KernelCode, contract: BoundContract | None, seed: int, init_inputs: InputSet | None
+        self,
+        kernel: KernelCode,
+        contracts: Sequence[BoundContract],
+        seed: int,
+        init_inputs: InputSet | None,
     ) -> None:
         """Load it; without `init_inputs` the module's own are taken and kept for the other kernel."""
         question = runner_protocol.Load(
-            role=self.role, kernel=kernel, contract=contract, init_seed=seed, **self._given(init_inputs)
+            role=self.role,
+            kernel=kernel,
+            contracts=tuple(contracts),
+            init_seed=seed,
+            **self._given(init_inputs),
         )
         loaded = self.link.ask(question, runner_protocol.Loaded, self._limits.load_s)
         self.setup_us = loaded.setup_us
@@ -104,7 +113,9 @@ class HostedKernel:
 
     def _tell_bound(self, index: int, inputs: InputSet, loan: Loan) -> None:
         _settle(loan)
-        question = runner_protocol.Bind(index=index, values=inputs.tree, slots=loan.slots)
+        question = runner_protocol.Bind(
+            index=index, workload=self.workload, values=inputs.tree, slots=loan.slots
+        )
         self.link.ask(question, runner_protocol.Okay, self._limits.correctness_s)
 
     def run(self, index: int) -> Values:

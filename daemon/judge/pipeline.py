@@ -41,14 +41,20 @@ class EvaluationStage:
 def load(session: Session) -> None:
     """Both kernels become callable; the reference says what the constructors get."""
     init_inputs = None
-    plan = session.request.workloads[0]
     if session.reference is not None:
         assert session.request.reference is not None
         session.tell(Stage.LOAD, "reference")
-        session.reference.load(session.request.reference, plan.reference, session.seeds.constructors, None)
+        session.reference.load(
+            session.request.reference, session.contracts("reference"), session.seeds.constructors, None
+        )
         init_inputs = session.reference.init_inputs
     session.tell(Stage.LOAD, "candidate")
-    session.candidate.load(session.request.candidate, plan.candidate, session.seeds.constructors, init_inputs)
+    session.candidate.load(
+        session.request.candidate,
+        session.contracts("candidate"),
+        session.seeds.constructors,
+        init_inputs,
+    )
     session.compiled = True
 
 

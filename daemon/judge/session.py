@@ -16,6 +16,7 @@ from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.seeds import Seeds
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
+from kbd.inbox.bound_contract import BoundContract
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.correctness import Correctness
 from kbd.outbox.performance import Performance
@@ -65,13 +66,20 @@ class Session:
         """The job's folder, for data files beside the manifest."""
         return Path(self.request.folder) if self.request.folder else None
 
+    def contracts(self, role: Role) -> list[BoundContract]:
+        """The contracts that a kernel is called by, one for each workload; none where the job has no contract."""
+        found = (getattr(plan, role) for plan in self.request.workloads)
+        return [contract for contract in found if contract is not None]
+
     def tell(self, stage: Stage, role: Role | None = None) -> None:
         """Report what is being waited for."""
         self.report_progress(stage, role, self.current.plan.name if len(self.findings) > 1 else None)
 
     def enter(self, finding: Finding) -> None:
-        """From here on, troubles belong to this workload."""
+        """From here on, troubles belong to this workload, and the kernels are called by its contracts."""
         self.current = finding
+        for kernel in filter(None, (self.candidate, self.reference)):
+            kernel.workload = finding.number
 
     def passed(self, timings: JudgeTimings) -> Verdict:
         """Every stage that was asked for went well."""

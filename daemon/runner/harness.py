@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from kbd.backends.base import Executable, LoadContext, Target
+from kbd.backends.base import CompileRequest, Executable, LoadContext, Target
 from kbd.backends.registry import backend_for
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import DeviceTarget
@@ -21,6 +21,7 @@ from kbd.daemon.executor.runner_protocol import Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at
 from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.values import pack_values, unpack
+from kbd.inbox.bound_contract import BoundContract
 
 
 class Harness:
@@ -35,6 +36,8 @@ class Harness:
         self._sets: dict[int, tuple[list[Any], list[torch.Tensor]]] = {}
         self._made: dict[str, list[torch.Tensor]] = {}
         self._bursts: Bursts | None = None
+        self._contracts: tuple[BoundContract, ...] = ()
+        self._workload: int | None = None
 
     @property
     def kernel(self) -> Executable:
@@ -47,16 +50,18 @@ class Harness:
         """Compile what can be compiled here, import, construct."""
         started = time.perf_counter()
         backend = backend_for(message.kernel.kernel_type)
-        artifact = backend.compile(message.kernel, self._target, self._folder)
+        request = CompileRequest(message.kernel, self._target, message.contracts)
+        artifact = backend.compile(request, self._folder)
         context = LoadContext(
             kernel=message.kernel,
             role=message.role,
             device=self._device,
-            contract=message.contract,
+            contracts=message.contracts,
             init_seed=message.init_seed,
             init_inputs=self._given_init_inputs(message),
         )
         self._kernel = backend.load(artifact, context)
+        self._contracts, self._workload = message.contracts, None
         self._synchronize()
         values = self._keep("init_inputs", self._kernel.init_inputs) if message.init_inputs is None else None
         return runner_protocol.Loaded(
@@ -81,8 +86,15 @@ class Harness:
         tensors = [self._tensor(slot) for slot in message.slots]
         outputs = [self._tensor(slot) for slot in message.outputs]
         self._bursts = None
+        self._enter(message.workload)
         self._sets[message.index] = (list(unpack(message.values, tensors)), outputs)
         return runner_protocol.Okay()
+
+    def _enter(self, workload: int) -> None:
+        """Put the workload's contract in force."""
+        if self._kernel is not None and self._contracts and workload != self._workload:
+            self._kernel.bind(self._contracts[workload])
+            self._workload = workload
 
     def make_inputs(self, message: runner_protocol.MakeInputs) -> runner_protocol.Made:
         """Let the module make its inputs; the judge copies them and decides who gets them."""
@@ -121,9 +133,7 @@ class Harness:
         return runner_protocol.Done(claimed_us=self._bursts.run(message.index))
 
     def _call_on(self, index: int) -> Callable[[], Any]:
-        inputs, outputs = self._sets[index]
-        kernel = self.kernel
-        return lambda: kernel(inputs, outputs)
+        return self.kernel.call_on(*self._sets[index])
 
     def _keep(self, what: str, value: Any) -> Values:
         values, self._made[what] = pack_values(value)

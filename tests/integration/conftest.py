@@ -63,7 +63,7 @@ class Runner:
     def start(self, code):
         source = PRELUDE + textwrap.dedent(code)
         kernel = KernelCode(kernel_type="torch", source_code=source, metadata={"function_name": "entry"})
-        self.channel.send(Load(role="candidate", kernel=kernel, contract=None, init_seed=0))
+        self.channel.send(Load(role="candidate", kernel=kernel, init_seed=0))
 
     def run(self, code):
         """Have it run to its end, and leave the runner alive."""

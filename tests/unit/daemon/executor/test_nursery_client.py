@@ -118,7 +118,7 @@ def ask(channel, question):
 def call(channel, source):
     """What the only function of a module returns in a runner."""
     kernel = KernelCode(kernel_type="torch", source_code=source)
-    loaded = ask(channel, Load(role="candidate", kernel=kernel, contract=None, init_seed=0))
+    loaded = ask(channel, Load(role="candidate", kernel=kernel, init_seed=0))
     assert isinstance(loaded, Loaded), loaded
     assert ask(channel, Bind(index=0, values=[], slots=())) == Okay()
     ran = ask(channel, Run(index=0))

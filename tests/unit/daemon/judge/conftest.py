@@ -81,6 +81,8 @@ class FakeKernel:
         self.makes_inputs = False
         self.init_inputs = None
         self.peak_bytes = None
+        self.workload = 0
+        self.workloads = []
         self.verbs = []
         self.loads = []
         self.prepared = []
@@ -109,6 +111,7 @@ class FakeKernel:
 
     def bind(self, index, inputs):
         self._do("bind")
+        self.workloads.append(self.workload)
         self._sets[index] = [tensor.clone() for tensor in inputs.tensors], inputs.tree
 
     def bind_all(self, sets):

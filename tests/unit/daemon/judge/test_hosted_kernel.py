@@ -26,7 +26,7 @@ def inputs(*values):
 def loaded(host):
     def load(source, init_inputs=None, *, role="candidate", name="runner"):
         hosted = host(role, name)
-        hosted.load(kernel(source), None, 11, init_inputs)
+        hosted.load(kernel(source), (), 11, init_inputs)
         return hosted
 
     return load

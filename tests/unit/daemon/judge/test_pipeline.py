@@ -1,5 +1,7 @@
 """From a request to a verdict: every trouble has its status, its stage and somebody to blame."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -93,6 +95,15 @@ def test_the_reference_says_what_both_constructors_get(make_kernel, make_session
     assert given is None
     assert passed_on is reference.init_inputs
     assert seed == same_seed == session.seeds.constructors
+
+
+def test_kernels_know_the_contract_of_every_workload_and_which_one_is_in_force(judge):
+    verdict, session = judge()
+    assert verdict.status == "passed"
+    for kernel in (session.candidate, session.reference):
+        ((_, contracts, _, _),) = kernel.loads
+        assert [contract.axes for contract in contracts] == [{"N": 4}, {"N": 9}]
+        assert [workload for workload, _ in itertools.groupby(kernel.workloads)] == [0, 1, 0, 1]
 
 
 def test_a_lone_candidate(judge):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kbd.backends.base import CompileFailed, Unsupported
-from kbd.backends.torch_backend import MODULE_NAME
+from kbd.backends.python_source import MODULE_NAME
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import (
     Bind,
@@ -25,7 +25,9 @@ from kbd.daemon.executor.shared_memory import Arena, tensor_at
 from kbd.daemon.judge.lending import lay_out
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.values import UnknownValue, meta_of, pack
+from kbd.inbox.contract import IOContract
 from kbd.inbox.manifest import KernelCode
+from kbd.inbox.validation import validate
 
 
 class Lent:
@@ -72,7 +74,7 @@ def load(harness):
         kernel = KernelCode(
             kernel_type=fields.pop("kernel_type", "torch"), source_code="import torch\n" + source
         )
-        values = {"role": "candidate", "kernel": kernel, "contract": None, "init_seed": 3}
+        values = {"role": "candidate", "kernel": kernel, "init_seed": 3}
         return harness.load(Load(**values | fields))
 
     return run
@@ -82,10 +84,11 @@ def load(harness):
 def bind(harness, lend):
     """Bind arguments as set `index`; returns where their tensors lie."""
 
-    def run(index, *arguments):
+    def run(index, *arguments, workload=0):
         tree, tensors = pack(list(arguments))
         lent = lend(*tensors)
-        assert harness.bind(Bind(index=index, values=tree, slots=lent.slots)) == Okay()
+        message = Bind(index=index, workload=workload, values=tree, slots=lent.slots)
+        assert harness.bind(message) == Okay()
         return lent
 
     return run
@@ -228,3 +231,36 @@ def test_a_type_that_is_not_known_here(load):
 def test_a_source_that_does_not_compile(load):
     with pytest.raises(CompileFailed):
         load("def f(\n")
+
+
+PLUG_IN = """
+from kbd.backends.base import Artifact, BareExecutable
+
+
+class Executable(BareExecutable):
+    def call_on(self, inputs, outputs):
+        return lambda: self.contract.axes["N"]
+
+
+class Backend:
+    kernel_type = "sizes"
+
+    def compile(self, request, folder):
+        return Artifact("sizes", folder, properties={"axes": [one.axes for one in request.contracts]})
+
+    def load(self, artifact, context):
+        assert artifact.properties["axes"] == [one.axes for one in context.contracts]
+        return Executable()
+"""
+
+
+def test_a_workloads_contract_is_in_force_for_its_input_sets(harness, load, bind, monkeypatch):
+    found = {}
+    exec(PLUG_IN, found)
+    monkeypatch.setattr("kbd.daemon.runner.harness.backend_for", lambda kernel_type: found["Backend"]())
+    spec = {"name": "x", "type": "tensor", "tensor_spec": {"shape": ["N"], "dtype": "float32"}}
+    contract = validate(IOContract, {"args": [spec]})
+    load("", kernel_type="sizes", contracts=tuple(contract.bind({"N": size}) for size in (3, 5)))
+    for workload, size in ((0, 3), (1, 5), (0, 3)):
+        bind(0, torch.zeros(size), workload=workload)
+        assert harness.run(Run(index=0)).values.tree == size

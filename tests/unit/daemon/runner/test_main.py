@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel
 
 from kbd.backends.base import CompileFailed, LoadFailed, Unsupported
-from kbd.backends.torch_backend import MODULE_NAME
+from kbd.backends.python_source import MODULE_NAME
 from kbd.daemon.executor.channel import Channel, PeerGone, encode
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import (
@@ -48,7 +48,7 @@ def run(harness):
 
     def call(source):
         kernel = KernelCode(kernel_type="torch", source_code=source)
-        loaded = answer(harness, Load(role="candidate", kernel=kernel, contract=None, init_seed=0), [])
+        loaded = answer(harness, Load(role="candidate", kernel=kernel, init_seed=0), [])
         if not isinstance(loaded, Loaded):
             return loaded
         assert answer(harness, Bind(index=0, values=[], slots=()), []) == Okay()
