@@ -15,9 +15,10 @@ from kbd.daemon.executor.local import Outcome
 from kbd.daemon.executor.process import FLOOD_BYTES
 from kbd.daemon.executor.protocol import Progress, Role
 from kbd.daemon.executor.runner_process import RunnerEnd
+from kbd.daemon.executor.sandbox.isolation import Isolation
 from kbd.daemon.judge.verdict import Verdict
 from kbd.daemon.version import kbd_version
-from kbd.outbox.circumstances import EnvironmentReport, IsolationReport, StageTimings
+from kbd.outbox.circumstances import EnvironmentReport, StageTimings
 from kbd.outbox.report import ErrorReport, Logs
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage, state_of
@@ -51,7 +52,11 @@ class Times:
 
 
 def result_of(
-    job: JobIdentity, outcome: Outcome, times: Times, environment: Mapping[str, str | None]
+    job: JobIdentity,
+    outcome: Outcome,
+    times: Times,
+    environment: Mapping[str, str | None],
+    isolation: Isolation | None,
 ) -> JobResult:
     """The result of an attempt that came to an end, with a verdict or without."""
     verdict = outcome.verdict or _verdict_without_judge(outcome)
@@ -65,7 +70,7 @@ def result_of(
         labels=dict(job.labels),
         state=state_of(verdict.status),
         environment=environment_report(environment),
-        isolation=IsolationReport(missing=("sandbox: kernels run as the daemon's own user",)),
+        isolation=isolation.report() if isolation is not None else None,
         timings_s=StageTimings(
             queued=times.queued,
             load=verdict.timings.load,

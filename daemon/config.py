@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path, user_state_path
 
+from kbd.daemon.isolation_options import IsolationOptions, from_environment
+
 if TYPE_CHECKING:
     from kbd.daemon.devices import DeviceKind
     from kbd.daemon.executor.protocol import StageLimits
+    from kbd.daemon.executor.sandbox.isolation import IsolationSettings
 
 
 class ConfigError(Exception):
@@ -82,6 +85,7 @@ class Settings:
     device: DeviceKind = "auto"
     cpu_slots: int = 1
     limits: Limits = field(default_factory=Limits)
+    isolation: IsolationOptions = field(default_factory=IsolationOptions)
 
     @property
     def database(self) -> Path:
@@ -97,6 +101,11 @@ class Settings:
     def logs(self) -> Path:
         """The daemon's own log and the nursery's."""
         return self.state / "logs"
+
+    @property
+    def sandboxing(self) -> IsolationSettings:
+        """How runners are isolated; spool and state folder are hidden from them."""
+        return self.isolation.settings(str(self.spool), str(self.state))
 
     @property
     def lock(self) -> Path:
@@ -131,7 +140,13 @@ def resolve(
     """All settings together. Raises ConfigError."""
     spool_root, state_dir, named = locate(spool, state, environment)
     limits = _limits(environment)
-    settings = Settings(spool=spool_root, state=state_dir, spool_named=named, limits=limits)
+    settings = Settings(
+        spool=spool_root,
+        state=state_dir,
+        spool_named=named,
+        limits=limits,
+        isolation=_isolation(environment),
+    )
     if device is not None:
         settings = replace(settings, device=device)
     if (slots := environment.get("KBD_CPU_SLOTS")) is not None:
@@ -146,6 +161,13 @@ def _limits(environment: Mapping[str, str]) -> Limits:
     if (floor := environment.get("KBD_MIN_FREE_BYTES")) is not None:
         limits = replace(limits, min_free_bytes=_whole("KBD_MIN_FREE_BYTES", floor, least=0))
     return limits
+
+
+def _isolation(environment: Mapping[str, str]) -> IsolationOptions:
+    try:
+        return from_environment(environment, _positive)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _positive(name: str, text: str) -> int:

@@ -111,7 +111,8 @@ class JobRunner:
         try:
             outcome = await self._attempt(run)
             times = Times(queued=queued_s, total=time.monotonic() - run.started)
-            return result_of(job, outcome, times, self._executor.nursery.environment)
+            isolation = self._executor.isolation_of(run.worker)
+            return result_of(job, outcome, times, self._executor.nursery.environment, isolation)
         except Exception as error:
             log.exception("attempt broke inside kbd", action="attempt_broken", job=job.job_id)
             report = ErrorReport(

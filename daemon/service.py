@@ -258,7 +258,7 @@ async def _serve(settings: Settings, *, once: bool) -> None:
     try:
         desk = await clerk.do(open_desk, settings)
         try:
-            executor = LocalExecutor(devices, settings.work, settings.logs)
+            executor = LocalExecutor(devices, settings.work, settings.logs, settings.sandboxing)
             pause = await clerk.do(read_pause, desk.spool)
             await Service(settings, clerk, desk, executor, pause=pause, once=once).run()
         finally:
@@ -277,8 +277,8 @@ def _leave(number: int, frame: object) -> NoReturn:
 def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
     """Run a daemon until it is stopped or drained (or, `once`, until the inbox is done).
 
-    Raises AlreadyRunning, NoDevice, SpoolMissing, StoreError, NurseryFailed or JudgeFailed, each with a message
-    for the user.
+    Raises AlreadyRunning, NoDevice, SpoolMissing, StoreError, NurseryFailed, JudgeFailed or IsolationTooWeak,
+    each with a message for the user.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     logs.configure(settings.logs, console=console)

@@ -79,6 +79,7 @@ class Snapshot:
                 }
                 for worker in self._executor.workers
             ],
+            "isolation": self._isolation(),
             "running": [
                 {
                     "id": job_id,
@@ -91,6 +92,14 @@ class Snapshot:
             "paused": str(holds) or None,
             "pause": _plain(holds.pause),
             "drain": _plain(holds.drain),
+        }
+
+    def _isolation(self) -> dict[str, Any]:
+        """By kind of device, once the daemon knows: how far kernels are kept from the host, and what is missing."""
+        host = self._executor.isolation
+        return {
+            kind: {"level": isolation.level.value, "missing": list(isolation.missing)}
+            for kind, isolation in (host.found.items() if host is not None else ())
         }
 
     def write(self, snapshot: dict[str, Any]) -> None:

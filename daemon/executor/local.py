@@ -25,6 +25,8 @@ from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
 from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
+from kbd.daemon.executor.sandbox.host import HostIsolation, probe_host
+from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
 from kbd.daemon.executor.spares import Spares, stock_for
 from kbd.daemon.judge.verdict import Verdict
 from kbd.outbox.circumstances import DeviceReport
@@ -92,7 +94,15 @@ class Worker:
 class LocalExecutor:
     """Runs evaluations on this host."""
 
-    def __init__(self, devices: Sequence[Device], work_folder: Path, log_folder: Path) -> None:
+    def __init__(
+        self,
+        devices: Sequence[Device],
+        work_folder: Path,
+        log_folder: Path,
+        sandboxing: IsolationSettings | None = None,
+    ) -> None:
+        self.isolation: HostIsolation | None = None
+        self._sandboxing = sandboxing or IsolationSettings()
         self._work_folder = work_folder
         self._stopping = False
         self._locks = [DeviceLock(device.key) for device in devices if device.target.kind == "cuda"]
@@ -112,12 +122,18 @@ class LocalExecutor:
         return lambda runner: self._work_folder / f"runner-{worker}-{runner}"
 
     async def start(self) -> None:
-        """Warm the nursery and every judge. Raises DeviceTaken, NurseryFailed or JudgeFailed."""
+        """Warm the nursery and every judge, and find out how runners can be isolated.
+
+        Raises DeviceTaken, NurseryFailed, JudgeFailed, or IsolationTooWeak.
+        """
         for lock in self._locks:
             lock.acquire()
         shutil.rmtree(self._work_folder, ignore_errors=True)
         self._work_folder.mkdir(parents=True, mode=0o700)
         await self.nursery.start()
+        targets = [worker.device.target for worker in self.workers]
+        self.isolation = await probe_host(self.nursery, targets, self._work_folder, self._sandboxing)
+        self.nursery.sandbox_for = self.isolation.sandbox_for
         for worker in self.workers:
             await worker.judge.start()
             worker.spares.refill()
@@ -139,24 +155,13 @@ class LocalExecutor:
         sweep(set())
         shutil.rmtree(self._work_folder, ignore_errors=True)
 
-    def free_worker(self, kind: str = "auto") -> Worker | None:
-        """A worker without a job whose device is well and of this kind."""
-        for worker in self.workers:
-            if (
-                worker.job_id is None
-                and worker.problem is None
-                and kind in ("auto", worker.device.target.kind)
-            ):
-                return worker
-        return None
-
     def free_workers(self) -> list[Worker]:
         """Every worker that can take a job now: without one, and its device well."""
         return [worker for worker in self.workers if worker.job_id is None and worker.problem is None]
 
-    def has_kind(self, kind: str) -> bool:
-        """Whether any device of this kind exists here."""
-        return any(kind in ("auto", worker.device.target.kind) for worker in self.workers)
+    def isolation_of(self, worker: Worker) -> Isolation | None:
+        """What protects the host from kernels on this worker; None before that is known."""
+        return self.isolation.of(worker.device.target.kind) if self.isolation is not None else None
 
     async def run(
         self, worker: Worker, request: Evaluate, on_progress: Callable[[Progress], None]

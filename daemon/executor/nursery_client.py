@@ -14,7 +14,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -36,6 +36,8 @@ SOCKET_FD = 3
 START_ATTEMPTS = 3
 
 Child: TypeAlias = Literal["runner", "judge", "examinee"]
+TRUSTED = frozenset({"judge", "examinee"})
+"""Children that run nothing of a user's."""
 
 
 class NurseryFailed(Exception):
@@ -54,8 +56,8 @@ class NurseryClient:
 
     def __init__(self, log_path: Path) -> None:
         self.environment: dict[str, str | None] = {}
-        self.sandboxes: Iterator[Sandbox] | None = None
-        """Where runners get their sandboxes from; without it they run as the daemon's own user."""
+        self.sandbox_for: Callable[[DeviceTarget], Sandbox] | None = None
+        """Where children that run users' code get their sandboxes; without it they are the daemon's own user."""
         self._log_path = log_path
         self._turn = asyncio.Lock()
         self._tokens = itertools.count(1)
@@ -94,8 +96,8 @@ class NurseryClient:
     async def _fork(
         self, child: Child, folder: Path, device: DeviceTarget, sandbox: Sandbox | None
     ) -> tuple[ChildProcess, socket.socket]:
-        if child == "runner" and sandbox is None and self.sandboxes is not None:
-            sandbox = next(self.sandboxes)
+        if child not in TRUSTED and sandbox is None and self.sandbox_for is not None:
+            sandbox = self.sandbox_for(device)
         async with self._turn:
             for _ in range(START_ATTEMPTS):
                 await self._ensure_started()

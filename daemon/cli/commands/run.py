@@ -31,6 +31,7 @@ def command(place: Place, device: str, *, once: bool) -> None:
     from kbd.daemon.devices import NoDevice
     from kbd.daemon.executor.judge_client import JudgeFailed
     from kbd.daemon.executor.nursery_client import NurseryFailed
+    from kbd.daemon.executor.sandbox.isolation import IsolationTooWeak
     from kbd.daemon.ownership import AlreadyRunning
     from kbd.daemon.service import run_daemon
 
@@ -40,5 +41,5 @@ def command(place: Place, device: str, *, once: bool) -> None:
         run_daemon(resolve(named, place.state, cast("DeviceKind", device)), once=once)
     except ConfigError as error:
         raise CommandFailed(str(error), ExitCode.USAGE) from error
-    except (AlreadyRunning, NoDevice, NurseryFailed, JudgeFailed) as error:
+    except (AlreadyRunning, NoDevice, NurseryFailed, JudgeFailed, IsolationTooWeak) as error:
         raise CommandFailed(str(error), ExitCode.NOT_PASSED) from error

@@ -8,7 +8,6 @@ dead one left.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -125,10 +124,9 @@ class CgroupHome:
         home.tidy()
         return home
 
-    def names(self) -> Iterator[tuple[str, ...]]:
-        """Names for new groups, for ever."""
-        for number in itertools.count(1):
-            yield tuple(str(folder / f"{PREFIX}{os.getpid()}-{number}") for folder in self.folders)
+    def group(self, number: int) -> tuple[str, ...]:
+        """The folders of this process's group with this number."""
+        return tuple(str(folder / f"{PREFIX}{os.getpid()}-{number}") for folder in self.folders)
 
     def tidy(self) -> None:
         """Remove the groups of daemons that are gone."""

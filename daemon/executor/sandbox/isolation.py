@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -61,18 +59,16 @@ class Isolation:
         """The named level that this amounts to."""
         return level_of(self.in_force)
 
-    def sandboxes(self) -> Iterator[Sandbox]:
-        """A sandbox for each new runner, for ever: no two that live at the same time share a uid or a group."""
-        names = self.cgroups.names() if self.cgroups is not None else itertools.repeat(())
-        for number, groups in enumerate(names):
-            yield Sandbox(
-                layers=self.layers,
-                bounds=self.settings.bounds,
-                uid=self.settings.first_uid + number % self.settings.uids,
-                hidden=self.settings.hidden,
-                cgroups=groups,
-                cuda=self.cuda,
-            )
+    def sandbox(self, number: int) -> Sandbox:
+        """The sandbox with this number: its group is nobody else's, its uid comes round again."""
+        return Sandbox(
+            layers=self.layers,
+            bounds=self.settings.bounds,
+            uid=self.settings.first_uid + number % self.settings.uids,
+            hidden=self.settings.hidden,
+            cgroups=self.cgroups.group(number) if self.cgroups is not None else (),
+            cuda=self.cuda,
+        )
 
     def require(self, minimum: Level) -> None:
         """Raises IsolationTooWeak below this level."""

@@ -120,7 +120,7 @@ class _Ladder:
         return LayerRefused(suspects[0], f"left out in search of what breaks {what}")
 
     async def _observe(self, layers: frozenset[Layer]) -> Finding:
-        return await self.place.observe(next(self._isolation(layers).sandboxes()))
+        return await self.place.observe(self._isolation(layers).sandbox(0))
 
     def _isolation(self, layers: frozenset[Layer], broken: tuple[tuple[Layer, str], ...] = ()) -> Isolation:
         return Isolation(

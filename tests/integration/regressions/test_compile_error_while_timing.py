@@ -54,4 +54,6 @@ def test_a_result_can_be_made(stage):
     )
     error = RunnerFailed("candidate", Failed(status="compile_error", type="CompileFailed", message="x"))
     verdict = session.verdict(JudgeTimings(), stage=stage, **_describe(session, error))
-    result_of(JobIdentity("j", "a" * 64, 1, {}), Outcome(verdict, None, {}, None, None), Times(0, 1), {})
+    result_of(
+        JobIdentity("j", "a" * 64, 1, {}), Outcome(verdict, None, {}, None, None), Times(0, 1), {}, None
+    )

@@ -16,6 +16,8 @@ from kbd.daemon.executor.local import Outcome
 from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import Progress
 from kbd.daemon.executor.runner_process import RunnerEnd
+from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
+from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.daemon.version import kbd_version
 from kbd.outbox.circumstances import DeviceReport
@@ -24,6 +26,7 @@ from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
 JOB = JobIdentity("j", "a" * 64, 2, {"team": "a"})
 TIMES = Times(queued=0.5, total=3.0)
+ISOLATION = Isolation(IsolationSettings(), absent=((Layer.PID, "not here"),))
 DEVICE = DeviceReport(kind="cpu", name="a processor")
 PASSED = Verdict(status=EvaluationStatus.PASSED, compiled=True, timings=JudgeTimings(load=1.0), seed=7)
 
@@ -34,7 +37,7 @@ def end(code=None, number=None, *, natural=True, output="", truncated=False):
 
 def result(verdict=PASSED, failure=None, runners=None, device=DEVICE, progress=None, environment=None):
     outcome = Outcome(verdict, failure, runners or {}, device, progress)
-    return result_of(JOB, outcome, TIMES, environment or {})
+    return result_of(JOB, outcome, TIMES, environment or {}, ISOLATION)
 
 
 def crashed(who="candidate", hint=None):
@@ -56,6 +59,8 @@ def test_what_the_judge_found_and_what_the_daemon_knows():
     assert found.manifest_sha256 == "a" * 64
     assert (found.state, found.status, found.compiled, found.seed) == ("completed", "passed", True, 7)
     assert found.device == DEVICE
+    assert found.isolation == ISOLATION.report()
+    assert found.isolation.missing == ("PID namespace: not here",)
     assert (found.timings_s.queued, found.timings_s.load, found.timings_s.total) == (0.5, 1.0, 3.0)
     assert found.timings_s.timing is None
     assert (found.logs.candidate, found.logs.reference, found.logs.truncated) == ("hello", "there", False)

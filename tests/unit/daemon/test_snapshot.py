@@ -9,6 +9,9 @@ import pytest
 
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.sandbox.host import HostIsolation
+from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
+from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.snapshot import Holds, Snapshot
 from kbd.daemon.version import kbd_version
 from kbd.store.states import JobState
@@ -27,7 +30,8 @@ def worker():
 @pytest.fixture
 def snapshot(desk, worker):
     run = SimpleNamespace(stage="timing", started=time.monotonic() - 3, worker=worker)
-    return Snapshot(SimpleNamespace(workers=[worker]), SimpleNamespace(running={"j": run}), desk, INTERVAL_S)
+    executor = SimpleNamespace(workers=[worker], isolation=None)
+    return Snapshot(executor, SimpleNamespace(running={"j": run}), desk, INTERVAL_S)
 
 
 @pytest.fixture
@@ -57,6 +61,13 @@ def test_what_it_says(written, queue, desk):
     assert (running["id"], running["stage"], running["device"]) == ("j", "timing", "cpu0")
     assert running["since_s"] >= 3
     assert found["paused"] is None
+
+
+def test_isolation_is_told_once_it_is_known(snapshot, written):
+    assert written()["isolation"] == {}
+    found = Isolation(IsolationSettings(), absent=((Layer.PID, "not here"),))
+    snapshot._executor.isolation = HostIsolation({"cpu": found})
+    assert written()["isolation"] == {"cpu": {"level": "none", "missing": ["PID namespace: not here"]}}
 
 
 def test_a_reason_for_waiting_is_told(written):

@@ -1,6 +1,7 @@
 """The local executor, with children that do nothing: fresh runners each time, and nothing is left of them."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,8 @@ from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
+from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings, IsolationTooWeak
+from kbd.daemon.executor.sandbox.layers import Layer, Level
 from kbd.daemon.executor.spares import Stock
 from kbd.daemon.judge.verdict import Verdict
 from kbd.inbox.manifest import Evaluation, KernelCode
@@ -279,25 +282,6 @@ def test_spares_are_made_for_the_next_job(judged, worker, executor):
     assert first.isdisjoint(worker.spares.pids)
 
 
-def test_workers_are_chosen_by_kind(executor):
-    first, second = executor.workers
-    assert executor.free_worker() is first
-    assert executor.free_worker("cuda") is second
-    first.job_id = "taken"
-    assert executor.free_worker("cpu") is None
-    assert executor.free_worker() is second
-    second.job_id = "taken"
-    assert executor.free_worker() is None
-    assert executor.has_kind("cpu")
-    assert executor.has_kind("cuda")
-
-
-def test_a_kind_that_is_not_here(tmp_path):
-    executor = LocalExecutor([Device("cpu0", "a processor", CPU)], tmp_path / "work", tmp_path)
-    assert not executor.has_kind("cuda")
-    assert executor.has_kind("auto")
-
-
 def test_workers_of_one_device_share_its_lease(tmp_path):
     devices = [Device(key, "x", CPU) for key in ("cpu0", "cpu0", "cpu1")]
     first, second, other = LocalExecutor(devices, tmp_path / "work", tmp_path).workers
@@ -306,16 +290,46 @@ def test_workers_of_one_device_share_its_lease(tmp_path):
     assert first.judge is not second.judge
 
 
-def test_starting_empties_the_work_folder_and_warms_every_judge(executor, on_loop, tmp_path):
-    (tmp_path / "work" / "left-behind").mkdir()
+@pytest.fixture
+def startable(executor, monkeypatch):
+    """It can be started; the host gives what `host.layers` holds."""
 
     async def warm():
         return None
 
+    async def find(nursery, device, folder, settings):
+        host.probed.append(device)
+        return Isolation(settings, layers=host.layers, cuda=device.kind == "cuda")
+
+    host = SimpleNamespace(layers=frozenset({Layer.SECCOMP}), probed=[])
     executor.nursery.start = warm
+    executor._locks = []  # the card does not exist, and other tests of this host have the same one
+    monkeypatch.setattr("kbd.daemon.executor.sandbox.host.probe", find)
+    return host
+
+
+def test_starting_empties_the_work_folder_and_warms_every_judge(executor, startable, on_loop, tmp_path):
+    (tmp_path / "work" / "left-behind").mkdir()
     on_loop(executor.start())
     assert list((tmp_path / "work").iterdir()) == []
     assert [worker.judge.started for worker in executor.workers] == [1, 1]
+
+
+def test_isolation_is_probed_for_each_kind_of_device_and_given_to_runners(executor, startable, on_loop):
+    assert executor.isolation_of(executor.workers[0]) is None
+    on_loop(executor.start())
+    assert sorted(device.kind for device in startable.probed) == ["cpu", "cuda"]
+    cpu, cuda = (executor.nursery.sandbox_for(worker.device.target) for worker in executor.workers)
+    assert (cpu.cuda, cuda.cuda) == (False, True)
+    assert cpu.layers == cuda.layers == {Layer.SECCOMP}
+    assert executor.isolation_of(executor.workers[1]).cuda
+
+
+def test_a_host_that_gives_too_little_is_refused_before_anything_is_judged(executor, startable, on_loop):
+    executor._sandboxing = IsolationSettings(minimum=Level.FULL)
+    with pytest.raises(IsolationTooWeak, match=r"minimum is full, this host gives none"):
+        on_loop(executor.start())
+    assert [worker.judge.started for worker in executor.workers] == [0, 0]
 
 
 def test_stopping_kills_everything_and_cleans_up(executor, worker, on_loop, tmp_path):

@@ -98,9 +98,9 @@ def test_removing_what_is_gone_is_no_error(tmp_path):
     Cgroup((tmp_path / "gone",)).remove()
 
 
-def test_names_are_new_every_time(tmp_path):
-    names = CgroupHome((tmp_path / "a", tmp_path / "b")).names()
-    first, second = next(names), next(names)
+def test_every_number_has_a_name_of_its_own_in_each_hierarchy(tmp_path):
+    home = CgroupHome((tmp_path / "a", tmp_path / "b"))
+    first, second = home.group(1), home.group(2)
     assert len(first) == 2
     assert not set(first) & set(second)
 

@@ -1,6 +1,5 @@
 """The outcome of a probe: what it gives to runners, to results and to whoever asks for more."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ SETTINGS = IsolationSettings(first_uid=500, uids=3, bounds=Bounds(processes=7), 
 
 
 def test_runners_get_the_layers_and_the_bounds():
-    sandbox = next(Isolation(SETTINGS, layers=ROOTS, cuda=True).sandboxes())
+    sandbox = Isolation(SETTINGS, layers=ROOTS, cuda=True).sandbox(0)
     assert sandbox.layers == ROOTS
     assert sandbox.bounds.processes == 7
     assert sandbox.hidden == ("/state",)
@@ -25,13 +24,13 @@ def test_runners_get_the_layers_and_the_bounds():
 
 
 def test_uids_go_round():
-    sandboxes = itertools.islice(Isolation(SETTINGS, layers=ROOTS).sandboxes(), 5)
-    assert [sandbox.uid for sandbox in sandboxes] == [500, 501, 502, 500, 501]
+    isolation = Isolation(SETTINGS, layers=ROOTS)
+    assert [isolation.sandbox(number).uid for number in range(5)] == [500, 501, 502, 500, 501]
 
 
 def test_groups_are_never_used_twice():
     isolation = Isolation(SETTINGS, layers=ROOTS, cgroups=CgroupHome((Path("/cgroup"),)))
-    groups = [sandbox.cgroups for sandbox in itertools.islice(isolation.sandboxes(), 5)]
+    groups = [isolation.sandbox(number).cgroups for number in range(5)]
     assert len(set(groups)) == 5
 
 
@@ -56,7 +55,7 @@ def test_nothing_in_force_is_reported():
 
 def test_a_layer_that_does_not_hold_is_applied_but_not_claimed():
     isolation = Isolation(SETTINGS, layers=ROOTS, ineffective=((Layer.SECCOMP, "tracing works"),))
-    assert Layer.SECCOMP in next(isolation.sandboxes()).layers
+    assert Layer.SECCOMP in isolation.sandbox(0).layers
     assert Layer.SECCOMP not in isolation.in_force
     assert isolation.level is Level.NONE
     assert isolation.report().missing == ("seccomp: tracing works",)

@@ -1,0 +1,80 @@
+"""What the configuration says about isolation: how much there must be, how much of the host a runner may use."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from kbd.daemon.executor.sandbox.layers import Level
+
+if TYPE_CHECKING:
+    from kbd.daemon.executor.sandbox.isolation import IsolationSettings
+
+
+@dataclass(frozen=True)
+class IsolationOptions:
+    """Sizes in bytes, each for one runner.
+
+    Attributes:
+        minimum: the daemon refuses to start where the host gives less.
+        first_uid: as root, runners get this uid and the ones that follow, in turn; no user may have one of them.
+        uids: how many.
+        folder_bytes: its own folder, which holds what it builds.
+        temporary_bytes: its /tmp.
+        shared_memory_bytes: its /dev/shm.
+        processes: processes and threads.
+    """
+
+    minimum: Level = Level.NONE
+    first_uid: int = 61_000
+    uids: int = 1_000
+    folder_bytes: int = 2 << 30
+    temporary_bytes: int = 1 << 30
+    shared_memory_bytes: int = 1 << 30
+    processes: int = 1024
+
+    def settings(self, *hidden: str) -> IsolationSettings:
+        """In the sandbox's own terms. `hidden`: folders that no runner may see."""
+        # Imported here: every command resolves its folders, and few need the sandbox's models.
+        from kbd.daemon.executor.sandbox.isolation import IsolationSettings
+        from kbd.daemon.executor.sandbox.plan import Bounds
+
+        bounds = {name: getattr(self, name) for name in Bounds.model_fields if hasattr(self, name)}
+        return IsolationSettings(
+            minimum=self.minimum,
+            first_uid=self.first_uid,
+            uids=self.uids,
+            bounds=Bounds(**bounds),
+            hidden=hidden,
+        )
+
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "KBD_ISOLATION_MINIMUM": "minimum",
+    "KBD_ISOLATION_FIRST_UID": "first_uid",
+    "KBD_ISOLATION_UIDS": "uids",
+    "KBD_RUNNER_FOLDER_BYTES": "folder_bytes",
+    "KBD_RUNNER_TEMPORARY_BYTES": "temporary_bytes",
+    "KBD_RUNNER_SHARED_MEMORY_BYTES": "shared_memory_bytes",
+    "KBD_RUNNER_PROCESSES": "processes",
+}
+"""The environment variables, and which option each one sets."""
+
+
+def from_environment(environment: Mapping[str, str], whole: Callable[[str, str], int]) -> IsolationOptions:
+    """The options as the environment sets them. `whole(name, text)` reads a number. Raises ValueError."""
+    given: dict[str, Any] = {}
+    for variable, option in VARIABLES.items():
+        if (text := environment.get(variable)) is not None:
+            given[option] = _level(variable, text) if option == "minimum" else whole(variable, text)
+    return dataclasses.replace(IsolationOptions(), **given)
+
+
+def _level(variable: str, text: str) -> Level:
+    try:
+        return Level(text)
+    except ValueError:
+        levels = ", ".join(Level)
+        raise ValueError(f"{variable} must be one of {levels}, found {text!r}") from None
