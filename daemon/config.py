@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from kbd.daemon.executor.sandbox.isolation import IsolationSettings
 
 
+LIMIT_VARIABLES = {
+    "queue_limit": ("KBD_QUEUE_LIMIT", 1),
+    "min_free_bytes": ("KBD_MIN_FREE_BYTES", 0),
+    "log_days": ("KBD_LOG_DAYS", 0),
+    "log_bytes": ("KBD_LOG_BYTES", 0),
+}
+"""Limits that the environment may set: whole numbers, with the least of each."""
+
+
 class ConfigError(Exception):
     """A setting makes no sense; the message names it."""
 
@@ -42,6 +51,8 @@ class Limits:
         queue_window: so many jobs that wait for a device are passed over to find one that a free device suits.
         retry_first_s: rest of a job after its first failed attempt; it doubles with each further one.
         retry_longest_s: the longest rest.
+        log_days: the logs of a job are removed so long after its last output.
+        log_bytes: so much all logs of jobs may take; the oldest are removed first.
         tidy_interval_s: between two rounds that remove what clients left behind.
     """
 
@@ -60,6 +71,8 @@ class Limits:
     queue_window: int = 64
     queue_limit: int = 100_000
     min_free_bytes: int = 256 << 20
+    log_days: int = 14
+    log_bytes: int = 2 << 30
 
     @property
     def stages(self) -> StageLimits:
@@ -155,12 +168,12 @@ def resolve(
 
 
 def _limits(environment: Mapping[str, str]) -> Limits:
-    limits = Limits()
-    if (queue_limit := environment.get("KBD_QUEUE_LIMIT")) is not None:
-        limits = replace(limits, queue_limit=_positive("KBD_QUEUE_LIMIT", queue_limit))
-    if (floor := environment.get("KBD_MIN_FREE_BYTES")) is not None:
-        limits = replace(limits, min_free_bytes=_whole("KBD_MIN_FREE_BYTES", floor, least=0))
-    return limits
+    given = {
+        field: _whole(variable, environment[variable], least=least)
+        for field, (variable, least) in LIMIT_VARIABLES.items()
+        if variable in environment
+    }
+    return replace(Limits(), **given)
 
 
 def _isolation(environment: Mapping[str, str]) -> IsolationOptions:

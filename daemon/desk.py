@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from kbd.daemon.config import Settings
 from kbd.daemon.headroom import Headroom
+from kbd.daemon.job_logs.archive import LogArchive, Retention
 from kbd.daemon.publishing import Publishing
 from kbd.daemon.reconcile import reconcile
 from kbd.daemon.retrying import Retrying
@@ -40,10 +41,13 @@ class Desk:
     publishing: Publishing
     control: ControlReader
     retrying: Retrying
+    logs: LogArchive
+    retention: Retention
 
     def tidy(self) -> int:
-        """Remove what dead clients left in inbox and control/. Returns how much; raises OSError."""
-        return sum(remove(path) for path in self.scanner.abandoned()) + self.control.tidy()
+        """Remove what dead clients left in inbox and control/, and old logs. Returns how much; raises OSError."""
+        abandoned = sum(remove(path) for path in self.scanner.abandoned())
+        return abandoned + self.control.tidy() + self.logs.tidy(self.retention)
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let it go."""
@@ -75,6 +79,8 @@ def open_desk(settings: Settings) -> Desk:
         publishing=Publishing(spool, intake, store),
         control=ControlReader(spool),
         retrying=Retrying(spool, store),
+        logs=LogArchive(settings.state),
+        retention=Retention(settings.limits.log_days, settings.limits.log_bytes),
     )
 
 

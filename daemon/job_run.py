@@ -109,7 +109,7 @@ class JobRunner:
         """The attempt's result; a defect of kbd makes it a harness error, so that the attempt still ends."""
         job, queued_s = identity(run.row, attempt), _queued_s(run.row)
         try:
-            outcome = await self._attempt(run)
+            outcome = await self._attempt(run, attempt)
             times = Times(queued=queued_s, total=time.monotonic() - run.started)
             isolation = self._executor.isolation_of(run.worker)
             return result_of(job, outcome, times, self._executor.nursery.environment, isolation)
@@ -121,19 +121,20 @@ class JobRunner:
             status, blame = EvaluationStatus.HARNESS_ERROR, Blame.HARNESS
             return refused(job, status, blame, Stage(run.stage), report, queued=queued_s)
 
-    async def _attempt(self, run: JobRun) -> Outcome:
+    async def _attempt(self, run: JobRun, attempt: int) -> Outcome:
         try:
             return await self._executor.run(
-                run.worker, self._request(run), lambda news: self._note(run, news)
+                run.worker, self._request(run, attempt), lambda news: self._note(run, news)
             )
         except (JudgeFailed, NurseryFailed, OSError) as error:
             return Outcome(None, f"{type(error).__name__}: {error}", {}, None, None)
 
-    def _request(self, run: JobRun) -> Evaluate:
+    def _request(self, run: JobRun, attempt: int) -> Evaluate:
         """What the judge is asked. `timeout` is the attempt's own: it begins now, the queue does not count."""
         manifest = run.manifest
         return Evaluate(
             job_id=run.row.job_id,
+            attempt=attempt,
             candidate=manifest.candidate,
             reference=manifest.reference,
             workloads=workload_plans(manifest),

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import structlog
 
+from kbd.daemon.cli.printable import printable
+
 FILE_BYTES = 16 << 20
 FILES_KEPT = 3
 SHARED = (
@@ -47,12 +49,20 @@ def _file(path: Path) -> logging.Handler:
 
 def _console() -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
+    handler.setFormatter(_formatter(_neutralised, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
     return handler
 
 
-def _formatter(renderer: structlog.typing.Processor) -> logging.Formatter:
+def _neutralised(
+    logger: object, method: str, record: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Records quote what users wrote; a terminal must not obey it."""
+    del logger, method
+    return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}
+
+
+def _formatter(*renderers: structlog.typing.Processor) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )

@@ -26,6 +26,7 @@ from kbd.daemon.desk import Desk, open_desk
 from kbd.daemon.devices import discover
 from kbd.daemon.executor.kernel_calls import adopt_orphans
 from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.ownership import StateLock
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.snapshot import Holds, Snapshot
@@ -258,7 +259,10 @@ async def _serve(settings: Settings, *, once: bool) -> None:
     try:
         desk = await clerk.do(open_desk, settings)
         try:
-            executor = LocalExecutor(devices, settings.work, settings.logs, settings.sandboxing)
+            job_logs = LogWriting(desk.logs)
+            executor = LocalExecutor(
+                devices, settings.work, settings.logs, job_logs, sandboxing=settings.sandboxing
+            )
             pause = await clerk.do(read_pause, desk.spool)
             await Service(settings, clerk, desk, executor, pause=pause, once=once).run()
         finally:

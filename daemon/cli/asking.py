@@ -16,6 +16,7 @@ from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch, Presence
+from kbd.daemon.cli.printable import printable
 from kbd.daemon.cli.wording import seconds
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def report(answers: "Iterator[Answer]", line: "Callable[[Answer], str]") -> Exit
     code = ExitCode.OK
     for answer in answers:
         own = code_of(answer)
-        click.echo(line(answer) if own is ExitCode.OK else answer.message, err=own is not ExitCode.OK)
+        said = line(answer) if own is ExitCode.OK else answer.message
+        click.echo(printable(said), err=own is not ExitCode.OK)
         code = max(code, own)
     return code
 

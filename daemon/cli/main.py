@@ -22,6 +22,7 @@ COMMANDS: Final = {
         "wait",
         "status",
         "show",
+        "logs",
         "cancel",
         "retry",
         "pause",

@@ -95,7 +95,9 @@ def _counts(report: "StatusReport") -> Iterator[tuple[int, str, str]]:
 
 def _running(report: "StatusReport") -> str:
     about = report.sighting.about
-    return f"running (pid {about.get('pid', '?')}, host {one_line(str(about.get('host', '?')))})"
+    return (
+        f"running (pid {one_line(str(about.get('pid', '?')))}, host {one_line(str(about.get('host', '?')))})"
+    )
 
 
 def _unsure(report: "StatusReport") -> str:

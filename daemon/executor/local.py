@@ -28,6 +28,7 @@ from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
 from kbd.daemon.executor.sandbox.host import HostIsolation, probe_host
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
 from kbd.daemon.executor.spares import Spares, stock_for
+from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.judge.verdict import Verdict
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.report import ErrorReport
@@ -99,11 +100,13 @@ class LocalExecutor:
         devices: Sequence[Device],
         work_folder: Path,
         log_folder: Path,
+        job_logs: LogWriting,
         sandboxing: IsolationSettings | None = None,
     ) -> None:
         self.isolation: HostIsolation | None = None
         self._sandboxing = sandboxing or IsolationSettings()
         self._work_folder = work_folder
+        self._job_logs = job_logs
         self._stopping = False
         self._locks = [DeviceLock(device.key) for device in devices if device.target.kind == "cuda"]
         self.nursery = NurseryClient(log_folder / "nursery.log")
@@ -150,6 +153,7 @@ class LocalExecutor:
             await asyncio.gather(*(runner.end() for runner in worker.runners))
             await worker.judge.discard()
         await self.nursery.stop()
+        self._job_logs.close()
         for lock in self._locks:
             lock.release()
         sweep(set())
@@ -246,6 +250,7 @@ class LocalExecutor:
             for role in roles:
                 runners[role] = await worker.spares.take()
                 worker.runners.append(runners[role])
+                runners[role].record(self._job_logs.begin(request.job_id, request.attempt, role))
         except BaseException:
             worker.ending = asyncio.create_task(self._end(worker, runners))
             raise

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from kbd.daemon.executor.sandbox.cgroup import NO_CGROUP, Cgroup
 from kbd.daemon.executor.sandbox.exit_report import read_report
@@ -46,6 +47,16 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+class Log(Protocol):
+    """Where output is written down as it comes; neither call may fail or wait."""
+
+    def write(self, data: bytes, /) -> None:
+        """Add to it."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
 class OutputTail:
     """Drains a pipe without pause and keeps its first and last bytes.
 
@@ -59,6 +70,7 @@ class OutputTail:
         self._kept = kept_bytes
         self._head = bytearray()
         self._tail = bytearray()
+        self._log: Log | None = None
         os.set_blocking(descriptor, False)
         asyncio.get_running_loop().add_reader(descriptor, self._drain)
 
@@ -80,6 +92,13 @@ class OutputTail:
             return head + tail
         dropped = self.total - len(self._head) - len(self._tail)
         return f"{head}\n… {dropped} bytes left out …\n{tail}"
+
+    def record(self, log: Log) -> None:
+        """Write down what has come and what will come. A spare is forked before anybody knows whose it will be."""
+        log.write(bytes(self._head + self._tail))
+        self._log = log
+        if self._descriptor < 0:
+            log.close()
 
     def close(self) -> None:
         """Take what is still in the pipe, then let it go."""
@@ -106,6 +125,8 @@ class OutputTail:
 
     def _keep(self, chunk: bytes) -> None:
         self.total += len(chunk)
+        if self._log is not None:
+            self._log.write(chunk)
         if self.flooded and self.on_flood is not None:
             self.on_flood()
         room = self._kept - len(self._head)
@@ -117,6 +138,8 @@ class OutputTail:
         asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
         self._descriptor = -1
+        if self._log is not None:
+            self._log.close()
 
 
 @dataclass

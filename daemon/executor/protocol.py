@@ -126,6 +126,7 @@ class Evaluate(Message):
 
     kind: Literal["evaluate"] = "evaluate"
     job_id: str
+    attempt: int = Field(default=1, ge=1)
     candidate: KernelCode
     reference: KernelCode | None
     workloads: tuple[WorkloadPlan, ...]

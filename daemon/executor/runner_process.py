@@ -11,7 +11,7 @@ from pathlib import Path
 from kbd.daemon.executor.async_channel import AsyncChannel
 from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
-from kbd.daemon.executor.process import ChildProcess, ExitStatus
+from kbd.daemon.executor.process import ChildProcess, ExitStatus, Log
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import FromNewRunner
 
@@ -59,6 +59,11 @@ class RunnerProcess:
             await runner.end()
             raise
         return runner
+
+    def record(self, log: Log) -> None:
+        """Write down what it prints, from now on a job's."""
+        assert self.process.output is not None
+        self.process.output.record(log)
 
     def seen(self) -> RunnerEnd:
         """What is known of it while it is still being ended."""

@@ -50,6 +50,18 @@ class User:
         )
         return ended
 
+    @contextmanager
+    def starts(self, *arguments):
+        """A command in another terminal; it is killed where it has not ended by then."""
+        process = subprocess.Popen(
+            list(map(str, arguments)), cwd=self.home, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
     def kbd(self, *arguments, code=0):
         return self.types("kbd", *arguments, code=code)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+COMMAND_LIMIT_S = 200
 EXAMPLES = sorted(
     path
     for path in (Path(__file__).parents[2] / "examples").iterdir()
@@ -82,6 +83,19 @@ def test_a_day_with_a_daemon(user):
         "invalid": "invalid_job",
         "forever": None,
     }
+
+
+def test_watching_what_a_job_prints(user):
+    user.kbd("init")
+    talkative = "import time; print('\\x1b[2Jcalled', flush=True); time.sleep(1000)"
+    with user.daemon():
+        user.kbd("submit", user.writes("talks.yaml", JOB.format(body=talkative)))
+        with user.starts("kbd", "logs", "talks", "--role", "candidate", "-f") as follower:
+            assert follower.stdout.readline() == "\\x1b[2Jcalled\n", "while it runs"
+            assert user.kbd("logs", "talks", "--role", "candidate").stdout.startswith("\\x1b[2Jcalled\n")
+            user.kbd("cancel", "talks")
+            assert follower.wait(COMMAND_LIMIT_S) == 0
+    assert "\\x1b[2Jcalled" in user.kbd("logs", "talks").stdout
 
 
 def test_the_same_id_with_other_code_is_refused(user):

@@ -1,16 +1,13 @@
 """`kbd show`: one job, and everything that was found out about it."""
 
 import json
-from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.found_result import find_result
 from kbd.daemon.cli.place import Place, place_options
-
-if TYPE_CHECKING:
-    from kbd.outbox.result import JobResult
 
 
 @click.command("show")
@@ -32,7 +29,7 @@ def command(place: Place, job_id: str, shape: str | None, *, as_json: bool) -> N
         raise click.UsageError(
             "--json is the result as kbd writes it, --format another shape: give one of them"
         )
-    result = _find(place, job_id)
+    result = find_result(place, job_id)
     if result is None:
         _show_unfinished(place, job_id, machine_readable=as_json or shape is not None)
     elif as_json:
@@ -46,31 +43,6 @@ def command(place: Place, job_id: str, shape: str | None, *, as_json: bool) -> N
         from kbd.daemon.cli.verdict_page import print_verdict
 
         print_verdict(result, results())
-
-
-def _find(place: Place, job_id: str) -> "JobResult | None":
-    """The published result, or the one that the database still owes to the outbox."""
-    from kbd.outbox.publisher import read_result
-
-    try:
-        published = read_result(place.spool(), job_id)
-    except ValueError as error:
-        raise CommandFailed(str(error), ExitCode.NOT_FOUND) from error
-    return published or _find_unpublished(place, job_id)
-
-
-def _find_unpublished(place: Place, job_id: str) -> "JobResult | None":
-    from kbd.outbox.result import JobResult
-    from kbd.store.errors import StoreError
-    from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
-
-    try:
-        with open_reader(place.state) as source:
-            job = JobReader(source).get(job_id)
-    except StoreError:
-        return None
-    return JobResult.from_json(job.result_text) if job is not None and job.result_text else None
 
 
 def _show_unfinished(place: Place, job_id: str, *, machine_readable: bool) -> None:

@@ -15,6 +15,7 @@ from kbd.daemon import logs
 logs.configure(Path(sys.argv[1]), console=sys.argv[2] == "console")
 log = structlog.get_logger("kbd.test")
 log.info("claimed", action="claimed", job="j1")
+log.info("quoted", action="quoted", reason="\x1b[2J")
 log.debug("too much", action="debug")
 try:
     1 / 0
@@ -61,7 +62,7 @@ def test_exceptions_are_told_in_one_record(written):
 
 def test_chatter_is_left_out(written):
     records, _ = written()
-    assert [record["event"] for record in records] == ["claimed", "broken", "from outside"]
+    assert [record["event"] for record in records] == ["claimed", "quoted", "broken", "from outside"]
 
 
 def test_stderr_is_for_people_and_can_be_silent(written):
@@ -69,7 +70,14 @@ def test_stderr_is_for_people_and_can_be_silent(written):
     assert written("silent")[1] == ""
 
 
+def test_what_users_wrote_is_not_obeyed_by_a_terminal(written):
+    records, shown = written()
+    assert "\\x1b[2J" in shown
+    assert "\x1b[2J" not in shown
+    assert records[1]["reason"] == "\x1b[2J", "programs get it as it is"
+
+
 def test_a_second_daemon_goes_on_in_the_same_file(written):
     written()
     records, _ = written()
-    assert len(records) == 6
+    assert len(records) == 8

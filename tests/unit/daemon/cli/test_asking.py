@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from kbd.daemon.cli.asking import Asking
+from kbd.daemon.cli.asking import Asking, report
 from kbd.daemon.cli.awaiting import Rhythm
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
@@ -122,3 +122,8 @@ def test_a_daemon_that_dies_meanwhile(place, spool):
     assert failed.value.code is ExitCode.NO_DAEMON
     assert set(asked) == {2}
     assert list(spool.control.glob("*.json")) == []
+
+
+def test_an_answer_is_shown_and_not_obeyed(capsys):
+    report([Answer(code=AnswerCode.DONE, message="\x1b[2Jdone")], lambda answer: answer.message)
+    assert capsys.readouterr().out == "\\x1b[2Jdone\n"

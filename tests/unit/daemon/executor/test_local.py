@@ -13,6 +13,8 @@ from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, Stage
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings, IsolationTooWeak
 from kbd.daemon.executor.sandbox.layers import Layer, Level
 from kbd.daemon.executor.spares import Stock
+from kbd.daemon.job_logs.archive import LogArchive
+from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.judge.verdict import Verdict
 from kbd.inbox.manifest import Evaluation, KernelCode
 from kbd.outbox.circumstances import DeviceReport
@@ -72,13 +74,17 @@ class FakeJudge:
         return VERDICT
 
 
+def executor_of(devices, folder):
+    return LocalExecutor(devices, folder / "work", folder, LogWriting(LogArchive(folder)))
+
+
 @pytest.fixture
 def executor(tmp_path, monkeypatch, fake_nursery, on_loop):
     # A real sweep would take the children of other tests for orphans.
     swept = []
     monkeypatch.setattr("kbd.daemon.executor.local.sweep", lambda known: swept.append(known) or 0)
     devices = [Device("cpu0", "a processor", CPU), Device("GPU-1", "a card", CUDA)]
-    executor = LocalExecutor(devices, tmp_path / "work", tmp_path)
+    executor = executor_of(devices, tmp_path)
     executor.nursery = fake_nursery
     executor.swept = swept
     (tmp_path / "work").mkdir()
@@ -157,6 +163,21 @@ def test_runners_are_killed_and_their_output_is_kept(judged, executor):
     assert (end.output, end.truncated) == ("spoken\n", False)
     assert (end.natural, end.exit) == (False, None), "a verdict does not wait for it"
     assert not any(process.alive for process in executor.nursery.processes)
+
+
+def test_what_runners_print_is_in_the_logs_of_the_attempt(judged, executor, tmp_path):
+    async def wait_for_output(candidate, reference, on_progress):
+        for _ in iter(lambda: executor.nursery.processes[1].output.total, 6):
+            await asyncio.sleep(0)
+        return VERDICT
+
+    executor.nursery.commands = ["exec sleep 600", "echo aside; exec sleep 600"]
+    judged(wait_for_output, job_id="job", attempt=2)
+    executor._job_logs.close()
+    archive = LogArchive(tmp_path)
+    assert archive.attempts("job") == [2]
+    assert archive.path("job", 2, "reference").read_text() == "aside\n"
+    assert not archive.path("job", 2, "candidate").exists(), "it printed nothing"
 
 
 def test_a_runner_that_died_by_itself_is_told_apart(judged, executor):
@@ -284,7 +305,7 @@ def test_spares_are_made_for_the_next_job(judged, worker, executor):
 
 def test_workers_of_one_device_share_its_lease(tmp_path):
     devices = [Device(key, "x", CPU) for key in ("cpu0", "cpu0", "cpu1")]
-    first, second, other = LocalExecutor(devices, tmp_path / "work", tmp_path).workers
+    first, second, other = executor_of(devices, tmp_path).workers
     assert first.lease is second.lease
     assert first.lease is not other.lease
     assert first.judge is not second.judge

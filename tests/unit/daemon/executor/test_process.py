@@ -291,3 +291,51 @@ def test_children_of_a_process_that_is_gone():
     assert process.pid in children_of(os.getpid())
     process.wait()
     assert children_of(process.pid) == set()
+
+
+# --- output that is written down --------------------------------------------------------------------
+
+
+class Noted:
+    """A log in memory."""
+
+    def __init__(self):
+        self.data = b""
+        self.closed = 0
+
+    def write(self, data):
+        assert not self.closed
+        self.data += data
+
+    def close(self):
+        self.closed += 1
+
+
+def test_what_came_before_it_was_known_whose_it_is_is_written_down_as_well(on_loop):
+    async def record():
+        reading, writing = os.pipe()
+        tail, log = OutputTail(reading, kept_bytes=4), Noted()
+        os.write(writing, b"warm")
+        tail.drain()
+        tail.record(log)
+        os.write(writing, b", then much more")
+        os.close(writing)
+        tail.close()
+        return log
+
+    log = on_loop(record())
+    assert (log.data, log.closed) == (b"warm, then much more", 1)
+
+
+def test_the_log_of_a_process_that_is_gone_is_closed_at_once(on_loop):
+    async def record():
+        reading, writing = os.pipe()
+        tail, log = OutputTail(reading), Noted()
+        os.write(writing, b"last words")
+        os.close(writing)
+        tail.close()
+        tail.record(log)
+        return log
+
+    log = on_loop(record())
+    assert (log.data, log.closed) == (b"last words", 1)

@@ -1,0 +1,1 @@
+"""What jobs print while they run: bounded files that can be followed."""
