@@ -182,10 +182,12 @@ class LocalExecutor:
             on_progress(progress)
 
         runners = await self._take_runners(worker, request)
+        lost = None
         try:
             verdict, failure = await self._judged(worker, request, runners, note)
+            lost = verdict.lost if verdict is not None else None
         finally:
-            worker.ending = asyncio.create_task(self._end(worker, runners))
+            worker.ending = asyncio.create_task(self._end(worker, runners, lost))
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
             await asyncio.shield(worker.ending)
             await self._examine(worker)
@@ -257,8 +259,11 @@ class LocalExecutor:
         worker.spares.refill()
         return runners
 
-    async def _end(self, worker: Worker, runners: dict[Role, RunnerProcess]) -> dict[Role, RunnerEnd]:
-        ends = await asyncio.gather(*(runner.end() for runner in runners.values()))
+    async def _end(
+        self, worker: Worker, runners: dict[Role, RunnerProcess], lost: Role | None = None
+    ) -> dict[Role, RunnerEnd]:
+        """End them all. `lost`: that one is dying by itself, and how it does so is of interest."""
+        ends = await asyncio.gather(*(runner.end(dying=role == lost) for role, runner in runners.items()))
         for runner in runners.values():
             worker.runners.remove(runner)
         self._sweep()

@@ -53,7 +53,7 @@ class RunnerProcess:
             async with asyncio.timeout(WARM_LIMIT_S):
                 await AsyncChannel(runner.channel, FromNewRunner).receive()
         except (ChannelError, TimeoutError):
-            end = await runner.end()
+            end = await runner.end(dying=True)
             raise NurseryFailed(f"a new runner did not get ready: {end.exit}\n{end.output[-2000:]}") from None
         except asyncio.CancelledError:
             await runner.end()
@@ -72,12 +72,14 @@ class RunnerProcess:
         output.drain()
         return RunnerEnd(None, natural=False, output=output.text(), truncated=output.truncated)
 
-    async def end(self) -> RunnerEnd:
-        """It gets a moment to die of what is already killing it; then it is killed and its folder removed."""
+    async def end(self, *, dying: bool = False) -> RunnerEnd:
+        """It is killed and its folder removed; one that is `dying` first gets a moment to die of what kills it."""
         self.channel.close()
-        natural = await self.process.ended_within(EXIT_GRACE_S)
+        if dying:
+            await self.process.ended_within(EXIT_GRACE_S)
+        natural = not self.process.alive
         status = await self.process.kill()
         output = self.process.output
         assert output is not None
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
-        return RunnerEnd(status, natural is not None, output.text(), output.truncated, output.flooded)
+        return RunnerEnd(status, natural, output.text(), output.truncated, output.flooded)

@@ -13,6 +13,8 @@ import pytest
 from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.executor.sandbox.plan import FOLDER
 
+ROOT = os.geteuid() == 0
+
 pytestmark = pytest.mark.xdist_group("isolation")
 
 # --- out of sight -----------------------------------------------------------------------------------
@@ -179,6 +181,40 @@ def test_the_system_cannot_be_written(ground, folder):
     ground.need(Layer.MOUNT)
     told = ground.tell(f"tell(denied(Path({folder!r}, 'planted').write_text, 'x'))")
     assert told in ("EROFS", "EACCES", "ENOENT", "EPERM")
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+def test_nothing_in_proc_but_its_own_processes_can_be_written(ground, cuda):
+    """As root's process in a user namespace it would own these files; so it must not be rights that stop it."""
+    ground.need(Layer.MOUNT, Layer.PID)
+    code = """
+    found = []
+    for folder, _, names in os.walk('/proc'):
+        if folder.split('/')[2:3] and folder.split('/')[2].isdecimal():
+            continue
+        for name in names:
+            try:
+                os.close(os.open(f'{folder}/{name}', os.O_WRONLY))
+                found.append(f'{folder}/{name}')
+            except OSError:
+                pass
+    tell(found)
+    """
+    layers = ground.isolation.layers - {Layer.LANDLOCK}
+    if ROOT:
+        layers = layers - {Layer.OWN_UID} | {Layer.USER_NAMESPACE}
+    assert ground.tell(code, cuda=cuda, layers=layers) == []
+
+
+@pytest.mark.parametrize(("cuda", "expected"), [(True, "named"), (False, "EACCES")])
+def test_a_thread_can_be_named_where_the_cuda_driver_needs_it(ground, cuda, expected):
+    ground.need(Layer.MOUNT, Layer.PID, Layer.LANDLOCK)
+    code = """
+    comm = f'/proc/self/task/{os.getpid()}/comm'
+    outcome = denied(Path(comm).write_text, 'named')
+    tell(outcome if outcome != 'possible' else Path(comm).read_text().strip())
+    """
+    assert ground.tell(code, cuda=cuda) == expected
 
 
 def test_kbd_itself_cannot_be_changed(ground):

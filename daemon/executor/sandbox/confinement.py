@@ -57,8 +57,12 @@ def _before_rights_go(sandbox: Sandbox) -> tuple[tuple[Layer, Callable[[], None]
 def rules_for(sandbox: Sandbox, visible: VisibleTree, folder: Path) -> tuple[landlock.Rule, ...]:
     """What Landlock leaves within reach: in a root of its own all that is there, else only what is needed."""
     if sandbox.has(Layer.MOUNT):
+        # The CUDA driver names its threads by way of /proc, and gives up (error 304) where it may not. In a /proc
+        # of its own the runner finds nothing to write to but itself.
+        itself = sandbox.cuda and sandbox.has(Layer.PID)
         return (
             landlock.Rule("/", landlock.READING),
+            landlock.Rule("/proc", landlock.OWN_PROCESSES if itself else landlock.READING),
             landlock.Rule("/dev", landlock.DEVICES),
             *(landlock.Rule(path, landlock.OWN) for path in (FOLDER, TEMPORARY, SHARED_MEMORY)),
         )

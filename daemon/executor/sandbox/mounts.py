@@ -150,12 +150,22 @@ def _show_system_state(sandbox: Sandbox) -> None:
             mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     else:
         _bind("/proc", "/proc")
-    mount("/proc/sys", "/proc/sys", "", MS_BIND | MS_REC)
-    _make_read_only("/proc/sys")
+    for path in _system_wide("/proc"):
+        mount(path, path, "", MS_BIND | MS_REC)
+        _make_read_only(path)
     _show("/sys", "/sys")
     for path in COVERED:
         if Path(path).is_dir():
             _cover(path)
+
+
+def _system_wide(proc: str) -> Iterator[str]:
+    """What in /proc belongs to no process and could be written by whoever owns it: as root's, the whole host."""
+    for entry in sorted(os.scandir(proc), key=lambda entry: entry.name):
+        if entry.name.isdecimal() or entry.is_symlink():
+            continue
+        if entry.is_dir() or entry.stat().st_mode & 0o222:
+            yield entry.path
 
 
 def _cover(path: str) -> None:

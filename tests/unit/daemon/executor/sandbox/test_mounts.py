@@ -27,3 +27,13 @@ def test_mounts_within_a_folder(tmp_path, monkeypatch):
     (tmp_path / "proc" / "self" / "mountinfo").write_text(table)
     monkeypatch.setattr(mounts, "HOST", str(tmp_path))
     assert list(mounts._mounts_within("/a")) == ["/a", "/a/b"]
+
+
+def test_what_in_proc_belongs_to_no_process(tmp_path):
+    for folder in ("1", "42", "sys", "driver"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "self").symlink_to("42")
+    (tmp_path / "meminfo").touch(mode=0o444)
+    (tmp_path / "sysrq-trigger").touch(mode=0o200)
+    found = [path.rpartition("/")[2] for path in mounts._system_wide(str(tmp_path))]
+    assert found == ["driver", "sys", "sysrq-trigger"]
