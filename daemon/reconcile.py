@@ -61,8 +61,7 @@ def reconcile(
     for job in unfinished:
         file = files.pop(_home(Path(job.claimed_path)), None) if job.claimed_path else None
         if file is None:
-            _finish_lost(store, job)
-            lost += 1
+            lost += _finish_lost(store, job)
             continue
         _relocate(spool, store, job, file)
         if job.state in RUNNING and job.attempts >= max_attempts:
@@ -91,15 +90,17 @@ def _relocate(spool: Spool, store: JobStore, job: OpenJob, file: ClaimedPath) ->
         store.relocate(job.job_id, path)
 
 
-def _finish_lost(store: JobStore, job: OpenJob) -> None:
+def _finish_lost(store: JobStore, job: OpenJob) -> bool:
+    """Give a job without a file its result. False: it needs none, and nothing is lost."""
     if job.state not in (*RUNNING, JobState.SUBMITTED):
-        return  # final and on its way to done/: the file had been filed, the mark was not yet made
+        return False  # final and on its way to done/: the file had been filed, the mark was not yet made
     error = ErrorReport(
         type="Lost",
         message="its file was deleted from claimed/ while the job was waiting or running",
         hint="deliver it again under a new id, and leave claimed/ to the daemon",
     )
     _finish(store, job, error)
+    return True
 
 
 def _give_up(store: JobStore, job: OpenJob) -> None:

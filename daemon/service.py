@@ -79,7 +79,12 @@ class Service:
         self._owed = False
         self._store_fails: str | None = None
         self._tidy_at = time.monotonic() + limits.tidy_interval_s
-        self._verbs: tuple[Callable[[], Awaitable[None]], ...] = (
+        executor.changed = self._wake.set
+
+    @property
+    def verbs(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """What is done in every round, in this order."""
+        return (
             self.take_in,
             self.obey,
             self.dispatch,
@@ -102,7 +107,7 @@ class Service:
             while not self._finished():
                 self._warm = self._warm or (warming.done() and warming.result() is None)
                 self._wake.clear()
-                for verb in self._verbs:
+                for verb in self.verbs:
                     await verb()
                 await self._rest()
         finally:

@@ -77,6 +77,9 @@ class JudgeClient:
                 ready = await self._channel.receive()
         except (ChannelError, TimeoutError) as error:
             raise JudgeFailed(f"the judge did not start: {error}\n{await self.discard()}") from None
+        except BaseException:  # cancelled: its first word would be taken for the answer to the next question
+            await self.discard()
+            raise
         assert isinstance(ready, JudgeReady)
         self.device = ready.device
         log.info("judge ready", action="judge_ready", pid=self.pid, device=self.device.name)
@@ -110,9 +113,12 @@ class JudgeClient:
             async with asyncio.timeout(PROBE_LIMIT_S):
                 await self._channel.send(Probe())
                 probed = await self._channel.receive()
-        except (ChannelError, TimeoutError, JudgeFailed, NurseryFailed) as error:
+        except (ChannelError, TimeoutError, JudgeFailed, NurseryFailed, OSError) as error:
             await self.discard()
             return f"no answer from the device: {type(error).__name__}: {error}"
+        except BaseException:
+            await self.discard()
+            raise
         assert isinstance(probed, Probed)
         return probed.problem
 

@@ -78,6 +78,13 @@ class Worker:
     runners: list[RunnerProcess] = field(default_factory=list)
     recovery: asyncio.Task[None] | None = None
     ending: asyncio.Task[dict[Role, RunnerEnd]] | None = None
+    examination: asyncio.Task[None] | None = None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it can take a job now: it has none, and its device is well as far as is known."""
+        examined = self.examination is None or self.examination.done()
+        return self.job_id is None and self.problem is None and examined
 
     @property
     def pids(self) -> set[int]:
@@ -104,6 +111,8 @@ class LocalExecutor:
         sandboxing: IsolationSettings | None = None,
     ) -> None:
         self.isolation: HostIsolation | None = None
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a worker has become free other than by the end of a job."""
         self._sandboxing = sandboxing or IsolationSettings()
         self._work_folder = work_folder
         self._job_logs = job_logs
@@ -145,8 +154,10 @@ class LocalExecutor:
         """Kill every process and clean up."""
         self._stopping = True
         for worker in self.workers:
-            if worker.recovery is not None:
-                worker.recovery.cancel()
+            for task in (worker.examination, worker.recovery):
+                if task is not None:
+                    task.cancel()
+                    await asyncio.gather(task, return_exceptions=True)
             await worker.spares.close()
             if worker.ending is not None:
                 await worker.ending
@@ -160,8 +171,8 @@ class LocalExecutor:
         shutil.rmtree(self._work_folder, ignore_errors=True)
 
     def free_workers(self) -> list[Worker]:
-        """Every worker that can take a job now: without one, and its device well."""
-        return [worker for worker in self.workers if worker.job_id is None and worker.problem is None]
+        """Every worker that can take a job now."""
+        return [worker for worker in self.workers if worker.is_free]
 
     def isolation_of(self, worker: Worker) -> Isolation | None:
         """What protects the host from kernels on this worker; None before that is known."""
@@ -186,6 +197,10 @@ class LocalExecutor:
         try:
             verdict, failure = await self._judged(worker, request, runners, note)
             lost = verdict.lost if verdict is not None else None
+        except asyncio.CancelledError:
+            if worker.device.target.kind == "cuda":
+                worker.examination = asyncio.create_task(self._examine_when_ended(worker))
+            raise
         finally:
             worker.ending = asyncio.create_task(self._end(worker, runners, lost))
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
@@ -198,6 +213,13 @@ class LocalExecutor:
         else:
             ends = {role: runner.seen() for role, runner in runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
+
+    async def _examine_when_ended(self, worker: Worker) -> None:
+        """Nobody knows what a cancelled kernel was doing: the next job waits until the device has been asked."""
+        if worker.ending is not None:
+            await asyncio.shield(worker.ending)
+        await self._examine(worker)
+        self.changed()
 
     async def _examine(self, worker: Worker) -> None:
         """A device that fails its probe gets no more jobs until it passes one."""
@@ -217,6 +239,7 @@ class LocalExecutor:
             await worker.judge.discard()
             worker.problem = await worker.judge.probe()
         log.info("device back in service", action="device_back", device=worker.device.key)
+        self.changed()
 
     async def _judged(
         self,

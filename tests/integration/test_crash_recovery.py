@@ -80,10 +80,11 @@ def published(daemon):
     return {path.stem: path for path in daemon.spool.outbox.glob("*.json")}
 
 
+@pytest.mark.parametrize("slots", ["1", "2"])
 @pytest.mark.parametrize("signals", [1, 2], ids=["sigterm", "sigterm-twice"])
-def test_stopping_during_a_job_loses_nothing(daemon, signals):
+def test_stopping_during_a_job_loses_nothing(daemon, signals, slots):
     names = deliver_all(daemon, FEW, SLOW_JOB)
-    process = daemon.start()
+    process = daemon.start(KBD_CPU_SLOTS=slots)
     wait_until(lambda: daemon.results(), "a first result")
     descendants = family(process)
     for _ in range(signals):
@@ -92,9 +93,14 @@ def test_stopping_during_a_job_loses_nothing(daemon, signals):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output.decode()
     assert end_of(descendants) == []
-    assert 0 < len(daemon.results()) < FEW
+    before = {name: path.stat().st_ino for name, path in published(daemon).items()}
+    assert 0 < len(before) < FEW
     daemon.run_once()
-    assert sorted(daemon.results()) == names
+    results = daemon.results()
+    assert sorted(results) == names
+    assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
+    assert {name: published(daemon)[name].stat().st_ino for name in before} == before, "written once"
+    assert [path for path in daemon.spool.claimed.rglob("*") if path.is_file()] == []
 
 
 def test_nursery_killed_during_work_is_replaced(daemon):
@@ -110,6 +116,29 @@ def test_nursery_killed_during_work_is_replaced(daemon):
     assert sorted(results) == names
     assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
     assert len([record for record in daemon.log() if record.get("action") == "nursery_ready"]) >= 2
+
+
+def test_a_nursery_that_is_killed_again_and_again_under_load_loses_nothing(daemon):
+    names = deliver_all(daemon, 16, SLOW_JOB)
+    process = daemon.start(KBD_CPU_SLOTS="2")
+    for kills in range(3):
+        wait_until(lambda kills=kills: len(ready(daemon)) > kills, "a nursery")
+        wait_until(lambda kills=kills: len(daemon.results()) > 2 * kills, "a job more or two")
+        psutil.Process(ready(daemon)[-1]["pid"]).kill()
+    wait_until(lambda: len(daemon.results()) == len(names), "all results")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    results = daemon.results()
+    assert sorted(results) == names
+    assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
+    assert len(ready(daemon)) >= 4, "each was replaced"
+
+
+def ready(daemon):
+    try:
+        return [record for record in daemon.log() if record.get("action") == "nursery_ready"]
+    except FileNotFoundError:
+        return []
 
 
 def test_judge_killed_during_work_is_replaced_and_nobody_is_blamed(daemon):

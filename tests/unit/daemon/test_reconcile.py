@@ -124,7 +124,8 @@ def test_a_final_job_that_was_filed_but_not_marked(restart, queue, desk, files_i
     text = desk.store.get("j").result_text
     (desk.spool.outbox / "j.json").write_text(text)
     desk.publishing._intake.finish(claimed_file(desk, "j"))
-    desk, _ = outcome_of(restart)
+    desk, found = outcome_of(restart)
+    assert found == NOTHING, "its file lies where it belongs"
     assert desk.store.get("j").status == "unsupported"
     assert desk.publishing.publish_owed() == 1
     assert desk.publishing.publish_owed() == 0

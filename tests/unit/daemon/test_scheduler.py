@@ -66,6 +66,9 @@ class FakeExecutor:
     def free_workers(self):
         return [worker for worker in self.workers if worker.job_id is None]
 
+    def isolation_of(self, worker):
+        return None
+
     async def run(self, worker, request, on_progress):
         self.asked.append((request.job_id, worker.device.key, request))
         answer = PASSED if self.script is None else self.script(request, on_progress)

@@ -1,6 +1,7 @@
 """Queued jobs onto workers: order, rests, cancelling, and a database that fails."""
 
 import asyncio
+import errno
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -55,6 +56,9 @@ class Executor:
 
     def free_workers(self):
         return [worker for worker in self.workers if worker.job_id is None]
+
+    def isolation_of(self, worker):
+        return None
 
     async def run(self, worker, request, on_progress):
         attempt = SimpleNamespace(
@@ -325,6 +329,24 @@ def test_cancel_while_it_finishes_gives_one_result(on_bench, queue, cancel_first
         expected = EvaluationStatus.CANCELLED if cancel_first else EvaluationStatus.CRASHED
         assert bench.result("a").status is expected
         assert bench.store.get("a").status == expected.value
+
+    queue("a")
+    on_bench(story)
+
+
+def test_cancel_while_its_result_waits_for_the_outbox(on_bench, queue, desk, monkeypatch):
+    def full(job_id):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def story(bench):
+        with monkeypatch.context() as patched:
+            patched.setattr(type(desk.publishing), "publish_one", lambda self, job_id: full(job_id))
+            await bench.dispatch()
+            await bench.answer(1, CRASH)
+            assert not await bench.cancel(), "it has its verdict, wherever that lies"
+            assert bench.result("a") is None
+        desk.publishing.publish_owed()
+        assert bench.result("a").status is EvaluationStatus.CRASHED
 
     queue("a")
     on_bench(story)

@@ -300,5 +300,30 @@ def test_a_judge_that_never_becomes_ready(client, nursery, on_loop, monkeypatch)
         on_loop(client.start())
 
 
+@pytest.mark.parametrize("verb", ["start", "probe"])
+def test_a_judge_that_is_not_waited_for_while_it_starts_is_discarded(client, nursery, on_loop, verb):
+    """Its greeting would be taken for the answer to the first question."""
+
+    async def change_of_mind():
+        nursery.greets = False
+        starting = asyncio.create_task(getattr(client, verb)())
+        await nursery.forked.wait()
+        await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert client.pid is None
+        nursery.greets = True
+        await client.start()
+
+    on_loop(change_of_mind())
+    assert len(nursery.judges) == 2
+
+
+def test_a_judge_that_cannot_even_be_given_a_folder_is_an_answer_from_the_device(client, on_loop, tmp_path):
+    (tmp_path / "judge").write_text("in the way")
+    assert "no answer from the device: FileExistsError" in on_loop(client.probe())
+
+
 def test_discarding_nothing(client, on_loop):
     assert on_loop(client.discard()) == ""

@@ -251,6 +251,75 @@ def test_a_cancelled_attempt_leaves_nothing(executor, worker, on_loop, tmp_path)
     assert list((tmp_path / "work").iterdir()) == []
 
 
+class Cancelled:
+    """An attempt that is cancelled while its kernel runs, and what is asked of its device afterwards."""
+
+    def __init__(self, executor, worker, problems=()):
+        self.executor, self.worker = executor, worker
+        self.problems = list(problems)
+        self.begun, self.answer = asyncio.Event(), asyncio.Event()
+        self.alive_when_asked = []
+        worker.judge.script = self.hang
+        worker.judge.probe = self.probe
+
+    async def hang(self, candidate, reference, on_progress):
+        self.begun.set()
+        await asyncio.Event().wait()
+
+    async def probe(self):
+        self.alive_when_asked.append(any(each.alive for each in self.executor.nursery.processes))
+        await self.answer.wait()
+        return self.problems.pop(0) if self.problems else None
+
+    async def happen(self):
+        attempt = asyncio.create_task(self.executor.run(self.worker, request(), lambda _: None))
+        await self.begun.wait()
+        attempt.cancel()
+        await asyncio.wait([attempt])
+
+
+def test_a_device_is_asked_before_it_is_given_on_after_a_cancel(executor, on_loop):
+    async def story():
+        worker = executor.workers[1]
+        woken = asyncio.Event()
+        executor.changed = woken.set
+        cancelled = Cancelled(executor, worker)
+        await cancelled.happen()
+        assert worker not in executor.free_workers()
+        cancelled.answer.set()
+        await woken.wait()
+        assert worker in executor.free_workers()
+        assert cancelled.alive_when_asked == [False], "asked when the runners were gone"
+
+    on_loop(story())
+
+
+def test_a_device_that_a_cancelled_kernel_broke_is_out_until_it_is_well(executor, on_loop, monkeypatch):
+    monkeypatch.setattr("kbd.daemon.executor.local.FIRST_RETRY_S", 0.0)
+
+    async def story():
+        worker = executor.workers[1]
+        woken = asyncio.Semaphore(0)
+        executor.changed = woken.release
+        cancelled = Cancelled(executor, worker, problems=["it does not answer"])
+        await cancelled.happen()
+        cancelled.answer.set()
+        await woken.acquire()
+        assert worker.problem == "it does not answer"
+        assert worker not in executor.free_workers()
+        await woken.acquire()
+        assert worker in executor.free_workers()
+
+    on_loop(story())
+
+
+def test_a_cancel_on_the_cpu_needs_no_examination(executor, worker, on_loop):
+    cancelled = Cancelled(executor, worker)
+    on_loop(cancelled.happen())
+    assert worker in executor.free_workers()
+    assert cancelled.alive_when_asked == []
+
+
 def test_the_sweep_spares_those_who_work(judged, executor, worker):
     executor.nursery.pid = 11
     executor.workers[1].judge.pid = 22
