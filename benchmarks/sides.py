@@ -36,12 +36,14 @@ JOB_LIMIT_S = 60
 class WarmDaemon:
     """A daemon on a spool of its own."""
 
-    def __init__(self, folder, device):
+    def __init__(self, folder, device, **environment):
         self.spool = Spool.create(folder / "spool")
         self.state = folder / "state"
         command = [sys.executable, "-m", "kbd.daemon.cli.main", "run", "--spool", str(self.spool.root)]
         command += ["--state", str(self.state), "--device", device]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
+        )
         self.judge("warm-up")
 
     def judge(self, name):

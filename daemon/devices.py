@@ -1,19 +1,22 @@
-"""Which devices this host offers: CUDA devices as NVML sees them, and the CPU.
+"""Which devices this host offers: CUDA devices as NVML sees them (GPUs, or their MIG instances), and the CPU.
 
 NVML is asked instead of CUDA, because the daemon must never create a CUDA context.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pynvml
 
 from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.nvml import text
 
 DeviceKind = Literal["auto", "cuda", "cpu"]
 
@@ -56,19 +59,60 @@ def cuda_devices() -> list[Device]:
         return []
     try:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        devices = [_cuda_device(handle) for handle in handles]
+        cards = [_card(handle) for handle in handles]
     finally:
         pynvml.nvmlShutdown()
-    return _visible(devices, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return visible(cards, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def _cuda_device(handle: object) -> Device:
-    uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
-    target = DeviceTarget(kind="cuda", visible=uuid, arch=_arch(handle), threads=1)
-    return Device(uuid, _text(pynvml.nvmlDeviceGetName(handle)), target)
+@dataclass(frozen=True)
+class Card:
+    """A GPU as it is plugged in, and what jobs can use of it: itself, or in MIG mode its instances."""
+
+    uuid: str
+    devices: tuple[Device, ...]
 
 
-def _arch(handle: object) -> str | None:
+def _card(handle: Any) -> Card:
+    uuid = text(pynvml.nvmlDeviceGetUUID(handle))
+    name, arch = text(pynvml.nvmlDeviceGetName(handle)), _arch(handle)
+    if not _in_mig_mode(handle):
+        return Card(uuid, (_cuda_device(uuid, name, arch),))
+    instances = [
+        _cuda_device(text(pynvml.nvmlDeviceGetUUID(instance)), _instance_name(instance, name), arch)
+        for instance in _mig_instances(handle)
+    ]
+    return Card(uuid, tuple(instances))
+
+
+def _cuda_device(uuid: str, name: str, arch: str | None) -> Device:
+    return Device(uuid, name, DeviceTarget(kind="cuda", visible=uuid, arch=arch, threads=1))
+
+
+def _in_mig_mode(handle: Any) -> bool:
+    try:
+        current, _pending = pynvml.nvmlDeviceGetMigMode(handle)
+    except pynvml.NVMLError:  # most GPUs know no MIG
+        return False
+    return bool(current == pynvml.NVML_DEVICE_MIG_ENABLE)
+
+
+def _mig_instances(handle: Any) -> Iterator[Any]:
+    """There are gaps between the indices."""
+    for index in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        with contextlib.suppress(pynvml.NVMLError_NotFound):
+            yield pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)
+
+
+def _instance_name(instance: Any, card_name: str) -> str:
+    """`NVIDIA H100 80GB HBM3 MIG 1g.10gb`; old drivers do not tell the size."""
+    try:
+        return text(pynvml.nvmlDeviceGetName(instance))
+    except pynvml.NVMLError:
+        return f"{card_name} MIG"
+
+
+def _arch(handle: Any) -> str | None:
     """`sm_90`; None where the driver does not tell."""
     try:
         major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
@@ -77,23 +121,33 @@ def _arch(handle: object) -> str | None:
     return f"sm_{major}{minor}"
 
 
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def visible(cards: Sequence[Card], selection: str | None) -> list[Device]:
+    """What CUDA_VISIBLE_DEVICES leaves, in its order; like CUDA, it ends at the first entry that is nothing.
 
-
-def _visible(devices: list[Device], selection: str | None) -> list[Device]:
-    """What CUDA_VISIBLE_DEVICES (indices or UUIDs, the list ends at the first that is neither) leaves."""
+    An entry is the index or the UUID of a GPU, which stands for all its MIG instances, or the UUID of an instance;
+    of UUIDs the beginning is enough.
+    """
     if selection is None:
-        return devices
-    chosen: list[Device] = []
+        return [device for card in cards for device in card.devices]
+    chosen: dict[str, Device] = {}
     for entry in filter(None, map(str.strip, selection.split(","))):
-        if entry.isdigit() and int(entry) < len(devices):
-            chosen.append(devices[int(entry)])
-        elif match := [device for device in devices if device.key.startswith(entry)]:
-            chosen.append(match[0])
-        else:
+        found = _named(cards, entry)
+        if found is None:
             break
-    return chosen
+        chosen |= {device.key: device for device in found}
+    return list(chosen.values())
+
+
+def _named(cards: Sequence[Card], entry: str) -> Sequence[Device] | None:
+    if entry.isascii() and entry.isdecimal():
+        return cards[int(entry)].devices if int(entry) < len(cards) else None
+    for card in cards:
+        if card.uuid.startswith(entry):
+            return card.devices
+        for device in card.devices:
+            if device.key.startswith(entry):
+                return (device,)
+    return None
 
 
 def cpu_name() -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 import structlog
 
 from kbd.daemon.devices import Device
+from kbd.daemon.executor.device_health import DeviceHealth
 from kbd.daemon.executor.device_lock import DeviceLock
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.nursery_client import NurseryClient
@@ -117,7 +118,9 @@ class LocalExecutor:
         self._work_folder = work_folder
         self._job_logs = job_logs
         self._stopping = False
-        self._locks = [DeviceLock(device.key) for device in devices if device.target.kind == "cuda"]
+        cards = dict.fromkeys(device.key for device in devices if device.target.kind == "cuda")
+        self._locks = [DeviceLock(key) for key in cards]
+        self._health = {key: DeviceHealth(key) for key in cards}
         self.nursery = NurseryClient(log_folder / "nursery.log")
         leases = {device.key: asyncio.Lock() for device in devices}
         self.workers = [
@@ -140,6 +143,8 @@ class LocalExecutor:
         """
         for lock in self._locks:
             lock.acquire()
+        for health in self._health.values():
+            health.remember()
         shutil.rmtree(self._work_folder, ignore_errors=True)
         self._work_folder.mkdir(parents=True, mode=0o700)
         await self.nursery.start()
@@ -223,12 +228,27 @@ class LocalExecutor:
 
     async def _examine(self, worker: Worker) -> None:
         """A device that fails its probe gets no more jobs until it passes one."""
-        worker.problem = await worker.judge.probe()
+        worker.problem = await self._problem_of(worker)
         if worker.problem is not None:
             log.error(
                 "device out of service", action="device_out", device=worker.device.key, reason=worker.problem
             )
             worker.recovery = asyncio.create_task(self._recover(worker))
+
+    async def _problem_of(self, worker: Worker) -> str | None:
+        """What is wrong with a worker's device, by its own work, its memory and its driver."""
+        async with worker.spares.quiet():
+            problem = await worker.judge.probe()
+            health = self._health.get(worker.device.key)
+            if problem is not None or health is None:
+                return problem
+            sharing = [each for each in self.workers if each.device.key == worker.device.key]
+            return await health.problem(
+                processes=sum(len(each.pids) for each in sharing),
+                judge=worker.judge.pid,
+                alone=all(each is worker or each.job_id is None for each in sharing),
+                job=worker.job_id,
+            )
 
     async def _recover(self, worker: Worker) -> None:
         """Try again, less and less often, with a judge of its own each time."""
@@ -237,7 +257,7 @@ class LocalExecutor:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LAST_RETRY_S)
             await worker.judge.discard()
-            worker.problem = await worker.judge.probe()
+            worker.problem = await self._problem_of(worker)
         log.info("device back in service", action="device_back", device=worker.device.key)
         self.changed()
 

@@ -54,11 +54,14 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
         except PeerGone:
             return
         if isinstance(request, Probe):
+            _release(finished)
+            finished = []
             channel.send(probe(device))
             continue
         assert isinstance(request, Evaluate)
         # The daemon kills the runners of a job before it sends the next, so their memory is free by now.
         _release(finished)
+        inspector.job_begins()
         finished = _kernels(request, target, descriptors)
         session = Session(
             request=request,

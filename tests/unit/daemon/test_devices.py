@@ -6,26 +6,30 @@ import pynvml
 import pytest
 
 from kbd.daemon import devices as devices_module
-from kbd.daemon.devices import Device, NoDevice, _visible, cpu_devices, cpu_name, cuda_devices, discover
+from kbd.daemon.devices import Card, Device, NoDevice, cpu_devices, cpu_name, cuda_devices, discover, visible
 from kbd.daemon.executor.protocol import DeviceTarget
 
 UUIDS = ["GPU-aaaa1111", "GPU-bbbb2222", "GPU-bbbb3333"]
-CARDS = [Device(uuid, "a card", DeviceTarget(kind="cuda", visible=uuid)) for uuid in UUIDS]
+DEVICES = [Device(uuid, "a card", DeviceTarget(kind="cuda", visible=uuid)) for uuid in UUIDS]
+CARDS = [Card(device.key, (device,)) for device in DEVICES]
 
 
 @pytest.fixture
-def nvml(monkeypatch):
+def nvml(host):
     """A host with three cards."""
-    calls = []
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: calls.append("init"))
-    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: calls.append("shutdown"))
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: len(UUIDS))
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda handle: UUIDS[handle].encode())
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: f"card {handle}")
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetCudaComputeCapability", lambda handle: (9 + handle, 0))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    return calls
+    for place, uuid in enumerate(UUIDS):
+        host.gpu(uuid.encode() if place == 0 else uuid, name=f"card {place}", capability=(9 + place, 0))
+    return host
+
+
+@pytest.fixture
+def mixed(host):
+    """A card in MIG mode, one without, one in MIG mode that nobody has divided yet, one that knows no MIG."""
+    host.gpu("GPU-1", mig_mode=1, instances=[host.instance("MIG-a"), None, host.instance("MIG-b"), None])
+    host.gpu("GPU-2", mig_mode=0, instances=[None])
+    host.gpu("GPU-3", mig_mode=1, instances=[None, None])
+    host.gpu("GPU-4")
+    return host
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def no_nvml(monkeypatch):
     ],
 )
 def test_what_stays_visible(selection, left):
-    assert _visible(CARDS, selection) == [CARDS[place] for place in left]
+    assert visible(CARDS, selection) == [DEVICES[place] for place in left]
 
 
 def test_cards_by_their_uuid(nvml):
@@ -66,7 +70,46 @@ def test_cards_by_their_uuid(nvml):
     assert [device.name for device in found] == ["card 0", "card 1", "card 2"]
     assert [device.target.visible for device in found] == UUIDS
     assert [device.target.arch for device in found] == ["sm_90", "sm_100", "sm_110"]
-    assert nvml == ["init", "shutdown"]
+    assert nvml.open == 0, "NVML is let go"
+
+
+def test_a_card_in_mig_mode_is_its_instances(mixed):
+    found = cuda_devices()
+    assert [device.key for device in found] == ["MIG-a", "MIG-b", "GPU-2", "GPU-4"]
+    assert [device.target.visible for device in found] == ["MIG-a", "MIG-b", "GPU-2", "GPU-4"]
+    assert found[0].name == "NVIDIA Test MIG 1g.10gb"
+    assert {device.target.arch for device in found} == {"sm_90"}, "as the card's"
+
+
+@pytest.mark.parametrize(
+    ("selection", "left"),
+    [
+        ("MIG-b", ["MIG-b"]),
+        ("MIG-b,1", ["MIG-b", "GPU-2"]),
+        ("0", ["MIG-a", "MIG-b"]),
+        ("GPU-1", ["MIG-a", "MIG-b"]),
+        ("MIG-b,0", ["MIG-b", "MIG-a"]),
+        ("2", []),
+        ("2,3", ["GPU-4"]),
+        ("MIG-c,3", []),
+        ("1,1", ["GPU-2"]),
+    ],
+)
+def test_instances_are_chosen_by_uuid_and_with_their_card(mixed, monkeypatch, selection, left):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", selection)
+    assert [device.key for device in cuda_devices()] == left
+
+
+def test_an_instance_without_a_name_of_its_own(mixed, monkeypatch):
+    name = pynvml.nvmlDeviceGetName
+
+    def only_of_cards(handle):
+        if handle.card is not None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return name(handle)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", only_of_cards)
+    assert cuda_devices()[0].name == "NVIDIA Test MIG"
 
 
 def test_the_environment_hides_cards(nvml, monkeypatch):
@@ -89,7 +132,7 @@ def test_nvml_is_let_go_even_when_it_fails(nvml, monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", fail)
     with pytest.raises(pynvml.NVMLError):
         cuda_devices()
-    assert nvml == ["init", "shutdown"]
+    assert nvml.open == 0
 
 
 def test_no_driver_is_no_card(no_nvml):
@@ -110,9 +153,9 @@ def test_asking_for_cards_where_there_are_none(no_nvml):
         discover("cuda", cpu_slots=1)
 
 
-def test_asking_for_the_processor_does_not_wake_the_driver(nvml):
+def test_asking_for_the_processor_does_not_wake_the_driver(nvml, monkeypatch):
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: pytest.fail("asked"))
     discover("cpu", cpu_slots=1)
-    assert nvml == []
 
 
 @pytest.mark.parametrize(("slots", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (16, 1)])

@@ -1,6 +1,8 @@
 """What a result says about its device."""
 
+import os
 import platform
+from types import SimpleNamespace
 
 import pynvml
 import pytest
@@ -19,6 +21,7 @@ def card(monkeypatch):
         "nvmlSystemGetDriverVersion": "570.1",
         "nvmlDeviceGetClockInfo": 1000,
         "nvmlDeviceGetCurrentClocksThrottleReasons": 0,
+        "nvmlDeviceGetComputeRunningProcesses": [],
     }
 
     def tell(name):
@@ -33,6 +36,7 @@ def card(monkeypatch):
         monkeypatch.setattr(pynvml, name, tell(name))
     monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: ("handle of", uuid))
+    monkeypatch.setattr(pynvml, "nvmlDeviceIsMigDeviceHandle", lambda handle: pynvml.c_uint(0))
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: (9, 0))
     return told
 
@@ -83,3 +87,51 @@ def test_clocks_that_nobody_tells(inspector, card):
 def test_throttling(inspector, card, reasons, throttled):
     card["nvmlDeviceGetCurrentClocksThrottleReasons"] = reasons
     assert inspector.report().throttled is throttled
+
+
+# --- other processes --------------------------------------------------------------------------------
+
+
+def computing(*pids):
+    return [SimpleNamespace(pid=pid, usedGpuMemory=None) for pid in pids]
+
+
+OURS, STRANGER = os.getpid(), 1
+
+
+def test_nobody_else(inspector, card):
+    card["nvmlDeviceGetComputeRunningProcesses"] = computing(OURS)
+    assert inspector.other_processes() == 0
+    assert inspector.report().other_processes == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (computing(OURS), computing(OURS), 0),
+        (computing(OURS, STRANGER), computing(OURS), 1),
+        (computing(OURS), computing(OURS, STRANGER), 1),
+        (computing(), computing(OURS, STRANGER), 1),
+        (computing(OURS), computing(), None),
+        (pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION), computing(OURS), None),
+    ],
+    ids=["never", "gone", "come", "unknown, then one", "none, then unknown", "not allowed"],
+)
+def test_others_before_and_after_the_timing(inspector, card, before, after, told):
+    card["nvmlDeviceGetComputeRunningProcesses"] = before
+    inspector.timing_begins()
+    card["nvmlDeviceGetComputeRunningProcesses"] = after
+    assert inspector.report().other_processes == told
+
+
+def test_a_new_job_knows_nothing_of_the_last_one(inspector, card):
+    card["nvmlDeviceGetComputeRunningProcesses"] = computing(OURS, STRANGER)
+    inspector.timing_begins()
+    inspector.job_begins()
+    card["nvmlDeviceGetComputeRunningProcesses"] = computing(OURS)
+    report = inspector.report()
+    assert (report.other_processes, report.clocks_mhz.before) == (0, {})
+
+
+def test_a_cpu_has_no_list_of_processes():
+    assert DeviceInspector(DeviceTarget(kind="cpu")).other_processes() is None
