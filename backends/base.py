@@ -17,7 +17,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
@@ -118,6 +118,8 @@ class Executable(Protocol):
     """A kernel that can be called."""
 
     init_inputs: list[Any]
+    takes_outputs: bool
+    """Whether it writes to buffers that it is given, and so has any use for them."""
 
     @property
     def makes_inputs(self) -> bool:
@@ -141,8 +143,18 @@ class Executable(Protocol):
         """Run once on these arguments, as `call_on` describes them."""
 
 
+@runtime_checkable
+class Precise(Protocol):
+    """An executable that has a form of its own for float64."""
+
+    def in_float64(self) -> Callable[[list[Any]], Any]:
+        """The same computation, to be called on inputs whose floating tensors are float64; raises anything."""
+
+
 class BareExecutable:
     """What every kernel without Python code of its own has in common: no constructor, and no inputs of its own."""
+
+    takes_outputs = True
 
     def __init__(self) -> None:
         self.init_inputs: list[Any] = []

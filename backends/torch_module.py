@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from kbd.backends.base import LoadContext, LoadFailed
+from kbd.backends.float64_form import float64_form
 from kbd.backends.python_source import MODULE_NAME
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
@@ -125,6 +126,8 @@ def _takes(call: Callable[..., Any], arguments: list[Any]) -> bool:
 class ModuleExecutable:
     """A module's entry, constructed on its device."""
 
+    takes_outputs = False  # it returns what it makes
+
     def __init__(self, module: ModuleType, context: LoadContext) -> None:
         self._module = module
         self._device = context.device
@@ -170,9 +173,24 @@ class ModuleExecutable:
 
     def __call__(self, inputs: list[Any], outputs: list[torch.Tensor]) -> Any:
         """Call it as an eager PyTorch user would, without recording gradients."""
-        del outputs  # a torch kernel returns what it makes
+        del outputs
         with torch.inference_mode():
             return self._call(*self._accepted(inputs))
+
+    def in_float64(self) -> Callable[[list[Any]], Any]:
+        """A copy whose parameters and buffers are float64; a function stays as it is."""
+        wide = float64_form(self._call)
+
+        def call(inputs: list[Any]) -> Any:
+            usual = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float64)  # for tensors that it makes on its way
+            try:
+                with torch.inference_mode():
+                    return wide(*self._accepted(inputs))
+            finally:
+                torch.set_default_dtype(usual)
+
+        return call
 
     def _accepted(self, inputs: list[Any]) -> list[Any]:
         """All inputs; only the tensors where the contract has scalars that this signature has no room for.

@@ -55,11 +55,23 @@ class Slot(Message):
     meta: TensorMeta
 
 
+class Overlap(Message):
+    """A tensor that was returned shares memory with another: number `other` of the inputs, or of the outputs."""
+
+    output: Count
+    kind: Literal["input", "output"]
+    other: Count
+
+
 class Values(Message):
-    """A tree of plain values with its tensors taken out (see kbd.daemon.runner.values)."""
+    """A tree of plain values with its tensors taken out (see kbd.daemon.runner.values).
+
+    `overlaps` is told of outputs only, and is a claim: what really lies where, the judge sees for itself.
+    """
 
     tree: Any
     tensors: tuple[TensorMeta, ...] = Field(default=(), max_length=4096)
+    overlaps: tuple[Overlap, ...] = Field(default=(), max_length=4096)
 
 
 # --- questions --------------------------------------------------------------------------------------
@@ -114,17 +126,26 @@ class MakeInputs(Question):
 
 
 class Run(Question):
-    """Call the kernel once on input set `index`."""
+    """Call the kernel once on input set `index`; `precisely`: before that once in float64, on copies.
+
+    What it returns is copied into the slots at once if it looks like them, which saves a question.
+    """
 
     kind: Literal["run"] = "run"
     index: Count
+    precisely: bool = False
+    outputs: tuple[Slot, ...] = ()
+    precise: tuple[Slot, ...] = ()
 
 
 class Export(Question):
-    """Copy the tensors made last (inputs, outputs or constructor arguments) into these slots."""
+    """Copy the tensors made last into these slots, converted to the dtypes of the slots.
+
+    `precise` are the outputs of the run in float64.
+    """
 
     kind: Literal["export"] = "export"
-    what: Literal["inputs", "outputs", "init_inputs"]
+    what: Literal["inputs", "outputs", "precise", "init_inputs"]
     slots: tuple[Slot, ...]
 
 
@@ -160,11 +181,12 @@ class Warm(Answer):
 
 
 class Loaded(Answer):
-    """The kernel can be called."""
+    """The kernel can be called. `takes_outputs`: it writes to buffers that it is given."""
 
     kind: Literal["loaded"] = "loaded"
     setup_us: float = Field(ge=0, le=LONGEST_US)
     makes_inputs: bool
+    takes_outputs: bool = False
     init_inputs: Values | None = None
 
 
@@ -176,11 +198,18 @@ class Made(Answer):
 
 
 class Ran(Answer):
-    """What the kernel returned; `peak_bytes` is the device memory it claims to have used."""
+    """What the kernel returned; `peak_bytes` is the device memory it claims to have used.
+
+    `precise` is what it returned in float64 (its inputs afterwards, where it returned no tensor); None where it
+    was not asked, or could not, then `imprecise` says why. `exported` names what lies in its slots already.
+    """
 
     kind: Literal["ran"] = "ran"
     values: Values
     peak_bytes: Count | None = None
+    precise: Values | None = None
+    imprecise: Text | None = None
+    exported: tuple[Literal["outputs", "precise"], ...] = ()
 
 
 class Prepared(Answer):

@@ -1,147 +1,161 @@
-"""Whether what a kernel returned is what it should have returned.
+"""Whether what a kernel returned is what it should have returned, element by element.
 
-An element matches when |found - expected| <= atol + rtol * |expected|. Unless the job gives them, rtol follows
-from the dtype and atol from rtol and the scale of the expected output (its root mean square), so that an
-output whose values are all around 1e-6 cannot be passed by zeros. Integers and booleans match exactly unless
-the job gives an atol; a NaN or an infinity matches only the same in the same place.
+An element matches within its tolerance (kbd.daemon.judge.tolerance); a NaN or an infinity matches only the same
+in the same place. Everything is computed where the tensors lie, in pieces, and looked at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
-RELATIVE_TOLERANCE = {
-    torch.float64: 1e-7,
-    torch.float32: 1e-4,
-    torch.float16: 1e-2,
-    torch.bfloat16: 2e-2,
-    torch.float8_e4m3fn: 0.125,
-    torch.float8_e5m2: 0.25,
-}
+from kbd.daemon.judge.tolerance import AppliedTolerance, as_real, pieces, widen
 
-
-@dataclass(frozen=True)
-class AppliedTolerance:
-    """The tolerance that was really used."""
-
-    atol: float
-    rtol: float
+Number = int | float
+NOTHING = -1.0  # a largest error where no two elements could be subtracted
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How one output fared. `worst` is the index of the element farthest outside its tolerance."""
+    """How one output fared.
+
+    `worst` is the index of the element farthest outside its tolerance, `largest_share` the largest error as a
+    multiple of what was allowed for its element, `specials_agree` whether each NaN and infinity is in its place.
+    """
 
     matched_ratio: float
     max_abs_error: float | None
     max_rel_error: float | None
     tolerance: AppliedTolerance
     finite_as_expected: bool
+    specials_agree: bool = True
+    largest_share: float = 0.0
     mismatched: int = 0
     elements: int = 0
     worst: tuple[int, ...] | None = None
-    expected: float | None = None
-    found: float | None = None
+    expected: Number | None = None
+    found: Number | None = None
+
+    def passes(self, required_matched_ratio: float) -> bool:
+        """Whether enough elements match, and none is NaN or infinite that should not be."""
+        return self.matched_ratio >= required_matched_ratio and self.finite_as_expected
 
 
-def tolerance_for(expected: torch.Tensor, atol: float | None, rtol: float | None) -> AppliedTolerance:
-    """What the job asks for, and by dtype and scale where it does not ask."""
-    if expected.dtype not in RELATIVE_TOLERANCE:
-        return AppliedTolerance(
-            atol or 0.0, 0.0
-        )  # a relative tolerance makes no sense for counts and indices
-    relative = RELATIVE_TOLERANCE[expected.dtype] if rtol is None else rtol
-    if atol is not None:
-        return AppliedTolerance(atol, relative)
-    return AppliedTolerance(RELATIVE_TOLERANCE[expected.dtype] * root_mean_square(expected), relative)
+@dataclass(frozen=True)
+class _Measured:
+    """One piece: a row of figures on the device, in the order of its fields."""
+
+    mismatched: torch.Tensor
+    max_abs: torch.Tensor
+    max_rel: torch.Tensor
+    strange: torch.Tensor
+    misplaced: torch.Tensor
+    share: torch.Tensor
+    worst_excess: torch.Tensor
+    worst_place: torch.Tensor
+
+    @property
+    def row(self) -> torch.Tensor:
+        return torch.stack([getattr(self, name).double() for name in _FIGURES])
 
 
-def root_mean_square(tensor: torch.Tensor) -> float:
-    """Over the finite elements; 0 when there are none."""
-    wide = widen(tensor)
-    wide = wide[torch.isfinite(wide)]
-    return float(wide.square().mean().sqrt()) if wide.numel() else 0.0
-
-
-def widen(tensor: torch.Tensor) -> torch.Tensor:
-    """As float64, by way of float32 for the formats that torch converts no other way."""
-    if tensor.dtype.is_floating_point and tensor.dtype.itemsize == 1:
-        tensor = tensor.float()
-    return tensor.double()
+_FIGURES = tuple(field.name for field in fields(_Measured))
 
 
 def compare(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> Comparison:
-    """Compare two tensors of equal shape, dtype and device, element by element."""
+    """Compare two tensors of equal shape, dtype and device."""
+    expected, found = as_real(expected), as_real(found)
     if expected.numel() == 0:
         return Comparison(1.0, 0.0, 0.0, tolerance, finite_as_expected=True)
-    if not expected.dtype.is_floating_point:
-        return _compare_exactly(expected, found, tolerance)
-    wide_expected, wide_found = widen(expected), widen(found)
-    both_finite = torch.isfinite(wide_expected) & torch.isfinite(wide_found)
-    same_special = (wide_expected == wide_found) | (wide_expected.isnan() & wide_found.isnan())
-    error = (wide_found - wide_expected).abs()
-    allowed = tolerance.atol + tolerance.rtol * wide_expected.abs()
-    matches = torch.where(both_finite, error <= allowed, same_special)
-    excess = torch.where(both_finite, error - allowed, torch.where(same_special, -torch.inf, torch.inf))
-    finite_error = error[both_finite]
-    relative = finite_error / wide_expected[both_finite].abs().clamp_min(torch.finfo(torch.float64).tiny)
-    return _report(
-        matches,
-        excess,
-        wide_expected,
-        wide_found,
-        tolerance,
-        max_abs_error=float(finite_error.max()) if finite_error.numel() else None,
-        max_rel_error=float(relative.max()) if relative.numel() else None,
-        finite_as_expected=bool((torch.isfinite(wide_found) | ~torch.isfinite(wide_expected)).all()),
-    )
+    measure = _floats if expected.dtype.is_floating_point else _integers
+    return _reported(expected, found, tolerance, _table(measure, expected, found, tolerance))
 
 
-def _compare_exactly(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> Comparison:
-    """Integers are compared as integers first: float64 cannot tell all 64-bit integers apart."""
-    error = (widen(found) - widen(expected)).abs()
-    matches = (expected == found) | ((error > 0) & (error <= tolerance.atol))
-    return _report(
-        matches,
-        torch.where(matches, -torch.inf, error),
-        widen(expected),
-        widen(found),
-        tolerance,
-        max_abs_error=float(error.max()),
-        max_rel_error=None,
-        finite_as_expected=True,
-    )
-
-
-def _report(
-    matches: torch.Tensor,
-    excess: torch.Tensor,
+def _table(
+    measure: Callable[[torch.Tensor, torch.Tensor, AppliedTolerance], _Measured],
     expected: torch.Tensor,
     found: torch.Tensor,
     tolerance: AppliedTolerance,
-    *,
-    max_abs_error: float | None,
-    max_rel_error: float | None,
-    finite_as_expected: bool,
-) -> Comparison:
-    elements = matches.numel()
-    mismatched = elements - int(matches.sum())
-    if mismatched == 0:
-        return Comparison(1.0, max_abs_error, max_rel_error, tolerance, finite_as_expected, 0, elements)
-    flat = int(excess.argmax())
-    worst = tuple(int(place) for place in np.unravel_index(flat, expected.shape))
-    return Comparison(
-        (elements - mismatched) / elements,
-        max_abs_error,
-        max_rel_error,
-        tolerance,
-        finite_as_expected,
-        mismatched,
-        elements,
-        worst=worst,
-        expected=float(expected[worst]),
-        found=float(found[worst]),
+) -> list[list[float]]:
+    """A row for every piece, brought to the host at once."""
+    rows = [measure(*pair, tolerance).row for pair in zip(pieces(expected), pieces(found), strict=True)]
+    table: list[list[float]] = torch.stack(rows).tolist()
+    return table
+
+
+def _floats(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> _Measured:
+    want, have = widen(expected), widen(found)
+    expected_finite = torch.isfinite(want)
+    both_finite = expected_finite & torch.isfinite(have)
+    same_special = (want == have) | (want.isnan() & have.isnan())
+    error, size = (have - want).abs_(), want.abs()
+    allowed = tolerance.atol + tolerance.rtol * size
+    excess = torch.where(both_finite, error - allowed, torch.where(same_special, -math.inf, math.inf))
+    error = torch.where(both_finite, error, NOTHING)
+    tiny = torch.finfo(torch.float64).tiny
+    worst_excess, worst_place = excess.max(dim=0)
+    return _Measured(
+        mismatched=(excess > 0).sum(),
+        max_abs=error.max(),
+        max_rel=torch.where(both_finite, error / size.clamp_min(tiny), NOTHING).max(),
+        strange=(expected_finite & ~both_finite).any(),
+        misplaced=(~both_finite & ~same_special).any(),
+        share=(error / allowed.clamp_min(tiny)).max(),
+        worst_excess=worst_excess,
+        worst_place=worst_place,
     )
+
+
+def _integers(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> _Measured:
+    """Integers are compared as integers first: float64 cannot tell all 64-bit integers apart."""
+    differs = expected != found
+    error = (widen(found) - widen(expected)).abs_()
+    outside = differs & ((error == 0) | (error > tolerance.atol))
+    worst_excess, worst_place = torch.where(outside, error, -math.inf).max(dim=0)
+    return _Measured(
+        mismatched=outside.sum(),
+        max_abs=error.max(),
+        max_rel=torch.full_like(error[0], NOTHING),
+        strange=torch.zeros_like(error[0]),
+        misplaced=torch.zeros_like(error[0]),
+        share=torch.zeros_like(error[0]),
+        worst_excess=worst_excess,
+        worst_place=worst_place,
+    )
+
+
+def _reported(
+    expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance, table: list[list[float]]
+) -> Comparison:
+    columns = dict(zip(_FIGURES, zip(*table, strict=True), strict=True))
+    elements, mismatched = expected.numel(), int(sum(columns["mismatched"]))
+    max_abs, max_rel = max(columns["max_abs"]), max(columns["max_rel"])
+    known = Comparison(
+        matched_ratio=(elements - mismatched) / elements,
+        max_abs_error=max_abs if max_abs >= 0 else None,
+        max_rel_error=max_rel if max_rel >= 0 else None,
+        tolerance=tolerance,
+        finite_as_expected=not any(columns["strange"]),
+        specials_agree=not any(columns["misplaced"]),
+        largest_share=max(*columns["share"], 0.0),
+        mismatched=mismatched,
+        elements=elements,
+    )
+    if mismatched == 0:
+        return known
+    piece = max(range(len(table)), key=columns["worst_excess"].__getitem__)
+    flat = piece * len(pieces(expected)[0]) + int(columns["worst_place"][piece])
+    return _with_worst(known, expected, found, flat)
+
+
+def _with_worst(known: Comparison, expected: torch.Tensor, found: torch.Tensor, flat: int) -> Comparison:
+    worst = tuple(int(place) for place in np.unravel_index(flat, expected.shape))
+    return replace(known, worst=worst, expected=_number(expected[worst]), found=_number(found[worst]))
+
+
+def _number(element: torch.Tensor) -> Number:
+    return float(element) if element.dtype.is_floating_point else int(element)

@@ -1,233 +1,260 @@
-"""Correctness of one workload: fresh inputs each trial, the reference's outputs as what is expected.
+"""Correctness of one workload: fresh inputs each trial, what the reference makes of them as what is expected.
 
 The reference runs first and in its own process; its outputs are copied into the judge's memory. The candidate
 then runs on its own copy of the same inputs. What it returns must have the same tensors, of the same shape and
-dtype, and equal values within tolerance; its inputs must be as they were.
+dtype, in memory of their own, and equal values within tolerance; its inputs must be as they were, and nothing
+around its tensors may have been touched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import TensorMeta, Values
-from kbd.daemon.judge.compare import Comparison, compare, tolerance_for
-from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.executor.runner_protocol import Ran, Values
+from kbd.daemon.judge.answer_form import check_form, check_memory
+from kbd.daemon.judge.compare import compare
+from kbd.daemon.judge.degenerate import DegenerateAnswers
+from kbd.daemon.judge.expected import ExpectedOutput
+from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.inputs import TrialInputs, input_source
+from kbd.daemon.judge.oracle import Oracle
+from kbd.daemon.judge.output_reports import OutputReports
 from kbd.daemon.judge.session import Finding, Session
+from kbd.daemon.judge.tolerance import AskedTolerance
+from kbd.daemon.judge.trials import Trial, plan_trials
+from kbd.daemon.judge.wrong import ReferenceUnusable, Wrong
 from kbd.daemon.runner.values import meta_of
-from kbd.outbox.correctness import Correctness, OutputReport, ToleranceReport
-from kbd.outbox.report import ErrorReport
+from kbd.inbox.bound_contract import BoundArg
 from kbd.outbox.verdict import EvaluationStatus, Stage
-
-ORACLE = "reference"
-SET = 0
-
-
-class Wrong(Exception):
-    """The candidate ran, and what it returned is wrong."""
-
-    def __init__(self, status: EvaluationStatus, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.report = ErrorReport(type=status.value, message=message, hint=hint)
-
-
-class ReferenceUnusable(Exception):
-    """The reference ran and gave nothing that could be compared."""
-
-
-@dataclass
-class _Outputs:
-    """What is known of the outputs over all trials: the worst comparison of each."""
-
-    names: Sequence[str]
-    worst: dict[str, Comparison] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
-    trials: int = 0
-
-    def note(self, name: str, comparison: Comparison) -> None:
-        known = self.worst.get(name)
-        if known is None or _badness(comparison) > _badness(known):
-            self.worst[name] = comparison
-
-    def report(self) -> Correctness:
-        outputs = tuple(
-            _output_report(name, self.worst.get(name), self.problems.get(name)) for name in self.names
-        )
-        return Correctness(trials=max(self.trials, 1), oracle=ORACLE, outputs=outputs)
-
-
-def check_workload(session: Session, finding: Finding) -> None:
-    """All trials of one workload. Raises Wrong, RunnerTrouble or BadData."""
-    session.enter(finding)
-    source = input_source(session, finding.plan)
-    finding.pinned_inputs = source.pinned
-    outputs = _Outputs(names=())
-    for trial in range(session.request.evaluation.num_correct_trials):
-        inputs = source.draw(session.seeds.trial(finding.number, trial), first=trial == 0)
-        outputs.trials = trial + 1
-        try:
-            _check_trial(session, inputs, outputs)
-        except Wrong:
-            finding.correctness = outputs.report()
-            raise
-    if session.reference is not None:
-        finding.correctness = outputs.report()
-
-
-def _check_trial(session: Session, inputs: TrialInputs, outputs: _Outputs) -> None:
-    expected = None
-    if session.reference is not None:
-        session.tell(Stage.CORRECTNESS, "reference")
-        expected = _run_reference(session.reference, inputs)
-        outputs.names = _output_names(session, inputs, expected)
-    session.tell(Stage.CORRECTNESS, "candidate")
-    found = _run(session.candidate, inputs.candidate)
-    if expected is None:
-        return
-    if expected.in_place:
-        tensors = session.candidate.inputs_now(SET, sorted(inputs.may_change))
-    else:
-        _check_form(expected.metas, found, session.device)
-        tensors = session.candidate.fetch_outputs(found)
-    _check_values(session, expected, tensors, outputs)
-    _check_inputs_unchanged(session, inputs)
-
-
-def _run(kernel: HostedKernel, inputs: InputSet) -> Values:
-    kernel.bind(SET, inputs)
-    return kernel.run(SET)
 
 
 @dataclass(frozen=True)
 class Expected:
-    """The reference's outputs, copied: what it returned, or (`in_place`) its inout arguments afterwards."""
+    """What the reference gave: its outputs, or (`places`) its inout arguments where it returned no tensor."""
 
-    metas: Sequence[TensorMeta]
-    tensors: list[torch.Tensor]
-    in_place: bool = False
+    form: Values
+    outputs: list[ExpectedOutput]
+    places: list[int] | None = None
 
 
-def _run_reference(kernel: HostedKernel, inputs: TrialInputs) -> Expected:
-    """A reference that returns nothing has worked on its inout arguments. Raises ReferenceUnusable."""
-    values = _run(kernel, inputs.reference)
-    if values.tensors:
-        return Expected(values.tensors, kernel.fetch_outputs(values))
-    places = sorted(inputs.may_change)
-    if not places:
+def check_workload(session: Session, finding: Finding) -> None:
+    """All trials of one workload. Raises Wrong, ReferenceUnusable, RunnerTrouble or BadData."""
+    session.enter(finding)
+    trials = plan_trials(session.request.evaluation.num_correct_trials, session.seeds.plan(finding.number))
+    if session.reference is None:
+        _run_alone(session, finding, trials)
+        return
+    _WorkloadCheck(session, finding, session.reference).run(trials)
+
+
+def _run_alone(session: Session, finding: Finding, trials: Sequence[Trial]) -> None:
+    """Without a reference nothing is compared: the candidate only has to run."""
+    source = input_source(session, finding.plan)
+    finding.pinned_inputs = source.pinned
+    asked = session.request.evaluation.num_correct_trials
+    for trial in [trial for trial in trials if trial.kind == "fresh"][:asked]:
+        inputs = source.draw(session.seeds.trial(finding.number, trial.draw), first=trial.is_first)
+        session.tell(Stage.CORRECTNESS, "candidate")
+        session.candidate.bind(trial.place, inputs.candidate)
+        session.candidate.run(trial.place)
+
+
+class _WorkloadCheck:
+    """One workload being checked."""
+
+    def __init__(self, session: Session, finding: Finding, reference: HostedKernel) -> None:
+        self._session, self._finding, self._reference = session, finding, reference
+        self._source = input_source(session, finding.plan)
+        self._oracle = Oracle(reference)
+        self._degenerate = DegenerateAnswers()
+        self._reports = OutputReports()
+        self._drawn: dict[int, TrialInputs] = {}
+        self._fresh = self._extra = 0
+        finding.pinned_inputs = self._source.pinned
+
+    def run(self, trials: Sequence[Trial]) -> None:
+        wanted_again = {trial.draw for trial in trials if trial.kind != "fresh"}
+        for trial in trials:
+            inputs = self._inputs(trial, keep=trial.draw in wanted_again)
+            if inputs is None:
+                continue
+            self._fresh += trial.kind == "fresh"
+            self._extra += trial.kind != "fresh"
+            try:
+                self._check(trial, inputs)
+            except Wrong as wrong:
+                self._conclude()
+                raise _explained(wrong, trial) from None
+        self._conclude()
+        self._finding.weak_test = self._degenerate.passing
+
+    def _conclude(self) -> None:
+        asked = self._session.request.evaluation.num_correct_trials
+        fresh, surplus = min(self._fresh, asked), max(self._fresh - asked, 0)
+        self._finding.correctness = self._reports.correctness(fresh, self._extra + surplus, self._oracle.said)
+
+    def _inputs(self, trial: Trial, *, keep: bool) -> TrialInputs | None:
+        if trial.kind == "again":
+            return self._drawn[trial.draw]
+        if trial.kind == "altered":
+            return self._source.altered(self._drawn[trial.draw])
+        seed = self._session.seeds.trial(self._finding.number, trial.draw)
+        inputs = self._source.draw(seed, first=trial.is_first)
+        if keep:
+            self._drawn[trial.draw] = inputs
+        return inputs
+
+    def _check(self, trial: Trial, inputs: TrialInputs) -> None:
+        session, candidate, place = self._session, self._session.candidate, trial.place
+        session.tell(Stage.CORRECTNESS, "reference")
+        expected = self._expect(place, inputs)
+        self._reports.names = [output.name for output in expected.outputs]
+        if trial.kind == "fresh":
+            self._degenerate.judge(expected.outputs, inputs.reference.tensors)
+        session.tell(Stage.CORRECTNESS, "candidate")
+        candidate.bind(place, inputs.candidate)
+        ran = candidate.run(place)
+        found = self._found(ran, expected, inputs, place)
+        self._check_surroundings(place, inputs)
+        try:
+            self._check_values(expected, found)
+        except Wrong:
+            self._require_steady(place, inputs, expected)
+            raise
+        if expected.places is None:
+            check_memory(expected.form, ran.values, inputs.names, inputs.may_change)
+        self._check_inputs_unchanged(place, inputs)
+
+    def _expect(self, place: int, inputs: TrialInputs) -> Expected:
+        """Have the reference make the expected outputs. Raises ReferenceUnusable."""
+        self._reference.bind(place, inputs.reference)
+        ran = self._oracle.run(place)
+        form, tensors, places = self._reference_outputs(ran, inputs, place)
+        names, asked = self._names(inputs, len(tensors), places), self._asked(len(tensors), places)
+        return Expected(form, self._oracle.settle(ran, names, tensors, asked, places), places)
+
+    def _reference_outputs(
+        self, ran: Ran, inputs: TrialInputs, place: int
+    ) -> tuple[Values, list[torch.Tensor], list[int] | None]:
+        """A reference that returns nothing has worked on its inout arguments."""
+        if ran.values.tensors:
+            return ran.values, self._reference.outputs_of(ran), None
+        places = sorted(inputs.may_change)
+        if not places:
+            raise ReferenceUnusable(
+                "the reference returned no tensor and has no argument with role inout: "
+                "there is nothing to compare"
+            )
+        tensors = self._reference.inputs_now(place, places)
+        form = Values(tree=None, tensors=tuple(meta_of(tensor) for tensor in tensors))
+        return form, tensors, places
+
+    def _found(self, ran: Ran, expected: Expected, inputs: TrialInputs, place: int) -> list[torch.Tensor]:
+        """The candidate's outputs; its inout arguments where that is what is expected, or all that it gives."""
+        candidate = self._session.candidate
+        if expected.places is not None:
+            return candidate.inputs_now(place, expected.places)
+        changed = sorted(inputs.may_change)
+        if not ran.values.tensors and len(changed) == len(expected.outputs):
+            tensors = candidate.inputs_now(place, changed)
+            form = Values(tree=None, tensors=tuple(meta_of(tensor) for tensor in tensors))
+            check_form(expected.form.model_copy(update={"tree": None}), form, self._session.device)
+            return tensors
+        check_form(expected.form, ran.values, self._session.device)
+        return candidate.outputs_of(ran)
+
+    def _names(self, inputs: TrialInputs, count: int, places: Sequence[int] | None) -> list[str]:
+        """Names of the contract's outputs where there are as many, else numbered ones."""
+        if places is not None:
+            return [inputs.names[place] for place in places]
+        contract = self._finding.plan.candidate
+        named = [arg.name for arg in contract.outputs] if contract is not None else []
+        return named if len(named) == count else [f"output{place}" for place in range(count)]
+
+    def _asked(self, count: int, places: Sequence[int] | None) -> list[AskedTolerance]:
+        """An output's own tolerance, else the job's. The contract that owns the inputs has the say."""
+        job = self._session.request.evaluation.tolerance
+        contract = self._finding.plan.inputs
+        args: Sequence[BoundArg] = ()
+        if contract is not None:
+            args = contract.outputs if places is None else [contract.input_tensors[place] for place in places]
+        own = [arg.tensor.tolerance if arg.tensor is not None else None for arg in args]
+        given = own if len(own) == count else [None] * count
+        return [AskedTolerance.of(tolerance or job) for tolerance in given]
+
+    def _check_values(self, expected: Expected, found: Sequence[torch.Tensor]) -> None:
+        """Every output within tolerance. Raises Wrong for the first that is not, with its worst element."""
+        for output, tensor in zip(expected.outputs, found, strict=True):
+            comparison = compare(output.tensor, tensor, output.tolerance)
+            self._reports.note(output.name, comparison)
+            if not output.accepts(comparison):
+                status = (
+                    EvaluationStatus.INCORRECT_OUTPUT
+                    if comparison.finite_as_expected
+                    else EvaluationStatus.NON_FINITE
+                )
+                raise Wrong(status, self._reports.reject(output.name, comparison))
+
+    def _require_steady(self, place: int, inputs: TrialInputs, expected: Expected) -> None:
+        """Before a candidate is called wrong: does the reference agree with itself? Raises ReferenceUnusable."""
+        self._session.tell(Stage.CORRECTNESS, "reference")
+        self._reference.bind(place, inputs.reference)
+        ran = self._reference.run(place)
+        _, tensors, _ = self._reference_outputs(ran, inputs, place)
+        pairs = zip(expected.outputs, tensors, strict=False)
+        if len(tensors) == len(expected.outputs) and all(
+            tensor.shape == output.tensor.shape
+            and output.accepts(compare(output.tensor, tensor, output.tolerance))
+            for output, tensor in pairs
+        ):
+            return
         raise ReferenceUnusable(
-            "the reference returned no tensor and has no argument with role inout: there is nothing to compare"
+            "the reference gives another answer to the same input, so no candidate can be compared with it",
+            "make it deterministic: put dropout into eval mode, seed what is random, keep no state between calls",
         )
-    tensors = kernel.inputs_now(SET, places)
-    return Expected([meta_of(tensor) for tensor in tensors], tensors, in_place=True)
 
-
-def _output_names(session: Session, inputs: TrialInputs, expected: Expected) -> tuple[str, ...]:
-    """Names of the contract's outputs where there are as many, else numbered ones."""
-    if expected.in_place:
-        return tuple(inputs.names[place] for place in sorted(inputs.may_change))
-    contract = session.current.plan.candidate
-    named = [arg.name for arg in contract.outputs] if contract is not None else []
-    if len(named) == len(expected.tensors):
-        return tuple(named)
-    return tuple(f"output{place}" for place in range(len(expected.tensors)))
-
-
-def _check_form(wanted: Sequence[TensorMeta], found: Values, device: torch.device) -> None:
-    """As many tensors, of equal shapes, dtypes and device. Raises Wrong."""
-    if len(found.tensors) != len(wanted):
-        raise Wrong(
-            EvaluationStatus.INCORRECT_SHAPE,
-            f"expected {_tensors(len(wanted))} from the candidate, found {_tensors(len(found.tensors))}",
-            "return what the reference returns, in the same order",
-        )
-    for place, (want, have) in enumerate(zip(wanted, found.tensors, strict=True)):
-        if want.shape != have.shape:
-            raise Wrong(
-                EvaluationStatus.INCORRECT_SHAPE,
-                f"output {place}: expected shape {list(want.shape)}, found {list(have.shape)}",
-            )
-        if want.dtype != have.dtype:
-            raise Wrong(
-                EvaluationStatus.INCORRECT_DTYPE,
-                f"output {place}: expected dtype {want.dtype}, found {have.dtype}",
-                f"convert the output to {want.dtype}",
-            )
-        if have.device != device.type:
+    def _check_surroundings(self, place: int, inputs: TrialInputs) -> None:
+        """Raises Wrong where something was written past a tensor's ends."""
+        for argument in self._session.candidate.trespassed(place):
+            name = inputs.names[argument] if argument < len(inputs.names) else None
+            where = f"its input {name}" if name else self._output_name(argument - len(inputs.names))
             raise Wrong(
                 EvaluationStatus.INCORRECT_OUTPUT,
-                f"output {place}: expected on {device.type}, found on {have.device}",
-                "return the output on the device of the inputs",
+                f"the candidate wrote outside of its tensors, next to {where}",
+                "check the bounds of every store: the last block may reach past the end",
+            )
+
+    def _output_name(self, number: int) -> str:
+        contract = self._finding.plan.candidate
+        pure = [arg.name for arg in contract.outputs if not arg.is_input] if contract is not None else []
+        return f"its output {pure[number]}" if number < len(pure) else "an output"
+
+    def _check_inputs_unchanged(self, place: int, inputs: TrialInputs) -> None:
+        for changed in self._session.candidate.changed_inputs(place, inputs.candidate):
+            if changed in inputs.may_change:
+                continue
+            raise Wrong(
+                EvaluationStatus.INCORRECT_OUTPUT,
+                f"the candidate changed its input {inputs.names[changed]}",
+                "write to a new tensor, or declare the argument with role: inout",
             )
 
 
-def _tensors(count: int) -> str:
-    return {0: "no tensor", 1: "1 tensor"}.get(count, f"{count} tensors")
+_CIRCUMSTANCES = {
+    "altered": (
+        "on an earlier input with some elements exchanged",
+        "compute from the input itself: an answer may have been kept from an earlier call",
+    ),
+    "again": (
+        "on an earlier input once more, at another address (its first answer was right)",
+        "look for a race, for memory that is not initialised, or for an address kept from an earlier call",
+    ),
+}
 
 
-def _check_values(
-    session: Session, expected: Expected, found: Sequence[torch.Tensor], outputs: _Outputs
-) -> None:
-    """Every output within tolerance. Raises Wrong for the first that is not, with its worst element."""
-    asked = session.request.evaluation.tolerance
-    for name, want, have in zip(outputs.names, expected.tensors, found, strict=True):
-        comparison = compare(want, have, tolerance_for(want, asked.atol, asked.rtol))
-        outputs.note(name, comparison)
-        if comparison.matched_ratio >= asked.required_matched_ratio and comparison.finite_as_expected:
-            continue
-        message = _describe(name, comparison)
-        outputs.problems[name] = message
-        outputs.worst[name] = comparison
-        raise Wrong(_status_of(comparison), message)
-
-
-def _status_of(comparison: Comparison) -> EvaluationStatus:
-    if comparison.finite_as_expected:
-        return EvaluationStatus.INCORRECT_OUTPUT
-    return EvaluationStatus.NON_FINITE
-
-
-def _describe(name: str, comparison: Comparison) -> str:
-    text = (
-        f"{name}: {comparison.mismatched} of {comparison.elements} elements "
-        f"({comparison.mismatched / comparison.elements:.2%}) are outside the tolerance"
-    )
-    if comparison.worst is None:
-        return text
-    return (
-        f"{text}; worst at {list(comparison.worst)}: expected {comparison.expected:.9g}, "
-        f"found {comparison.found:.9g} "
-        f"(atol {comparison.tolerance.atol:.3g}, rtol {comparison.tolerance.rtol:.3g})"
-    )
-
-
-def _check_inputs_unchanged(session: Session, inputs: TrialInputs) -> None:
-    for place in session.candidate.changed_inputs(SET, inputs.candidate):
-        if place in inputs.may_change:
-            continue
-        raise Wrong(
-            EvaluationStatus.INCORRECT_OUTPUT,
-            f"the candidate changed its input {inputs.names[place]}",
-            "write to a new tensor, or declare the argument with role: inout",
-        )
-
-
-def _badness(comparison: Comparison) -> tuple[float, float]:
-    return 1 - comparison.matched_ratio, comparison.max_abs_error or 0.0
-
-
-def _output_report(name: str, comparison: Comparison | None, problem: str | None) -> OutputReport:
-    if comparison is None:
-        return OutputReport(name=name, problem=problem)
-    tolerance = ToleranceReport(atol=comparison.tolerance.atol, rtol=comparison.tolerance.rtol)
-    return OutputReport(
-        name=name,
-        max_abs_error=comparison.max_abs_error,
-        max_rel_error=comparison.max_rel_error,
-        matched_ratio=comparison.matched_ratio,
-        tolerance=tolerance,
-        problem=problem,
-    )
+def _explained(wrong: Wrong, trial: Trial) -> Wrong:
+    circumstances = _CIRCUMSTANCES.get(trial.kind)
+    return wrong.explained(*circumstances) if circumstances is not None else wrong

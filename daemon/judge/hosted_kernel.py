@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import Role, StageLimits
-from kbd.daemon.executor.runner_protocol import TensorMeta, Values
+from kbd.daemon.executor.runner_protocol import Ran, Slot, TensorMeta, Values
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
 from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
+
+_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,12 @@ class HostedKernel:
         self.workload = 0
         self._limits = limits
         self._lender = Lender(link, device_kind, limits.load_s)
+        self._contracts: tuple[BoundContract, ...] = ()
+        self._takes_outputs = False
         self._bound: dict[int, Loan] = {}
-        self._outputs: Loan | None = None
+        self._buffers: dict[int, Loan] = {}
+        self._told: dict[int, runner_protocol.Bind] = {}
+        self._results: dict[str, Loan] = {}
 
     @property
     def role(self) -> Role:
@@ -75,6 +81,7 @@ class HostedKernel:
         loaded = self.link.ask(question, runner_protocol.Loaded, self._limits.load_s)
         self.setup_us = loaded.setup_us
         self.makes_inputs = loaded.makes_inputs
+        self._contracts, self._takes_outputs = tuple(contracts), loaded.takes_outputs
         if init_inputs is None and loaded.init_inputs is not None:
             tensors = self._fetch("init_inputs", loaded.init_inputs, self._limits.load_s)
             self.init_inputs = InputSet(loaded.init_inputs.tree, tensors)
@@ -95,38 +102,100 @@ class HostedKernel:
         return InputSet(made.values.tree, self._fetch("inputs", made.values, limit_s))
 
     def bind(self, index: int, inputs: InputSet) -> None:
-        """Copy an input set to where this runner sees it as set `index`."""
-        loan = self._bound.get(index)
-        if loan is None or [slot.meta for slot in loan.slots] != inputs.metas:
-            loan = self._bound[index] = self._lender.lend(inputs.metas)
+        """Copy an input set to where this runner sees it as set `index`; output buffers are poisoned."""
+        loan, buffers = self._room_for(index, inputs.metas, self._output_metas())
         loan.fill(inputs.tensors)
-        self._tell_bound(index, inputs, loan)
+        buffers.poison()
+        self._tell_bound(index, inputs, loan, buffers.slots)
+
+    def _room_for(self, index: int, metas: list[TensorMeta], outputs: list[TensorMeta]) -> tuple[Loan, Loan]:
+        """Where the inputs and the output buffers of a set lie; the same place as long as they look the same."""
+        known = self._bound.get(index), self._buffers.get(index)
+        if known[0] and known[1] and (known[0].metas, known[1].metas) == (metas, outputs):
+            return known[0], known[1]
+        whole = self._lender.lend([*metas, *outputs])
+        loan = self._bound[index] = Loan(whole.arena, whole.slots[: len(metas)])
+        buffers = self._buffers[index] = Loan(whole.arena, whole.slots[len(metas) :])
+        return loan, buffers
+
+    def _output_metas(self) -> list[TensorMeta]:
+        """One buffer for each pure output of the contract in force, if the kernel has any use for them."""
+        if not self._takes_outputs or not self._contracts:
+            return []
+        contract = self._contracts[self.workload]
+        return [
+            TensorMeta(shape=arg.tensor.shape, dtype=arg.tensor.dtype.value, stride=arg.tensor.strides)
+            for arg in contract.outputs
+            if arg.tensor is not None and not arg.is_input
+        ]
 
     def bind_all(self, sets: Sequence[InputSet]) -> None:
         """Bind sets 0, 1, … in one piece of memory: sharing memory with a process costs milliseconds a piece."""
         whole = self._lender.lend([meta for inputs in sets for meta in inputs.metas])
         slots = iter(whole.slots)
+        self._buffers.clear()
         for index, inputs in enumerate(sets):
             loan = self._bound[index] = Loan(whole.arena, tuple(itertools.islice(slots, len(inputs.tensors))))
             loan.fill(inputs.tensors)
             self._tell_bound(index, inputs, loan)
 
-    def _tell_bound(self, index: int, inputs: InputSet, loan: Loan) -> None:
+    def _tell_bound(self, index: int, inputs: InputSet, loan: Loan, outputs: tuple[Slot, ...] = ()) -> None:
+        """Nothing needs to be said when only the contents have changed."""
         _settle(loan)
         question = runner_protocol.Bind(
-            index=index, workload=self.workload, values=inputs.tree, slots=loan.slots
+            index=index, workload=self.workload, values=inputs.tree, slots=loan.slots, outputs=outputs
         )
-        self.link.ask(question, runner_protocol.Okay, self._limits.correctness_s)
+        if question != self._told.get(index):
+            self.link.ask(question, runner_protocol.Okay, self._limits.correctness_s)
+            self._told[index] = question
 
-    def run(self, index: int) -> Values:
-        """Call it once on set `index`; what it returned is described, not yet copied."""
-        ran = self.link.ask(runner_protocol.Run(index=index), runner_protocol.Ran, self._limits.correctness_s)
+    def run(self, index: int, *, precisely: bool = False) -> Ran:
+        """Call it once on set `index`; what it returned is described, and fetched by `outputs_of`."""
+        slots = {what: loan.slots for what, loan in self._results.items()}
+        if not precisely:
+            slots.pop("precise", None)
+        question = runner_protocol.Run(index=index, precisely=precisely, **slots)
+        ran = self.link.ask(question, Ran, self._limits.correctness_s)
         self.peak_bytes = max(filter(None, (self.peak_bytes, ran.peak_bytes)), default=None)
-        return ran.values
+        return ran
 
-    def fetch_outputs(self, values: Values) -> list[torch.Tensor]:
+    def outputs_of(self, ran: Ran) -> list[torch.Tensor]:
         """Private copies of what the latest run returned."""
-        return self._fetch("outputs", values, self._limits.correctness_s)
+        return self._fetch_results("outputs", self._known(ran.values.tensors), ran)
+
+    def precise_outputs_of(
+        self, ran: Ran, like: Sequence[torch.Tensor], places: Sequence[int]
+    ) -> list[torch.Tensor]:
+        """Those at `places` of what it returned in float64, rounded to the dtypes of `like` on the way."""
+        assert ran.precise is not None
+        metas = self._known(ran.precise.tensors)
+        for place, tensor in zip(places, like, strict=True):
+            metas[place] = _dense(meta_of(tensor))
+        found = self._fetch_results("precise", metas, ran)
+        return [found[place] for place in places]
+
+    def _known(self, metas: Sequence[TensorMeta]) -> list[TensorMeta]:
+        try:
+            return [_dense(meta) for meta in metas]
+        except UnknownValue as error:
+            raise RunnerForged(self.role, str(error)) from None
+
+    def _fetch_results(
+        self, what: Literal["outputs", "precise"], metas: list[TensorMeta], ran: Ran
+    ) -> list[torch.Tensor]:
+        """Where the runner has put them already, nothing needs to be asked."""
+        if not metas:
+            return []
+        loan = self._results.get(what)
+        if loan is not None and loan.metas == metas:
+            return loan.copies() if what in ran.exported else self._export(what, loan)
+        loan = self._results[what] = self._lender.lend(metas)
+        return self._export(what, loan)
+
+    def trespassed(self, index: int) -> list[int]:
+        """Arguments of set `index` (inputs, then output buffers) around which the runner has written."""
+        inputs, buffers = self._bound[index], self._buffers[index]
+        return inputs.trespassed() + [len(inputs.slots) + place for place in buffers.trespassed()]
 
     def inputs_now(self, index: int, places: Sequence[int]) -> list[torch.Tensor]:
         """Private copies of some tensors of set `index` as they lie there now."""
@@ -136,11 +205,8 @@ class HostedKernel:
     def changed_inputs(self, index: int, inputs: InputSet) -> list[int]:
         """Which tensors of set `index` no longer hold what the judge put there, by their bits."""
         lent = self._bound[index].tensors
-        return [
-            place
-            for place, pair in enumerate(zip(lent, inputs.tensors, strict=True))
-            if not _same_bits(*pair)
-        ]
+        differ = [_bits_differ(*pair) for pair in zip(lent, inputs.tensors, strict=True)]
+        return [place for place, changed in enumerate(_together(differ)) if changed]
 
     def prepare(self, sets: int, lengths: Sequence[int], method: str) -> runner_protocol.Prepared:
         """Have bursts of these lengths ready."""
@@ -160,20 +226,12 @@ class HostedKernel:
         self._lender.release()
 
     def _fetch(self, what: Any, values: Values, limit_s: float) -> list[torch.Tensor]:
-        try:
-            metas = [_dense(meta) for meta in values.tensors]
-        except UnknownValue as error:
-            raise RunnerForged(self.role, str(error)) from None
-        if not metas:
-            return []
-        if what != "outputs":
-            return self._export(what, self._lender.lend(metas), limit_s)
-        if self._outputs is None or [slot.meta for slot in self._outputs.slots] != metas:
-            self._outputs = self._lender.lend(metas)
-        return self._export(what, self._outputs, limit_s)
+        metas = self._known(values.tensors)
+        return self._export(what, self._lender.lend(metas), limit_s) if metas else []
 
-    def _export(self, what: Any, loan: Loan, limit_s: float) -> list[torch.Tensor]:
-        self.link.ask(runner_protocol.Export(what=what, slots=loan.slots), runner_protocol.Okay, limit_s)
+    def _export(self, what: Any, loan: Loan, limit_s: float | None = None) -> list[torch.Tensor]:
+        question = runner_protocol.Export(what=what, slots=loan.slots)
+        self.link.ask(question, runner_protocol.Okay, limit_s or self._limits.correctness_s)
         return loan.copies()
 
 
@@ -198,10 +256,16 @@ def _is_permutation(meta: TensorMeta) -> bool:
     return True
 
 
-def _same_bits(left: torch.Tensor, right: torch.Tensor) -> bool:
-    if left.numel() == 0:
-        return True
-    return torch.equal(*(side.contiguous().reshape(-1).view(torch.uint8) for side in (left, right)))
+def _bits_differ(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """A tensor of one boolean, so that nothing waits for the device yet."""
+    words = _WORDS.get(left.dtype.itemsize, torch.uint8)
+    mine, theirs = (side.contiguous().reshape(-1).view(words) for side in (left, right))
+    return (mine != theirs).any()
+
+
+def _together(flags: Sequence[torch.Tensor]) -> list[bool]:
+    """All flags at once: one wait for the device."""
+    return [bool(flag) for flag in torch.stack(list(flags)).tolist()] if flags else []
 
 
 def _settle(loan: Loan) -> None:

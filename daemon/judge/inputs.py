@@ -19,7 +19,11 @@ from kbd.daemon.judge.draw import BadData, draw
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.session import Session
 from kbd.daemon.runner.values import pack
-from kbd.inbox.bound_contract import BoundContract, BoundTensor
+from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor
+from kbd.inbox.tensor_init import InitKind, TensorInit
+
+INDEPENDENT = frozenset({InitKind.RANDN, InitKind.UNIFORM, InitKind.RANDINT})
+FEWEST_EXCHANGED = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class InputSource(Protocol):
 
     def draw(self, seed: int, *, first: bool) -> TrialInputs:
         """Fresh inputs; `first` allows the seeds that the contract itself gives."""
+
+    def altered(self, inputs: TrialInputs) -> TrialInputs | None:
+        """The same inputs with elements exchanged; None where nobody can say which of them may be."""
 
 
 def input_source(session: Session, plan: WorkloadPlan) -> InputSource:
@@ -68,6 +75,11 @@ class ModuleInputs:
         made = self._owner.make_inputs(seed)
         return TrialInputs(made, made, [f"input{place}" for place in range(len(made.tensors))])
 
+    def altered(self, inputs: TrialInputs) -> TrialInputs | None:
+        """Nobody knows what holds between the elements: they may be sorted, symmetric, a mask."""
+        del inputs
+        return None
+
 
 class ContractInputs:
     """Inputs drawn by the judge as the job's contract says."""
@@ -89,6 +101,20 @@ class ContractInputs:
             for place, arg in enumerate(self._contract.input_tensors)
             if (tensor := arg.tensor) is not None
         ]
+        return self._as_called(tensors)
+
+    def altered(self, inputs: TrialInputs) -> TrialInputs | None:
+        """Elements that were drawn independently may change places: what is left is as good an input."""
+        args = self._contract.input_tensors
+        tensors = [
+            _exchanged(tensor) if _drawn_independently(arg) else tensor
+            for arg, tensor in zip(args, inputs.reference.tensors, strict=True)
+        ]
+        if all(new is old for new, old in zip(tensors, inputs.reference.tensors, strict=True)):
+            return None
+        return self._as_called(tensors)
+
+    def _as_called(self, tensors: Sequence[torch.Tensor]) -> TrialInputs:
         called = self._candidate.input_tensors
         return TrialInputs(
             candidate=_called_by(self._candidate, tensors),
@@ -96,6 +122,29 @@ class ContractInputs:
             names=[arg.name for arg in called],
             may_change=frozenset(place for place, arg in enumerate(called) if arg.is_output),
         )
+
+
+def _drawn_independently(arg: BoundArg) -> bool:
+    content = None if arg.tensor is None else arg.tensor.content
+    return isinstance(content, TensorInit) and content.kind in INDEPENDENT
+
+
+def _exchanged(tensor: torch.Tensor) -> torch.Tensor:
+    """The middle half of the elements in reverse: sum, extremes, beginning and end stay as they are."""
+    count = tensor.numel()
+    if count < FEWEST_EXCHANGED:
+        return tensor
+    flat = tensor.reshape(-1).clone()
+    middle = slice(count // 4, count - count // 4)
+    flat[middle] = flat[middle].flip(0)
+    changed = flat.reshape(tensor.shape)
+    return (
+        changed
+        if tensor.is_contiguous()
+        else torch.empty_strided(
+            tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
+        ).copy_(changed)
+    )
 
 
 def _seed(tensor: BoundTensor, seed: int, place: int, *, first: bool) -> int:

@@ -13,6 +13,7 @@ import torch
 
 from kbd.daemon.executor.runner_protocol import Map, Okay, Slot, TensorMeta
 from kbd.daemon.executor.shared_memory import ALIGNMENT, Arena, extent, tensor_at
+from kbd.daemon.judge.canaries import GUARD_BYTES, broken_fences, poison, raise_fences
 from kbd.daemon.judge.runner_link import RunnerLink
 
 
@@ -24,6 +25,11 @@ class Loan:
     slots: tuple[Slot, ...]
 
     @property
+    def metas(self) -> list[TensorMeta]:
+        """What the lent tensors look like."""
+        return [slot.meta for slot in self.slots]
+
+    @property
     def tensors(self) -> list[torch.Tensor]:
         """The judge's own view of the lent tensors."""
         return [tensor_at(self.arena.memory, slot) for slot in self.slots]
@@ -33,18 +39,26 @@ class Loan:
         for lent, source in zip(self.tensors, sources, strict=True):
             lent.copy_(source)
 
+    def poison(self) -> None:
+        """Fill them with what no kernel computes."""
+        poison(self.arena.memory, self.slots)
+
+    def trespassed(self) -> list[int]:
+        """Places of the tensors around which somebody has written."""
+        return broken_fences(self.arena.memory, self.slots)
+
     def copies(self) -> list[torch.Tensor]:
         """Private copies of what lies there now."""
         return [tensor.clone() for tensor in self.tensors]
 
 
 def lay_out(arena: int, metas: Sequence[TensorMeta]) -> tuple[tuple[Slot, ...], int]:
-    """Aligned places for tensors like these, a gap after each, and the bytes they take together."""
+    """Aligned places for tensors like these, a guard zone around each, and the bytes they take together."""
     slots: list[Slot] = []
-    offset = 0
+    offset = GUARD_BYTES
     for meta in metas:
         slots.append(Slot(arena=arena, offset=offset, meta=meta))
-        offset += -(-extent(meta) // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+        offset += -(-extent(meta) // ALIGNMENT) * ALIGNMENT + GUARD_BYTES
     return tuple(slots), offset
 
 
@@ -66,6 +80,7 @@ class Lender:
         descriptors = [arena.descriptor] if arena.descriptor is not None else []
         question = Map(arena=number, nbytes=arena.nbytes, handle=arena.handle)
         self._link.ask(question, Okay, self._limit_s, descriptors)
+        raise_fences(arena.memory, slots)
         return Loan(arena, slots)
 
     def release(self) -> None:

@@ -19,12 +19,13 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
-from kbd.daemon.judge.correctness import ReferenceUnusable, Wrong, check_workload
+from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.draw import BadData
 from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble
 from kbd.daemon.judge.session import Session
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
+from kbd.daemon.judge.wrong import ReferenceUnusable, Wrong
 from kbd.outbox.report import ErrorReport, Suspicion
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
@@ -115,7 +116,7 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
         case RunnerTrouble():
             return _candidate_trouble(session, error)
         case ReferenceUnusable():
-            report = ErrorReport(type="ReferenceUnusable", message=str(error), hint="return the outputs")
+            report = ErrorReport(type="ReferenceUnusable", message=str(error), hint=error.hint)
             return {
                 "status": EvaluationStatus.INVALID_REFERENCE,
                 "blame": Blame.REFERENCE,

@@ -28,6 +28,10 @@ class Seeds:
         """For the inputs of one correctness trial."""
         return self._derive(1, workload, number)
 
+    def plan(self, workload: int) -> int:
+        """For the order of a workload's trials."""
+        return self._derive(3, workload)
+
     def timing(self, workload: int, number: int) -> int:
         """For one input set of the timing."""
         return self._derive(2, workload, number)

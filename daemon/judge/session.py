@@ -36,6 +36,7 @@ class Finding:
     correctness: Correctness | None = None
     performance: Performance | None = None
     pinned_inputs: bool = False
+    weak_test: tuple[str, ...] = ()
 
 
 @dataclass
@@ -98,9 +99,19 @@ class Session:
             timings=timings,
             seed=self.seeds.job,
             pinned_inputs=any(finding.pinned_inputs for finding in self.findings),
+            weak_test=self._weak_test(),
             notes=tuple(self.notes),
             **fields,
         )
+
+    def _weak_test(self) -> tuple[str, ...]:
+        """What would have passed as well; with the workload, where that is not so in all of them."""
+        said: list[str] = []
+        for guess in dict.fromkeys(guess for finding in self.findings for guess in finding.weak_test):
+            fooled = [finding.plan.name for finding in self.findings if guess in finding.weak_test]
+            everywhere = len(fooled) == len(self.findings)
+            said.append(guess if everywhere else f"{guess} (in {', '.join(fooled)})")
+        return tuple(said)
 
     def _correct(self, status: EvaluationStatus) -> bool | None:
         if status in INCORRECT:

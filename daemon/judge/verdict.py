@@ -37,4 +37,5 @@ class Verdict(Report):
     timings: JudgeTimings = JudgeTimings()
     seed: int | None = None
     pinned_inputs: bool = False
+    weak_test: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -7,9 +7,9 @@ any of it. Whatever decides (expected outputs, seeds of the inputs, comparison, 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -20,7 +20,9 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at
 from kbd.daemon.runner.bursts import Bursts
-from kbd.daemon.runner.values import pack_values, unpack
+from kbd.daemon.runner.overlaps import overlaps_of
+from kbd.daemon.runner.precision import Float64Form
+from kbd.daemon.runner.values import pack_values, tensors_in, unpack
 from kbd.inbox.bound_contract import BoundContract
 
 
@@ -35,6 +37,7 @@ class Harness:
         self._arenas: dict[int, torch.Tensor] = {}
         self._sets: dict[int, tuple[list[Any], list[torch.Tensor]]] = {}
         self._made: dict[str, list[torch.Tensor]] = {}
+        self._precise = Float64Form()
         self._bursts: Bursts | None = None
         self._contracts: tuple[BoundContract, ...] = ()
         self._workload: int | None = None
@@ -61,12 +64,14 @@ class Harness:
             init_inputs=self._given_init_inputs(message),
         )
         self._kernel = backend.load(artifact, context)
+        self._precise = Float64Form(self._kernel)
         self._contracts, self._workload = message.contracts, None
         self._synchronize()
         values = self._keep("init_inputs", self._kernel.init_inputs) if message.init_inputs is None else None
         return runner_protocol.Loaded(
             setup_us=(time.perf_counter() - started) * 1e6,
             makes_inputs=self._kernel.makes_inputs,
+            takes_outputs=self._kernel.takes_outputs,
             init_inputs=values,
         )
 
@@ -101,22 +106,57 @@ class Harness:
         return runner_protocol.Made(values=self._keep("inputs", self.kernel.make_inputs(message.seed)))
 
     def run(self, message: runner_protocol.Run) -> runner_protocol.Ran:
-        """Call the kernel once."""
+        """Call the kernel once; before that, if asked, its float64 form."""
         inputs, outputs = self._sets[message.index]
+        found = self._run_precisely(inputs) if message.precisely else {}
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         returned = self.kernel(inputs, outputs)
         self._synchronize()
         peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
-        return runner_protocol.Ran(values=self._keep("outputs", returned), peak_bytes=peak)
+        values = self._keep("outputs", returned)
+        overlaps = overlaps_of(self._made["outputs"], tensors_in(inputs))
+        return runner_protocol.Ran(
+            values=values.model_copy(update={"overlaps": overlaps}),
+            peak_bytes=peak,
+            exported=tuple(self._export_expected(message)),
+            **found,
+        )
+
+    def _run_precisely(self, inputs: list[Any]) -> dict[str, Any]:
+        """What the float64 form makes of copies of the inputs, or why there is none."""
+        self._made.pop("precise", None)
+        try:
+            returned = self._precise.call(inputs)
+            self._synchronize()
+            return {"precise": self._keep("precise", returned)}
+        except Exception as error:  # noqa: BLE001 - whatever it raises, the kernel as it is still counts
+            if self._device.type == "cuda":
+                torch.cuda.empty_cache()
+            return {"imprecise": f"{type(error).__name__}: {error}".splitlines()[0][:500]}
+
+    def _export_expected(self, message: runner_protocol.Run) -> Iterator[Literal["outputs", "precise"]]:
+        """Copy results into the slots that were made for them."""
+        wanted: tuple[tuple[Literal["outputs", "precise"], tuple[Slot, ...]], ...] = (
+            ("outputs", message.outputs),
+            ("precise", message.precise),
+        )
+        for what, slots in wanted:
+            made = self._made.get(what, [])
+            if slots and [tuple(tensor.shape) for tensor in made] == [slot.meta.shape for slot in slots]:
+                self._copy_out(made, slots)
+                yield what
 
     def export(self, message: runner_protocol.Export) -> runner_protocol.Okay:
         """Copy what was made last to where the judge can read it."""
+        self._copy_out(self._made[message.what], message.slots)
+        return runner_protocol.Okay()
+
+    def _copy_out(self, tensors: Sequence[torch.Tensor], slots: Sequence[Slot]) -> None:
         with torch.inference_mode():
-            for tensor, slot in zip(self._made[message.what], message.slots, strict=True):
+            for tensor, slot in zip(tensors, slots, strict=True):
                 self._tensor(slot).copy_(tensor)
         self._synchronize()
-        return runner_protocol.Okay()
 
     def prepare(self, message: runner_protocol.Prepare) -> runner_protocol.Prepared:
         """Capture (or just remember) the bursts that the judge will ask for."""

@@ -118,7 +118,7 @@ def _tail(text: str | None) -> str | None:
 def _status_of(error: BaseException) -> Any:
     if isinstance(error, CompileFailed):
         return "compile_error"
-    if isinstance(error, Unsupported | UnknownValue):
+    if isinstance(error, Unsupported):
         return "unsupported"
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
         return "out_of_memory"
@@ -128,6 +128,8 @@ def _status_of(error: BaseException) -> Any:
 def _message_of(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         return "the kernel returned something that cannot be described: " + str(error)
+    if isinstance(error, UnknownValue):
+        return f"the kernel returned something that cannot be judged: {error}"
     try:
         return str(error) or type(error).__name__
     except Exception:  # noqa: BLE001 - an exception's own __str__ is user code
@@ -137,7 +139,7 @@ def _message_of(error: BaseException) -> str:
 def _traceback_of(error: BaseException) -> str | None:
     if isinstance(error, CompileFailed):
         return error.output
-    if isinstance(error, LoadFailed | Unsupported):
+    if isinstance(error, LoadFailed | Unsupported | UnknownValue):
         return None
     try:
         report = traceback.TracebackException.from_exception(error, compact=True)

@@ -21,6 +21,8 @@ from kbd.daemon.executor.runner_protocol import TensorMeta, Values
 MAX_DEPTH = 32
 MAX_NODES = 100_000
 LARGEST_INT = (1 << 64) - 1
+PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
+TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))
 
 
 class UnknownValue(Exception):
@@ -50,6 +52,27 @@ def meta_of(tensor: torch.Tensor) -> TensorMeta:
     )
 
 
+def require_plain(tensor: torch.Tensor) -> None:
+    """Only a tensor that is what it seems passes.
+
+    A subclass, or a method replaced on the instance, can put the work off until somebody looks at the values.
+    Raises UnknownValue.
+    """
+    if type(tensor) not in PLAIN_TENSORS:
+        raise UnknownValue(
+            f"a {_full_name(type(tensor))}; expected a plain torch.Tensor, not a subclass of it"
+        )
+    replaced = sorted(name for name in vars(tensor) if name in TENSOR_ATTRIBUTES)
+    if replaced:
+        raise UnknownValue(
+            f"a tensor whose {', '.join(replaced)} was replaced; expected a plain torch.Tensor"
+        )
+
+
+def _full_name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 class _Packer:
     def __init__(self) -> None:
         self.tensors: list[torch.Tensor] = []
@@ -60,6 +83,7 @@ class _Packer:
         if depth > MAX_DEPTH or self._nodes > MAX_NODES:
             raise UnknownValue(f"a structure over {MAX_DEPTH} levels deep or of over {MAX_NODES} values")
         if isinstance(value, torch.Tensor):
+            require_plain(value)
             self.tensors.append(value)
             return {"tensor": len(self.tensors) - 1}
         if isinstance(value, list):
@@ -80,9 +104,7 @@ def _pack_scalar(value: Any) -> Any:
         return float(value) if math.isfinite(value) else {"float": repr(float(value))}
     if isinstance(value, torch.dtype):
         return {"dtype": dtype_name(value)}
-    raise UnknownValue(
-        f"a {type(value).__module__}.{type(value).__qualname__}; expected numbers, strings or tensors"
-    )
+    raise UnknownValue(f"a {_full_name(type(value))}; expected numbers, strings or tensors")
 
 
 def pack(value: Any) -> tuple[Any, list[torch.Tensor]]:
@@ -95,6 +117,27 @@ def pack_values(value: Any) -> tuple[Values, list[torch.Tensor]]:
     """As `pack`, ready for a message."""
     tree, tensors = pack(value)
     return Values(tree=tree, tensors=tuple(meta_of(tensor) for tensor in tensors)), tensors
+
+
+def tensors_in(value: Any) -> list[torch.Tensor]:
+    """The tensors of a value, in the order in which `pack` numbers them. Raises UnknownValue."""
+    return pack(value)[1]
+
+
+def leaves(tree: Any) -> list[Any]:
+    """What a packed value consists of without its lists, tuples and dicts, in order; dicts by their keys.
+
+    So two values with equal leaves hold the same things in the same order, whatever they are wrapped in.
+    """
+    if isinstance(tree, list):
+        return [leaf for entry in tree for leaf in leaves(entry)]
+    match tree:
+        case {"tuple": list(entries)}:
+            return leaves(entries)
+        case {"dict": list(entries)}:
+            ordered = sorted(entries, key=lambda entry: repr(entry[0]))
+            return leaves([value for _, value in ordered])
+    return [tree]
 
 
 def unpack(tree: Any, tensors: Sequence[Any]) -> Any:

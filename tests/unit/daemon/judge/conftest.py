@@ -9,13 +9,15 @@ import torch
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
-from kbd.daemon.executor.runner_protocol import FromJudgeToRunner, FromNewRunner, Prepared, Warm
+from kbd.daemon.executor.runner_protocol import FromJudgeToRunner, FromNewRunner, Prepared, Ran, Warm
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
 from kbd.daemon.runner.main import serve
+from kbd.daemon.runner.overlaps import overlaps_of
+from kbd.daemon.runner.precision import widened
 from kbd.daemon.runner.values import pack, pack_values, unpack
 from kbd.inbox.formats.registry import parse_manifest
 
@@ -75,7 +77,9 @@ class FakeKernel:
     each launch, on a clock of their own.
     """
 
-    def __init__(self, role, compute, *, launch_us=50.0, overhead_us=7.0, captures=True, troubles=None):
+    def __init__(
+        self, role, compute, *, precise=None, launch_us=50.0, overhead_us=7.0, captures=True, troubles=None
+    ):
         self.role = role
         self.setup_us = 12.0
         self.makes_inputs = False
@@ -87,7 +91,10 @@ class FakeKernel:
         self.loads = []
         self.prepared = []
         self.seen = []
+        self.places = []
+        self.trespasses = []
         self._compute = compute
+        self._precise = precise
         self._launch_us = launch_us
         self._overhead_us = overhead_us
         self._captures = captures
@@ -118,18 +125,40 @@ class FakeKernel:
         for index, inputs in enumerate(sets):
             self.bind(index, inputs)
 
-    def run(self, index):
+    def run(self, index, *, precisely=False):
         self._do("run")
         tensors, tree = self._sets[index]
         arguments = unpack(tree, tensors)
-        self.seen.append(pack([tensor.clone() for tensor in tensors])[1])
+        self.seen.append([tensor.clone() for tensor in tensors])
+        self.places.append(index)
+        precise = self._run_precisely(tree, tensors) if precisely else {}
         values, self._made = pack_values(self._compute(*arguments))
-        return values
+        overlaps = overlaps_of(self._made, tensors)
+        return Ran(values=values.model_copy(update={"overlaps": overlaps}), **precise)
 
-    def fetch_outputs(self, values):
-        self._do("fetch_outputs")
-        assert len(values.tensors) == len(self._made)
+    def _run_precisely(self, tree, tensors):
+        if self._precise is None:
+            return {"imprecise": "it has none"}
+        wide = [widened(tensor) for tensor in tensors]
+        values, made = pack_values(self._precise(*unpack(tree, wide)))
+        values, self._made_precisely = (values, made) if made else pack_values(wide)
+        return {"precise": values}
+
+    def outputs_of(self, ran):
+        self._do("outputs_of")
+        assert len(ran.values.tensors) == len(self._made)
         return [tensor.clone() for tensor in self._made]
+
+    def precise_outputs_of(self, ran, like, places):
+        assert len(ran.precise.tensors) == len(self._made_precisely)
+        made = [self._made_precisely[place] for place in places]
+        return [tensor.to(other.dtype) for tensor, other in zip(made, like, strict=True)]
+
+    def inputs_now(self, index, places):
+        return [self._sets[index][0][place].clone() for place in places]
+
+    def trespassed(self, index):
+        return self.trespasses
 
     def changed_inputs(self, index, inputs):
         pairs = zip(self._sets[index][0], inputs.tensors, strict=True)

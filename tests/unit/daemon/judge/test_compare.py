@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.judge.compare import AppliedTolerance, compare, tolerance_for
+from kbd.daemon.judge.compare import compare
+from kbd.daemon.judge.tolerance import AppliedTolerance, tolerance_for
 
 FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
 

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from kbd.daemon.judge.correctness import Wrong, check_workload
+from kbd.daemon.judge.correctness import check_workload
+from kbd.daemon.judge.wrong import Wrong
 from kbd.outbox.verdict import EvaluationStatus
 
 
@@ -17,9 +18,9 @@ def double(x):
 def check(make_kernel, make_session, document):
     """Check the first workload of a job; returns the session."""
 
-    def run(candidate, reference=double, job=None, **evaluation):
+    def run(candidate, reference=double, job=None, precise=None, **evaluation):
         kernels = [make_kernel("candidate", candidate)]
-        kernels.append(make_kernel("reference", reference) if reference else None)
+        kernels.append(make_kernel("reference", reference, precise=precise) if reference else None)
         changes = {"evaluation": {"num_correct_trials": 3, "seed": 7} | evaluation}
         if reference is None:
             changes["reference"] = None
@@ -57,7 +58,8 @@ def test_an_equal_kernel(check):
     session = check(lambda x: 2 * x)
     assert session.wrong is None
     found = session.findings[0].correctness
-    assert (found.trials, found.oracle) == (3, "reference")
+    assert (found.trials, found.extra_trials) == (3, 2)
+    assert found.oracle == "reference (in float64 it fails: it has none)"
     (output,) = found.outputs
     assert output.name == "output0"
     assert (output.matched_ratio, output.max_abs_error, output.problem) == (1.0, 0.0, None)
@@ -66,19 +68,19 @@ def test_an_equal_kernel(check):
 def test_every_trial_has_other_inputs_and_both_kernels_the_same(check):
     session = check(double)
     candidate, reference = session.candidate.seen, session.reference.seen
-    assert len(candidate) == 3
+    assert len(candidate) == 5
     assert all(torch.equal(mine[0], theirs[0]) for mine, theirs in zip(candidate, reference, strict=True))
-    assert not torch.equal(candidate[0][0], candidate[1][0])
+    assert len({tuple(seen[0].tolist()) for seen in candidate}) == 4, "the last one repeats one of them"
 
 
 def test_the_reference_runs_first(check):
     session = check(double)
-    assert [role for _, role, _ in session.told] == ["reference", "candidate"] * 3
+    assert [role for _, role, _ in session.told] == ["reference", "candidate"] * 5
     assert {workload for _, _, workload in session.told} == {"small"}
 
 
 def test_the_worst_of_all_trials_is_reported(check):
-    errors = iter([1e-6, 3e-6, 2e-6])
+    errors = iter([1e-6, 3e-6, 2e-6, 0, 0])
     session = check(lambda x: 2 * x + next(errors))
     (output,) = session.findings[0].correctness.outputs
     assert output.max_abs_error == pytest.approx(3e-6, rel=0.2)
@@ -139,7 +141,11 @@ def test_pinned_inputs_are_noted(check):
         (lambda x: None, "incorrect_shape", "expected 1 tensor from the candidate, found no tensor"),
         (lambda x: x[:2], "incorrect_shape", "output 0: expected shape [4], found [2]"),
         (lambda x: x.double(), "incorrect_dtype", "output 0: expected dtype float32, found float64"),
-        (lambda x: x, "incorrect_output", "output0: 4 of 4 elements (100.00%) are outside the tolerance"),
+        (
+            lambda x: x.clone(),
+            "incorrect_output",
+            "output0: 4 of 4 elements (100.00%) are outside the tolerance",
+        ),
         (lambda x: x * math.nan, "non_finite", "found nan"),
         (lambda x: x / 0, "non_finite", "found"),
         (lambda x: 2 * x.zero_(), "incorrect_output", "outside the tolerance"),

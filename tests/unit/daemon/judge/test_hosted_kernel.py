@@ -34,7 +34,7 @@ def loaded(host):
 
 def outputs_of(hosted, given, index=0):
     hosted.bind(index, given)
-    return hosted.fetch_outputs(hosted.run(index))
+    return hosted.outputs_of(hosted.run(index))
 
 
 def test_a_call(loaded):
@@ -80,11 +80,11 @@ def test_inputs_of_every_form_arrive_as_they_are(loaded):
     hosted = loaded("def f(*xs):\n    return [list(x.stride()) for x in xs], [x.clone() for x in xs]\n")
     given = [torch.randn(3, 4).t(), torch.tensor(2), torch.empty(0), torch.randn(6)[::2]]
     hosted.bind(0, inputs(*given))
-    values = hosted.run(0)
-    strides = values.tree["tuple"][0]
+    ran = hosted.run(0)
+    strides = ran.values.tree["tuple"][0]
     assert strides[0] == [1, 4]
     assert strides[3] == [2]
-    for found, expected in zip(hosted.fetch_outputs(values), given, strict=True):
+    for found, expected in zip(hosted.outputs_of(ran), given, strict=True):
         assert torch.equal(found, expected)
 
 
@@ -242,7 +242,7 @@ def test_outputs_of_a_runner_that_exports_nothing_are_what_lay_there(scripted):
     meta = TensorMeta(shape=(3,), dtype="float32")
     values = Values(tree=[{"tensor": 0}], tensors=(meta,))
     hosted = lying(scripted, Okay(), Okay())
-    (found,) = hosted.fetch_outputs(values)
+    (found,) = hosted.outputs_of(Ran(values=values))
     assert found.tolist() == [0, 0, 0]
     hosted.release()
 

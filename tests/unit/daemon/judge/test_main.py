@@ -1,5 +1,6 @@
 """A judge as the daemon talks to it: real frames, real runners, real verdicts."""
 
+import gc
 import threading
 
 import pytest
@@ -105,6 +106,7 @@ def test_one_judge_serves_job_after_job(judge, request_of, start_runner, open_de
         runners = [start_runner(f"{role}{number}") for role in ("candidate", "reference")]
         said = judge.evaluate(request_of(GOOD, evaluation={"mode": "correctness"}), *runners)
         assert said[-1].verdict.status == "passed"
+        gc.collect()  # what earlier tests left behind must not be counted as given back by this one
         left.append(open_descriptors())
     assert left[2] - left[1] <= left[1] - left[0] + 8, "the memory of a job is released by the next"
 

@@ -79,7 +79,7 @@ class Checked(BaseModel):
         (CompileFailed("bad", output="compiler says"), "compile_error"),
         (LoadFailed("nothing here"), "runtime_error"),
         (Unsupported("no such type"), "unsupported"),
-        (UnknownValue("a lambda"), "unsupported"),
+        (UnknownValue("a lambda"), "runtime_error"),
         (torch.cuda.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
         (ValueError("x"), "runtime_error"),
