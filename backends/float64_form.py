@@ -16,9 +16,9 @@ def float64_form(call: Callable[..., Any]) -> Callable[..., Any]:
     out, because compiling it for another dtype takes longer than all comparisons together. Raises whatever
     copying a user's module raises.
     """
-    call = getattr(call, "_torchdynamo_orig_callable", call)
     if isinstance(call, torch.nn.Module):
         return copy.deepcopy(getattr(call, "_orig_mod", call)).double()
+    call = getattr(call, "_torchdynamo_orig_callable", call)
     owner = getattr(call, "__self__", None)
     if isinstance(owner, torch.nn.Module):
         method: Callable[..., Any] = getattr(copy.deepcopy(owner).double(), call.__name__)
