@@ -42,7 +42,7 @@ def judge(make_kernel, make_session, document):
         )
         verdict = evaluate(session)
         identity = JobIdentity("j", "a" * 64, 1, {})
-        result_of(identity, Outcome(verdict, None, {}, None, None), Times(0.0, 1.0), {})
+        result_of(identity, Outcome(verdict, None, {}, None, None), Times(0.0, 1.0), {}, None)
         return verdict, session
 
     return run
