@@ -7,10 +7,10 @@ import os
 import platform
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from kbd.daemon.desk import Desk
+from kbd.daemon.device_states import DeviceStates, now
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.version import kbd_version
@@ -46,7 +46,8 @@ class Snapshot:
         self._scheduler = scheduler
         self._desk = desk
         self._interval_s = interval_s
-        self._started_at = _now()
+        self._devices = DeviceStates()
+        self._started_at = now()
         self._due = 0.0
 
     @property
@@ -66,19 +67,10 @@ class Snapshot:
                 "pid": os.getpid(),
                 "host": platform.node(),
                 "started_at": self._started_at,
-                "updated_at": _now(),
+                "updated_at": now(),
                 "version": kbd_version(),
             },
-            "devices": [
-                {
-                    "key": worker.device.key,
-                    "name": worker.device.name,
-                    "kind": worker.device.target.kind,
-                    "job": worker.job_id,
-                    "problem": worker.problem,
-                }
-                for worker in self._executor.workers
-            ],
+            "devices": self._devices.look(self._executor.workers),
             "isolation": self._isolation(),
             "running": [
                 {
@@ -115,7 +107,3 @@ class Snapshot:
 
 def _plain(pause: Pause | None) -> dict[str, Any] | None:
     return None if pause is None else pause.model_dump(exclude={"version"})
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -21,6 +21,7 @@ COMMANDS: Final = {
         "submit",
         "wait",
         "status",
+        "devices",
         "show",
         "logs",
         "cancel",

@@ -54,6 +54,9 @@ def test_a_day_with_a_daemon(user):
         line = user.kbd("submit", "--wait", wrong, code=1).stdout
         assert line.split()[:2] == ["wrong", "incorrect_output"]
         assert "running (pid" in user.kbd("status").stdout
+        (device,) = json.loads(user.kbd("devices", "--json").stdout)["devices"]
+        assert (device["key"], device["kind"], device["problem"]) == ("cpu0", "cpu", None)
+        assert "cpu0" in user.kbd("devices").stdout
         assert "1 wrong" not in user.kbd("status").stdout
         both = user.kbd("wait", "wrong", "good", code=1).stdout.splitlines()
         assert {each.split()[0] for each in both} == {"good", "wrong"}
@@ -68,6 +71,7 @@ def test_a_day_with_a_daemon(user):
         assert second.returncode == 1
         assert "process id" in second.stderr
     assert "not running" in user.kbd("status").stdout
+    assert "kbd run" in user.kbd("devices", code=4).stderr
     assert json.loads(user.kbd("show", "good", "--json").stdout)["status"] == "passed"
     assert (
         json.loads(user.kbd("show", "good", "--format", "v2").stdout)["kernel_exec_result"]["correctness"]

@@ -23,7 +23,10 @@ NOBODY = Holds()
 @pytest.fixture
 def worker():
     return SimpleNamespace(
-        device=Device("cpu0", "a processor", DeviceTarget(kind="cpu")), job_id="j", problem=None
+        device=Device("cpu0", "a processor", DeviceTarget(kind="cpu")),
+        job_id="j",
+        problem=None,
+        is_free=False,
     )
 
 
@@ -56,7 +59,11 @@ def test_what_it_says(written, queue, desk):
         "compiling": 1,
     }
     (device,) = found["devices"]
-    assert device.items() >= {"key": "cpu0", "name": "a processor", "kind": "cpu", "job": "j"}.items()
+    assert (
+        device.items()
+        >= {"key": "cpu0", "name": "a processor", "kind": "cpu", "job": "j", "state": "busy"}.items()
+    )
+    assert device["since"] >= found["daemon"]["started_at"]
     (running,) = found["running"]
     assert (running["id"], running["stage"], running["device"]) == ("j", "timing", "cpu0")
     assert running["since_s"] >= 3
