@@ -49,6 +49,7 @@ class Times:
 
     queued: float
     total: float
+    compile: float | None = None
 
 
 def result_of(
@@ -73,6 +74,7 @@ def result_of(
         isolation=isolation.report() if isolation is not None else None,
         timings_s=StageTimings(
             queued=times.queued,
+            compile=times.compile,
             load=verdict.timings.load,
             correctness=verdict.timings.correctness,
             timing=verdict.timings.timing,

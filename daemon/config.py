@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from platformdirs import user_data_path, user_state_path
 
+from kbd.daemon import compile_settings
+from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.isolation_options import IsolationOptions, from_environment
 
 if TYPE_CHECKING:
@@ -99,6 +101,12 @@ class Settings:
     cpu_slots: int = 1
     limits: Limits = field(default_factory=Limits)
     isolation: IsolationOptions = field(default_factory=IsolationOptions)
+    compiling: CompileSettings | None = None
+
+    @property
+    def compilers(self) -> CompileSettings:
+        """How kernels are compiled; artifacts lie in the state folder unless somebody said where."""
+        return self.compiling or CompileSettings(self.state / "artifacts")
 
     @property
     def database(self) -> Path:
@@ -117,8 +125,8 @@ class Settings:
 
     @property
     def sandboxing(self) -> IsolationSettings:
-        """How runners are isolated; spool and state folder are hidden from them."""
-        return self.isolation.settings(str(self.spool), str(self.state))
+        """How runners are isolated; spool, state folder and artifacts are hidden from them."""
+        return self.isolation.settings(str(self.spool), str(self.state), str(self.compilers.cache))
 
     @property
     def lock(self) -> Path:
@@ -159,6 +167,7 @@ def resolve(
         spool_named=named,
         limits=limits,
         isolation=_isolation(environment),
+        compiling=compile_settings.from_environment(state_dir, environment, _positive),
     )
     if device is not None:
         settings = replace(settings, device=device)

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 
 import structlog
 
+from kbd.backends.base import Target
 from kbd.backends.registry import why_unknown
 from kbd.daemon.assembly import JobIdentity, Times, refused, result_of
 from kbd.daemon.clerk import Clerk
+from kbd.daemon.compiling import ONLY_WORKLOAD, CompiledKernels, compile_kernels
 from kbd.daemon.config import Limits
 from kbd.daemon.desk import Desk
 from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.local import LocalExecutor, Outcome, Worker
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import Evaluate, Progress, WorkloadPlan
-from kbd.daemon.placement import why_impossible
+from kbd.daemon.placement import target_for, why_impossible
 from kbd.inbox.manifest import JobManifest
 from kbd.inbox.names import JOB_FOLDER_SUFFIX
 from kbd.outbox.report import ErrorReport
@@ -38,19 +40,29 @@ STATE_OF_STAGE = {
     Stage.CORRECTNESS: JobState.VALIDATING,
     Stage.TIMING: JobState.PROFILING,
 }
-ONLY_WORKLOAD = "default"
+COMPILER = "compiler"
 TRIED_AGAIN = frozenset({EvaluationStatus.DEVICE_ERROR, EvaluationStatus.HARNESS_ERROR})
 
 
 @dataclass
 class JobRun:
-    """One job being judged; `stage` is what status displays show."""
+    """One job being judged; `stage` is what status displays show.
+
+    Without a `worker` its kernels are compiled first, for `target`. `waited_s`: for compile slots and a device.
+    """
 
     row: JobRow
     manifest: JobManifest
-    worker: Worker
+    worker: Worker | None
     started: float
     stage: str = Stage.LOAD.value
+    target: Target | None = None
+    waited_s: float = 0.0
+
+    @property
+    def place(self) -> str:
+        """Where it is: a device, or a compiler."""
+        return self.worker.device.key if self.worker is not None else COMPILER
 
 
 @dataclass(frozen=True)
@@ -62,10 +74,18 @@ class PutBack:
 
 
 class JobRunner:
-    """Takes queued jobs through an attempt each."""
+    """Takes queued jobs through an attempt each. `worker_for` waits for a device that suits a compiled job."""
 
-    def __init__(self, executor: LocalExecutor, clerk: Clerk, desk: Desk, limits: Limits) -> None:
+    def __init__(
+        self,
+        executor: LocalExecutor,
+        clerk: Clerk,
+        desk: Desk,
+        limits: Limits,
+        worker_for: Callable[[JobRun], Awaitable[Worker]],
+    ) -> None:
         self._executor = executor
+        self._worker_for = worker_for
         self._clerk = clerk
         self._store = desk.store
         self._spool_root = desk.spool.root
@@ -75,7 +95,7 @@ class JobRunner:
         """The result of a job that cannot run on this host at all, or None."""
         kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
         problems = [why_unknown(kernel.kernel_type) for kernel in kernels]
-        problems.append(why_impossible(manifest.device, self._executor.workers))
+        problems.append(self._why_nowhere(manifest))
         problem = next(filter(None, problems), None)
         if problem is None:
             return None
@@ -83,12 +103,27 @@ class JobRunner:
         status, blame = EvaluationStatus.UNSUPPORTED, Blame.JOB
         return refused(identity(row, 0), status, blame, Stage.COMPILE, error, queued=_queued_s(row))
 
+    def _why_nowhere(self, manifest: JobManifest) -> str | None:
+        """Why no device here will do; compiling alone needs none if it is known for what."""
+        if manifest.evaluation.mode == "compile" and self.compile_target(manifest) is not None:
+            return None
+        return why_impossible(manifest.device, self._executor.workers)
+
+    def compile_target(self, manifest: JobManifest) -> Target | None:
+        """What the job's kernels are to be compiled for."""
+        request = manifest.device
+        if manifest.evaluation.mode == "compile" and request.arch is not None:
+            return Target("cuda", request.arch)
+        if manifest.evaluation.mode == "compile" and request.kind == "cpu":
+            return Target("cpu")
+        return target_for(request, self._executor.workers)
+
     async def run(self, run: JobRun) -> JobResult | PutBack:
         """One attempt. When it is cancelled, the job goes back to the queue (unless it is final already).
 
         Raises IllegalTransition for a job that is no longer queued, and StoreUnavailable.
         """
-        job_id, device = run.row.job_id, run.worker.device.key
+        job_id, device = run.row.job_id, run.place
         try:
             attempt = await self._clerk.do(self._store.begin_attempt, job_id, device, JobState.COMPILING)
             log.info("attempt begins", action="attempt", job=job_id, attempt=attempt, device=device)
@@ -110,7 +145,8 @@ class JobRunner:
         job, queued_s = identity(run.row, attempt), _queued_s(run.row)
         try:
             outcome = await self._attempt(run, attempt)
-            times = Times(queued=queued_s, total=time.monotonic() - run.started)
+            total_s = time.monotonic() - run.started - run.waited_s
+            times = Times(queued=queued_s + run.waited_s, total=total_s, compile=outcome.compile_s)
             isolation = self._executor.isolation_of(run.worker)
             return result_of(job, outcome, times, self._executor.nursery.environment, isolation)
         except Exception as error:
@@ -122,16 +158,50 @@ class JobRunner:
             return refused(job, status, blame, Stage(run.stage), report, queued=queued_s)
 
     async def _attempt(self, run: JobRun, attempt: int) -> Outcome:
+        compiled = CompiledKernels()
         try:
-            return await self._executor.run(
-                run.worker, self._request(run, attempt), lambda news: self._note(run, news)
+            if run.worker is None:
+                compiled = await self._compiled(run)
+            if compiled.verdict is not None:
+                return outcome_of(compiled)
+            worker = run.worker or await self._with_worker(run)
+            request = self._request(run, attempt, compiled)
+            archives = tuple(compiled.archives.values())
+            outcome = await self._executor.run(
+                worker, request, lambda news: self._note(run, news), archives=archives
             )
+            return after_compiling(outcome, compiled)
         except (JudgeFailed, NurseryFailed, OSError) as error:
-            return Outcome(None, f"{type(error).__name__}: {error}", {}, None, None)
+            reason = f"{type(error).__name__}: {error}"
+            return Outcome(None, reason, {}, None, None, compile_s=compiled.seconds)
+        finally:
+            compiled.close()
 
-    def _request(self, run: JobRun, attempt: int) -> Evaluate:
-        """What the judge is asked. `timeout` is the attempt's own: it begins now, the queue does not count."""
-        manifest = run.manifest
+    async def _compiled(self, run: JobRun) -> CompiledKernels:
+        """The job's kernels, built while no device is held."""
+        assert run.target is not None
+        run.stage = Stage.COMPILE.value
+        log.info("stage reached", action="stage", job=run.row.job_id, stage=run.stage, device=None)
+        started = time.monotonic()
+        compiled = await compile_kernels(run.manifest, run.target, self._executor.compilers)
+        run.waited_s += max(0.0, time.monotonic() - started - (compiled.seconds or 0.0))
+        return compiled
+
+    async def _with_worker(self, run: JobRun) -> Worker:
+        """A device for a job that is compiled."""
+        started = time.monotonic()
+        worker = await self._worker_for(run)
+        run.waited_s += time.monotonic() - started
+        run.stage = Stage.LOAD.value
+        await self._clerk.do(self._store.place, run.row.job_id, worker.device.key)
+        return worker
+
+    def _request(self, run: JobRun, attempt: int, compiled: CompiledKernels) -> Evaluate:
+        """What the judge is asked. `timeout` is the attempt's own: it began when the queue ended."""
+        manifest, limits = run.manifest, self._limits.stages
+        if compiled.unfinished:  # what could not be built without the device is built while it is loaded
+            longest_s = max(limits.load_s, self._executor.compilers.settings.limit_s)
+            limits = limits.model_copy(update={"load_s": longest_s})
         return Evaluate(
             job_id=run.row.job_id,
             attempt=attempt,
@@ -140,8 +210,9 @@ class JobRunner:
             workloads=workload_plans(manifest),
             evaluation=manifest.evaluation,
             folder=self._folder_of(run.row),
-            seconds_left=manifest.timeout,
-            limits=self._limits.stages,
+            seconds_left=max(0.0, manifest.timeout - (compiled.seconds or 0.0)),
+            limits=limits,
+            archives=tuple(compiled.archives),
         )
 
     def _folder_of(self, row: JobRow) -> str | None:
@@ -178,6 +249,23 @@ def workload_plans(manifest: JobManifest) -> tuple[WorkloadPlan, ...]:
         )
         for reference, candidate in pairs
     )
+
+
+def outcome_of(compiled: CompiledKernels) -> Outcome:
+    """The outcome of a job that ended in the compile stage."""
+    return Outcome(compiled.verdict, None, compiled.ends, None, None, compile_s=compiled.seconds)
+
+
+def after_compiling(outcome: Outcome, compiled: CompiledKernels) -> Outcome:
+    """The judge's outcome of a job that had been compiled: it says so."""
+    if compiled.seconds is None or outcome.verdict is None:
+        return outcome
+    verdict = outcome.verdict
+    told = {
+        "compiled": True if verdict.compiled is None else verdict.compiled,
+        "notes": (*verdict.notes, *compiled.notes),
+    }
+    return replace(outcome, verdict=verdict.model_copy(update=told), compile_s=compiled.seconds)
 
 
 def with_history(result: JobResult, attempts: Iterable[AttemptRow]) -> JobResult:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable
 
+from kbd.backends.base import Target
 from kbd.daemon.executor.local import Worker
 from kbd.inbox.manifest import DeviceRequest
 
@@ -43,7 +44,22 @@ def _is_called(worker: Worker, pattern: str) -> bool:
     return fnmatch.fnmatchcase(worker.device.name.lower(), pattern.lower())
 
 
+def target_of(worker: Worker) -> Target:
+    """What kernels are compiled for on this worker's device."""
+    device = worker.device.target
+    return Target(device.kind, _arch(worker) if device.kind == "cuda" else None)
+
+
+def target_for(request: DeviceRequest, workers: Iterable[Worker]) -> Target | None:
+    """What to compile a job for: a device here that suits it, a free one first; None where there is none."""
+    suiting = [worker for worker in workers if _suits(request, worker)]
+    free = [worker for worker in suiting if worker.job_id is None and worker.problem is None]
+    return next(map(target_of, free + suiting), None)
+
+
 def _arch(worker: Worker) -> str | None:
+    if worker.device.target.arch is not None:
+        return worker.device.target.arch
     return worker.judge.device.arch if worker.judge.device is not None else None
 
 

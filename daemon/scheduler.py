@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from kbd.daemon.assembly import refused
 from kbd.daemon.backoff import Backoff
 from kbd.daemon.clerk import Clerk
+from kbd.daemon.compiling import kernels_to_compile
 from kbd.daemon.config import Limits
 from kbd.daemon.desk import Desk
-from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.executor.local import LocalExecutor, Worker
 from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
-from kbd.daemon.placement import placed
+from kbd.daemon.placement import placed, target_of
 from kbd.inbox.manifest import JobManifest
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
@@ -31,6 +32,7 @@ from kbd.store.states import JobState
 log = structlog.get_logger(__name__)
 
 STORE_RETRY_S = 2.0
+COMPILED_AHEAD = 2  # jobs per worker
 
 
 class Scheduler:
@@ -44,7 +46,9 @@ class Scheduler:
         self._desk = desk
         self._limits = limits
         self._woken = woken
-        self._runner = JobRunner(executor, clerk, desk, limits)
+        self._runner = JobRunner(executor, clerk, desk, limits, self._worker_for)
+        self._compiled: dict[str, asyncio.Future[Worker]] = {}
+        self._need_no_compiler: set[str] = set()
         self._backoff = Backoff(limits.retry_first_s, limits.retry_longest_s)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.running: dict[str, JobRun] = {}
@@ -65,10 +69,13 @@ class Scheduler:
 
         Jobs for which no free worker will do are passed over, up to a limit, so that they do not block others.
         """
-        passed_over: set[str] = set()
-        while (free := len(self._executor.free_workers())) and len(passed_over) < self._limits.queue_window:
+        self._hand_out_workers()
+        passed_over = self._need_no_compiler
+        if self._executor.free_workers():
+            passed_over.clear()
+        while (room := self._room()) and len(passed_over) < self._limits.queue_window:
             left_out = self._backoff.resting() | passed_over
-            rows = await self._clerk.do(self._desk.store.next_submitted, free, list(self._tasks), left_out)
+            rows = await self._clerk.do(self._desk.store.next_submitted, room, list(self._tasks), left_out)
             if not rows:
                 break
             passed_over |= {row.job_id for row in rows if not await self._place(row)}
@@ -86,7 +93,7 @@ class Scheduler:
         if run is not None and task is not None:
             task.cancel()
             await asyncio.wait([task])
-            if run.worker.ending is not None:
+            if run.worker is not None and run.worker.ending is not None:
                 await asyncio.wait([run.worker.ending])
         await self._publish(row.job_id)
         return True
@@ -114,15 +121,55 @@ class Scheduler:
         if (refusal := self._runner.refusal(row, manifest)) is not None:
             await self._finish(row, refusal)
             return True
+        if kernels_to_compile(manifest):
+            return self._start_compiling(row, manifest)
         worker = placed(manifest.device, self._executor.free_workers())
         if worker is None:
             return False
+        worker.job_id = row.job_id
         self._start(JobRun(row, manifest, worker, time.monotonic()))
         return True
 
+    def _start_compiling(self, row: JobRow, manifest: JobManifest) -> bool:
+        """Start a job without a device. False: enough are being compiled, or the device is not known yet."""
+        target = self._runner.compile_target(manifest)
+        if target is None or self._compile_room() == 0:
+            return False
+        run = JobRun(row, manifest, None, time.monotonic(), stage=Stage.COMPILE.value, target=target)
+        self._start(run)
+        return True
+
+    def _room(self) -> int:
+        """How many jobs could be started now: on free devices, or by compiling while devices are busy."""
+        return len(self._executor.free_workers()) or self._compile_room()
+
+    def _compile_room(self) -> int:
+        """Compiled jobs wait for a device, so no more are compiled ahead than devices can soon take."""
+        without_device = sum(run.worker is None for run in self.running.values())
+        ahead = self._executor.compilers.settings.slots + COMPILED_AHEAD * len(self._executor.workers)
+        return max(0, ahead - without_device)
+
+    async def _worker_for(self, run: JobRun) -> Worker:
+        """A worker that suits a compiled job, as soon as one is free; it is taken."""
+        job_id = run.row.job_id
+        self._compiled[job_id] = asyncio.get_running_loop().create_future()
+        self._hand_out_workers()
+        try:
+            return await self._compiled[job_id]
+        finally:
+            del self._compiled[job_id]
+
+    def _hand_out_workers(self) -> None:
+        """Give free workers to compiled jobs: the highest priority first, then who was compiled first."""
+        waiting = [self.running[job_id] for job_id, future in self._compiled.items() if not future.done()]
+        for run in sorted(waiting, key=lambda run: -run.manifest.priority):
+            suiting = [w for w in self._executor.free_workers() if target_of(w) == run.target]
+            if (worker := placed(run.manifest.device, suiting)) is not None:
+                run.worker, worker.job_id = worker, run.row.job_id
+                self._compiled[run.row.job_id].set_result(worker)
+
     def _start(self, run: JobRun) -> None:
         job_id = run.row.job_id
-        run.worker.job_id = job_id
         self.running[job_id] = run
         self._tasks[job_id] = asyncio.create_task(self._go(run), name=f"job {job_id}")
 
@@ -146,7 +193,8 @@ class Scheduler:
         except Exception:  # the job stays running in the database and is put back by the next start
             log.exception("attempt broke inside kbd", action="attempt_broken", job=job_id)
         finally:
-            run.worker.job_id = None
+            if run.worker is not None:
+                run.worker.job_id = None
             del self.running[job_id], self._tasks[job_id]
             self._woken()
 

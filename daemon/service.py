@@ -266,7 +266,12 @@ async def _serve(settings: Settings, *, once: bool) -> None:
         try:
             job_logs = LogWriting(desk.logs)
             executor = LocalExecutor(
-                devices, settings.work, settings.logs, job_logs, sandboxing=settings.sandboxing
+                devices,
+                settings.work,
+                settings.logs,
+                job_logs,
+                sandboxing=settings.sandboxing,
+                compiling=settings.compilers,
             )
             pause = await clerk.do(read_pause, desk.spool)
             await Service(settings, clerk, desk, executor, pause=pause, once=once).run()

@@ -77,7 +77,7 @@ class Snapshot:
                     "id": job_id,
                     "stage": run.stage,
                     "since_s": round(time.monotonic() - run.started, 3),
-                    "device": run.worker.device.key,
+                    "device": run.worker.device.key if run.worker is not None else None,
                 }
                 for job_id, run in self._scheduler.running.items()
             ],

@@ -93,6 +93,12 @@ class JobStore:
             job_table.insert_attempt(connection, job.sequence, attempt)
             return number
 
+    def place(self, job_id: str, device: str) -> None:
+        """Note the device that a running job got, after its attempt had begun without one."""
+        with self._change(job_id) as (connection, job):
+            job_table.update_job(connection, job.sequence, {"device": device})
+            job_table.update_attempt(connection, job, {"device": device})
+
     def record_pid(self, job_id: str, pid: int) -> None:
         """Note the process that works for the current attempt."""
         with self._change(job_id) as (connection, job):

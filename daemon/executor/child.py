@@ -160,6 +160,8 @@ def _wait_for_adoption(daemon_pid: int) -> None:
 
 def _serve(message: Fork, folder: Path, temporary: Path | None = None) -> None:
     _settle(message, folder, temporary or folder / "tmp")
+    from kbd.daemon.compiler.main import serve as serve_compiler
+    from kbd.daemon.executor.compiler_protocol import FromDaemonToCompiler
     from kbd.daemon.executor.sandbox.examination import FromExaminer
     from kbd.daemon.executor.sandbox.examination import serve as serve_examination
     from kbd.daemon.judge.main import serve as serve_judge
@@ -171,6 +173,8 @@ def _serve(message: Fork, folder: Path, temporary: Path | None = None) -> None:
             serve_judge(Channel(sock, FromDaemonToJudge, TRUSTED_FRAME_BYTES), message.device)
         case "runner":
             serve_runner(Channel(sock, FromJudgeToRunner, TRUSTED_FRAME_BYTES), message.device, folder)
+        case "compiler":
+            serve_compiler(Channel(sock, FromDaemonToCompiler, TRUSTED_FRAME_BYTES), folder)
         case "examinee":
             serve_examination(Channel(sock, FromExaminer, TRUSTED_FRAME_BYTES))
 

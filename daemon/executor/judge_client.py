@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -91,13 +91,17 @@ class JudgeClient:
         reference: socket.socket | None,
         on_progress: Callable[[Progress], None],
         exclusive: Exclusive,
+        archives: Sequence[int] = (),
     ) -> Verdict:
-        """The judge's verdict. Raises JudgeFailed when there is none; then the judge is gone as well."""
+        """The judge's verdict; `archives` are the descriptors that the request announces.
+
+        Raises JudgeFailed when there is none; then the judge is gone as well.
+        """
         assert self._channel is not None
         sockets = [sock.fileno() for sock in (candidate, reference) if sock is not None]
         try:
             async with contextlib.AsyncExitStack() as lease:
-                await self._channel.send(request, sockets)
+                await self._channel.send(request, [*sockets, *archives])
                 return await self._converse(on_progress, exclusive, lease)
         except ChannelError as error:
             raise JudgeFailed(f"the judge died: {error}\n{await self.discard()}") from None

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import structlog
 
+from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.devices import Device
+from kbd.daemon.executor.compile_slots import CompileSlots
 from kbd.daemon.executor.device_health import DeviceHealth
 from kbd.daemon.executor.device_lock import DeviceLock
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
@@ -57,13 +59,14 @@ SHAKES_A_DEVICE = frozenset(
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one attempt: the judge's verdict, or why there is none."""
+    """What came of one attempt: the judge's verdict, or why there is none. `compile_s`: what building took."""
 
     verdict: Verdict | None
     failure: str | None
     runners: dict[Role, RunnerEnd]
     device: DeviceReport | None
     last_progress: Progress | None
+    compile_s: float | None = None
 
 
 @dataclass
@@ -110,6 +113,7 @@ class LocalExecutor:
         log_folder: Path,
         job_logs: LogWriting,
         sandboxing: IsolationSettings | None = None,
+        compiling: CompileSettings | None = None,
     ) -> None:
         self.isolation: HostIsolation | None = None
         self.changed: Callable[[], None] = lambda: None
@@ -122,6 +126,10 @@ class LocalExecutor:
         self._locks = [DeviceLock(key) for key in cards]
         self._health = {key: DeviceHealth(key) for key in cards}
         self.nursery = NurseryClient(log_folder / "nursery.log")
+        self.compilers = CompileSlots(
+            self.nursery, work_folder, compiling or CompileSettings(work_folder.parent / "artifacts")
+        )
+        self.compilers.swept = self._sweep
         leases = {device.key: asyncio.Lock() for device in devices}
         self.workers = [
             Worker(
@@ -179,14 +187,21 @@ class LocalExecutor:
         """Every worker that can take a job now."""
         return [worker for worker in self.workers if worker.is_free]
 
-    def isolation_of(self, worker: Worker) -> Isolation | None:
-        """What protects the host from kernels on this worker; None before that is known."""
-        return self.isolation.of(worker.device.target.kind) if self.isolation is not None else None
+    def isolation_of(self, worker: Worker | None) -> Isolation | None:
+        """What protects the host from kernels on this worker, or from compilers; None before that is known."""
+        kind = worker.device.target.kind if worker is not None else "cpu"
+        return self.isolation.of(kind) if self.isolation is not None else None
 
     async def run(
-        self, worker: Worker, request: Evaluate, on_progress: Callable[[Progress], None]
+        self,
+        worker: Worker,
+        request: Evaluate,
+        on_progress: Callable[[Progress], None],
+        archives: Sequence[int] = (),
     ) -> Outcome:
         """One attempt on a worker that the caller has taken (`worker.job_id`).
+
+        `archives` are descriptors of what was compiled, as the request announces them.
 
         Whatever happens, no runner and nothing of theirs is left; a verdict that needs nothing more from them
         does not wait for their end.
@@ -200,7 +215,7 @@ class LocalExecutor:
         runners = await self._take_runners(worker, request)
         lost = None
         try:
-            verdict, failure = await self._judged(worker, request, runners, note)
+            verdict, failure = await self._judged(worker, request, runners, note, archives)
             lost = verdict.lost if verdict is not None else None
         except asyncio.CancelledError:
             if worker.device.target.kind == "cuda":
@@ -267,6 +282,7 @@ class LocalExecutor:
         request: Evaluate,
         runners: dict[Role, RunnerProcess],
         note: Callable[[Progress], None],
+        archives: Sequence[int],
     ) -> tuple[Verdict | None, str | None]:
         """The verdict, or why there is none."""
         reference = runners.get("reference")
@@ -278,6 +294,7 @@ class LocalExecutor:
                     reference.channel if reference else None,
                     note,
                     worker.exclusive,
+                    archives,
                 ), None
         except JudgeFailed as error:
             return None, str(error)
@@ -320,9 +337,13 @@ class LocalExecutor:
             worker.spares.top_up()
 
     def _sweep(self) -> None:
-        if self.nursery.forking or any(worker.spares.busy for worker in self.workers):
+        if (
+            self.nursery.forking
+            or self.compilers.starting
+            or any(worker.spares.busy for worker in self.workers)
+        ):
             return  # there may be a child that nobody here knows yet; the next sweep finds what is to be found
-        known = {pid for worker in self.workers for pid in worker.pids}
+        known = {pid for worker in self.workers for pid in worker.pids} | self.compilers.pids
         if self.nursery.pid is not None:
             known.add(self.nursery.pid)
         if swept := sweep(known):

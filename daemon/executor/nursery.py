@@ -70,6 +70,7 @@ def _import_everything() -> dict[str, str | None]:
     import torch
 
     import kbd.backends.torch_module
+    import kbd.daemon.compiler.main
     import kbd.daemon.executor.sandbox.examination
     import kbd.daemon.judge.main
     import kbd.daemon.runner.main  # noqa: F401

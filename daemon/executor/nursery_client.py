@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 SOCKET_FD = 3
 START_ATTEMPTS = 3
 
-Child: TypeAlias = Literal["runner", "judge", "examinee"]
+Child: TypeAlias = Literal["runner", "judge", "compiler", "examinee"]
 TRUSTED = frozenset({"judge", "examinee"})
 """Children that run nothing of a user's."""
 

@@ -2,7 +2,7 @@
 
 ::
 
-    DAEMON ──Fork──────────────► NURSERY      fork me a runner or a judge
+    DAEMON ──Fork──────────────► NURSERY      fork me a runner, a judge or a compiler
            ◄─Ready, Forked──────
     DAEMON ──Evaluate, Lease, Probe──► JUDGE  here is a job and two runner sockets; is the device well?
            ◄─Progress, Evaluated, Probed
@@ -66,7 +66,7 @@ class Fork(Message):
 
     kind: Literal["fork"] = "fork"
     token: Count
-    child: Literal["runner", "judge", "examinee"]
+    child: Literal["runner", "judge", "compiler", "examinee"]
     folder: str
     device: DeviceTarget
     sandbox: Sandbox | None = None
@@ -121,8 +121,18 @@ class StageLimits(Message):
     timing_budget_s: float = Field(gt=0)
 
 
+class Archive(Message):
+    """What a compiler made of one kernel, as bytes in a descriptor."""
+
+    role: Role
+    nbytes: Count
+
+
 class Evaluate(Message):
-    """A whole job for a judge. Sockets of the candidate's and then the reference's runner come along."""
+    """A whole job for a judge. Sockets of the candidate's and then the reference's runner come along.
+
+    Then the descriptors of the `archives`, in their order.
+    """
 
     kind: Literal["evaluate"] = "evaluate"
     job_id: str
@@ -134,6 +144,7 @@ class Evaluate(Message):
     folder: str | None = None
     seconds_left: float
     limits: StageLimits
+    archives: tuple[Archive, ...] = ()
 
 
 class Probe(Message):

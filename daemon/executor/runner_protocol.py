@@ -2,7 +2,7 @@
 
 ::
 
-    JUDGE  ──Load, Map, Bind, MakeInputs, Run, Export, Prepare, Burst──► RUNNER
+    JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Export, Prepare, Burst──► RUNNER
            ◄─Loaded, Made, Ran, Prepared, Done, Okay, Failed──
 
 A runner hosts code that may lie, so what it says is bounded in size, checked against these models and
@@ -81,6 +81,13 @@ class Question(Message):
     """What a judge asks. The answer repeats the nonce: one that was written in advance cannot."""
 
     nonce: Count = 0
+
+
+class TakeArtifact(Question):
+    """What a compiler made of the kernel: an archive of `nbytes` bytes, in the descriptor beside this frame."""
+
+    kind: Literal["take_artifact"] = "take_artifact"
+    nbytes: Count
 
 
 class Load(Question):
@@ -244,8 +251,13 @@ class Failed(Answer):
     traceback_tail: Text | None = None
 
 
-FromJudgeToRunner: TypeAdapter[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst] = TypeAdapter(
-    Annotated[Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst, Field(discriminator="kind")]
+FromJudgeToRunner: TypeAdapter[
+    TakeArtifact | Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst
+] = TypeAdapter(
+    Annotated[
+        TakeArtifact | Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst,
+        Field(discriminator="kind"),
+    ]
 )
 FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
 FromRunner: TypeAdapter[Loaded | Made | Ran | Prepared | Done | Okay | Failed] = TypeAdapter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -49,6 +50,8 @@ class HostedKernel:
         self.init_inputs: InputSet | None = None
         self.peak_bytes: int | None = None
         self.workload = 0
+        self.archive: tuple[int, int] | None = None
+        """Descriptor and size of what a compiler made of the kernel, where one did; the kernel closes it."""
         self._limits = limits
         self._lender = Lender(link, device_kind, limits.load_s)
         self._contracts: tuple[BoundContract, ...] = ()
@@ -71,6 +74,7 @@ class HostedKernel:
         init_inputs: InputSet | None,
     ) -> None:
         """Load it; without `init_inputs` the module's own are taken and kept for the other kernel."""
+        self._hand_over_archive()
         question = runner_protocol.Load(
             role=self.role,
             kernel=kernel,
@@ -85,6 +89,19 @@ class HostedKernel:
         if init_inputs is None and loaded.init_inputs is not None:
             tensors = self._fetch("init_inputs", loaded.init_inputs, self._limits.load_s)
             self.init_inputs = InputSet(loaded.init_inputs.tree, tensors)
+
+    def _hand_over_archive(self) -> None:
+        if self.archive is None:
+            return
+        descriptor, nbytes = self.archive
+        question = runner_protocol.TakeArtifact(nbytes=nbytes)
+        self.link.ask(question, runner_protocol.Okay, self._limits.load_s, [descriptor])
+        self._close_archive()
+
+    def _close_archive(self) -> None:
+        if self.archive is not None:
+            os.close(self.archive[0])
+            self.archive = None
 
     def _given(self, init_inputs: InputSet | None) -> dict[str, Any]:
         if init_inputs is None:
@@ -222,6 +239,7 @@ class HostedKernel:
 
     def release(self) -> None:
         """Let the runner exit and take the lent memory back; the runner must be dead by now."""
+        self._close_archive()
         self.link.close()
         self._lender.release()
 

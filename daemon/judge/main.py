@@ -97,14 +97,17 @@ def _kernels(request: Evaluate, target: DeviceTarget, descriptors: list[int]) ->
     deadline = Deadline(request.seconds_left)
     roles: tuple[Role, ...] = ("candidate", "reference")
     spin_s = SPIN_S if target.kind == "cuda" else 0.0
-    return [
-        HostedKernel(
-            RunnerLink(role, socket.socket(fileno=descriptor), deadline, spin_s=spin_s),
+    kernels = {
+        role: HostedKernel(
+            RunnerLink(role, socket.socket(fileno=descriptors.pop(0)), deadline, spin_s=spin_s),
             target.kind,
             request.limits,
         )
-        for role, descriptor in zip(roles, descriptors, strict=False)
-    ]
+        for role in roles[: 2 if request.reference is not None else 1]
+    }
+    for archive, descriptor in zip(request.archives, descriptors, strict=True):
+        kernels[archive.role].archive = (descriptor, archive.nbytes)
+    return list(kernels.values())
 
 
 def _release(kernels: list[HostedKernel]) -> None:

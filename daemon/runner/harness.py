@@ -6,6 +6,7 @@ any of it. Whatever decides (expected outputs, seeds of the inputs, comparison, 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, Literal
 
 import torch
 
-from kbd.backends.base import CompileRequest, Executable, LoadContext, Target
+from kbd.backends.artifact_archive import ARTIFACT_FOLDER
+from kbd.backends.artifact_archive import unpack as unpack_artifact
+from kbd.backends.base import Artifact, CompileRequest, Executable, LoadContext, Target
 from kbd.backends.registry import backend_for
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import DeviceTarget
@@ -33,6 +36,7 @@ class Harness:
         self._target = Target(kind=device.kind, arch=device.arch)
         self._device = torch.device(device.torch_name)
         self._folder = folder
+        self._artifact: Artifact | None = None
         self._kernel: Executable | None = None
         self._arenas: dict[int, torch.Tensor] = {}
         self._sets: dict[int, tuple[list[Any], list[torch.Tensor]]] = {}
@@ -49,12 +53,26 @@ class Harness:
             raise RuntimeError("no kernel is loaded")
         return self._kernel
 
+    def take_artifact(
+        self, message: runner_protocol.TakeArtifact, descriptors: list[int]
+    ) -> runner_protocol.Okay:
+        """Unpack what a compiler made of the kernel, into a folder of this runner's own."""
+        (descriptor,) = descriptors
+        folder = self._folder / ARTIFACT_FOLDER
+        try:
+            folder.mkdir(mode=0o700)
+            unpack_artifact(descriptor, message.nbytes, folder)
+        finally:
+            os.close(descriptor)
+        self._artifact = Artifact.read(folder)
+        return runner_protocol.Okay()
+
     def load(self, message: runner_protocol.Load) -> runner_protocol.Loaded:
-        """Compile what can be compiled here, import, construct."""
+        """Compile what no compiler has, import, construct."""
         started = time.perf_counter()
         backend = backend_for(message.kernel.kernel_type)
         request = CompileRequest(message.kernel, self._target, message.contracts)
-        artifact = backend.compile(request, self._folder)
+        artifact = self._artifact or backend.compile(request, self._folder)
         context = LoadContext(
             kernel=message.kernel,
             role=message.role,

@@ -83,6 +83,8 @@ def answer(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
     """What the harness says to one message, failures included."""
     if isinstance(message, runner_protocol.Map):
         return _guarded(lambda: harness.map(message, descriptors))
+    if isinstance(message, runner_protocol.TakeArtifact):
+        return _guarded(lambda: harness.take_artifact(message, descriptors))
     verb: Callable[[Any], Answer] = getattr(harness, message.kind)
     return _guarded(lambda: verb(message))
 

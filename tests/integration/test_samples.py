@@ -34,6 +34,7 @@ def test_sample(case, results):
         assert expected["log"] in result["logs"]["candidate"]
     if result["status"] == "passed":
         assert result["error"] is None
+    if result["status"] == "passed" and expected.get("timed", True):
         assert result["workloads"][0]["performance"]["candidate"]["as_called"]["median"] > 0
 
 

@@ -50,6 +50,7 @@ class FakeExecutor:
 
     def __init__(self, kinds):
         self.nursery = SimpleNamespace(environment={"torch": "9.9"})
+        self.compilers = SimpleNamespace(settings=SimpleNamespace(slots=1, limit_s=300.0))
         self.workers = [
             SimpleNamespace(
                 device=Device(f"{kind}{number}", f"a {kind}", DeviceTarget(kind=kind)),
@@ -69,7 +70,7 @@ class FakeExecutor:
     def isolation_of(self, worker):
         return None
 
-    async def run(self, worker, request, on_progress):
+    async def run(self, worker, request, on_progress, archives=()):
         self.asked.append((request.job_id, worker.device.key, request))
         answer = PASSED if self.script is None else self.script(request, on_progress)
         if asyncio.iscoroutine(answer):

@@ -49,6 +49,7 @@ class Executor:
 
     def __init__(self, *names):
         self.nursery = SimpleNamespace(environment={})
+        self.compilers = SimpleNamespace(settings=SimpleNamespace(slots=1, limit_s=300.0))
         self.workers = [Worker(name) for name in names]
         self.attempts = []
         self.killed = []
@@ -60,7 +61,7 @@ class Executor:
     def isolation_of(self, worker):
         return None
 
-    async def run(self, worker, request, on_progress):
+    async def run(self, worker, request, on_progress, archives=()):
         attempt = SimpleNamespace(
             worker=worker,
             request=request,

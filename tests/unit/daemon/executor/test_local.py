@@ -64,7 +64,7 @@ class FakeJudge:
     async def discard(self):
         return ""
 
-    async def evaluate(self, request, candidate, reference, on_progress, exclusive):
+    async def evaluate(self, request, candidate, reference, on_progress, exclusive, archives=()):
         self.exclusive = exclusive
         return await self.script(candidate, reference, on_progress)
 

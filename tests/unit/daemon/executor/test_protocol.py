@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kbd.daemon.executor import protocol, runner_protocol
+from kbd.daemon.executor import compiler_protocol, protocol, runner_protocol
 from kbd.daemon.executor.channel import HEADER, BadFrame, decode, encode
+from kbd.daemon.executor.compiler_protocol import Compile, Compiled, FromCompiler, FromDaemonToCompiler
 from kbd.daemon.executor.protocol import (
     DeviceTarget,
     Evaluate,
@@ -51,6 +52,7 @@ from kbd.daemon.executor.runner_protocol import (
     Ran,
     Run,
     Slot,
+    TakeArtifact,
     TensorMeta,
     Values,
     Warm,
@@ -129,6 +131,7 @@ MESSAGES = {
         ),
     ],
     FromJudgeToRunner: [
+        TakeArtifact(nbytes=7),
         Load(
             role="candidate",
             kernel=KERNEL,
@@ -157,6 +160,10 @@ MESSAGES = {
             status="compile_error", type="SyntaxError", message="línea 3", hint="h", traceback_tail="t\nt"
         ),
     ],
+    FromDaemonToCompiler: [
+        Compile(kernel=KERNEL, target="cuda", arch="sm_90", contracts=(CONTRACT,), archive_bytes=9, jobs=2),
+    ],
+    FromCompiler: [Compiled(nbytes=9, unfinished="it wants a device")],
 }
 CASES = [(adapter, message) for adapter, messages in MESSAGES.items() for message in messages]
 JSON = st.recursive(
@@ -183,16 +190,16 @@ def test_round_trip(adapter, message):
 def test_no_message_is_left_out():
     kinds = {
         name
-        for name, entry in (vars(protocol) | vars(runner_protocol)).items()
+        for name, entry in (vars(protocol) | vars(runner_protocol) | vars(compiler_protocol)).items()
         if isinstance(entry, type) and issubclass(entry, protocol.Message) and "kind" in entry.model_fields
     }
-    assert {type(message).__name__ for _, message in CASES} == kinds - {"DeviceTarget"}
+    assert {type(message).__name__ for _, message in CASES} == kinds - {"DeviceTarget", "Overlap"}
 
 
 @each_message
 def test_messages_pass_in_their_own_direction_only(adapter, message):
     for other in MESSAGES:
-        if other is not adapter:
+        if other is not adapter and (other, type(message)) != (FromCompiler, Failed):
             with pytest.raises(BadFrame):
                 decode(other, body_of(message))
 

@@ -1,0 +1,1 @@
+"""What lives in a process that builds one kernel, without a device, and then dies."""
