@@ -31,6 +31,7 @@ evaluation: {{num_correct_trials: 5, num_trials: 100}}
 """
 START_LIMIT_S = 60
 JOB_LIMIT_S = 60
+SETTLE_S = 3
 
 
 class WarmDaemon:
@@ -46,20 +47,35 @@ class WarmDaemon:
         )
         self.judge("warm-up")
 
-    def judge(self, name):
+    def judge(self, name, text=None):
         """Seconds from the rename to the readable result, and the result."""
         hidden = self.spool.inbox / f".{name}.tmp"
-        hidden.write_text(JOB.format(name=name))
+        hidden.write_text(text or JOB.format(name=name))
         started = time.perf_counter()
         hidden.rename(self.spool.inbox / f"{name}.yaml")
+        result = self.result(name)
+        return time.perf_counter() - started, result
+
+    def drop(self, texts):
+        """Jobs by name, all at once and in this order."""
+        for name, text in texts.items():
+            (self.spool.inbox / f".{name}.tmp").write_text(text)
+        for name in texts:
+            (self.spool.inbox / f".{name}.tmp").rename(self.spool.inbox / f"{name}.yaml")
+
+    def result(self, name):
+        """The result of a job that was dropped, once it is there."""
+        started = time.perf_counter()
         while time.perf_counter() - started < JOB_LIMIT_S:
             try:
-                text = (self.spool.outbox / f"{name}.json").read_text()
+                return json.loads((self.spool.outbox / f"{name}.json").read_text())
             except FileNotFoundError:
                 time.sleep(0.001)
-                continue
-            return time.perf_counter() - started, json.loads(text)
         raise TimeoutError(f"no result for {name} within {JOB_LIMIT_S} s")
+
+    def settle(self):
+        """Wait until the daemon has made its spares and does nothing any more."""
+        time.sleep(SETTLE_S)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
