@@ -115,11 +115,17 @@ class LoadContext:
 
 
 class Executable(Protocol):
-    """A kernel that can be called."""
+    """A kernel that can be called.
+
+    `interpreted`: not compiled for its device, so its speed means nothing. `resources`: what the compiler said of
+    each kernel (`registers`, `shared_bytes`, `spills`), by the kernel's name.
+    """
 
     init_inputs: list[Any]
     takes_outputs: bool
     """Whether it writes to buffers that it is given, and so has any use for them."""
+    interpreted: bool
+    resources: dict[str, dict[str, int]]
 
     @property
     def makes_inputs(self) -> bool:
@@ -158,6 +164,8 @@ class BareExecutable:
 
     def __init__(self) -> None:
         self.init_inputs: list[Any] = []
+        self.interpreted = False
+        self.resources: dict[str, dict[str, int]] = {}
         self._contract: BoundContract | None = None
 
     @property

@@ -24,8 +24,11 @@ class Registration:
     location: str
 
 
-BUILT_IN = (Registration("torch", "kbd.backends.torch_backend:BACKEND"),)
-PLANNED = frozenset({"torch_cuda", "triton", "cuda", "multi_kernel"})
+BUILT_IN = (
+    Registration("torch", "kbd.backends.torch_backend:BACKEND"),
+    Registration("triton", "kbd.backends.triton_backend:BACKEND"),
+)
+PLANNED = frozenset({"torch_cuda", "cuda", "multi_kernel"})
 
 
 @cache

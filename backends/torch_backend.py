@@ -32,8 +32,11 @@ class TorchBackend:
     def load(self, artifact: Artifact, context: LoadContext) -> Executable:
         """Import the module and construct its entry."""
         from kbd.backends.torch_module import ModuleExecutable, import_source
+        from kbd.backends.triton_interpreter import interpret_if_no_gpu
 
-        return ModuleExecutable(import_source(source_in(artifact.folder)), context)
+        interpreted = interpret_if_no_gpu(context)
+        module = import_source(source_in(artifact.folder))
+        return ModuleExecutable(module, context, interpreted=interpreted)
 
 
 BACKEND = TorchBackend()

@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -107,15 +107,22 @@ def find_entry(module: ModuleType, kernel: KernelCode, role: str) -> Any:
     )
 
 
-def _tensors_of(inputs: list[Any]) -> list[Any]:
-    return [value for value in inputs if isinstance(value, torch.Tensor)]
+def _signature(call: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(call.forward if isinstance(call, torch.nn.Module) else call)
+
+
+def _parameter_names(call: Callable[..., Any]) -> frozenset[str]:
+    """Names of the parameters; none where the signature is unknown."""
+    try:
+        return frozenset(_signature(call).parameters)
+    except (TypeError, ValueError):
+        return frozenset()
 
 
 def _takes(call: Callable[..., Any], arguments: list[Any]) -> bool:
     """Whether the signature has room for these arguments; unknown signatures take anything."""
-    target = call.forward if isinstance(call, torch.nn.Module) else call
     try:
-        inspect.signature(target).bind(*arguments)
+        _signature(call).bind(*arguments)
     except TypeError:
         return False
     except ValueError:
@@ -128,12 +135,15 @@ class ModuleExecutable:
 
     takes_outputs = False  # it returns what it makes
 
-    def __init__(self, module: ModuleType, context: LoadContext) -> None:
+    def __init__(self, module: ModuleType, context: LoadContext, *, interpreted: bool = False) -> None:
+        self.interpreted = interpreted
+        self.resources: dict[str, dict[str, int]] = {}
         self._module = module
         self._device = context.device
         self.init_inputs = context.init_inputs if context.init_inputs is not None else self._own_init_inputs()
         self._call = self._construct(context)
-        self._tensors_only: bool | None = None
+        self._contract: BoundContract | None = None
+        self._places: Sequence[int] | None = None
 
     def _own_init_inputs(self) -> list[Any]:
         make = getattr(self._module, "get_init_inputs", None)
@@ -165,7 +175,8 @@ class ModuleExecutable:
         return list(to_device(list(self._module.get_inputs()), self._device))
 
     def bind(self, contract: BoundContract) -> None:
-        """A module reads sizes off its tensors."""
+        """A module reads sizes off its tensors; the contract says what its scalars are called."""
+        self._contract, self._places = contract, None
 
     def call_on(self, inputs: list[Any], outputs: list[torch.Tensor]) -> Callable[[], Any]:
         """Nothing can be prepared: the module gets its inputs at each call."""
@@ -193,10 +204,24 @@ class ModuleExecutable:
         return call
 
     def _accepted(self, inputs: list[Any]) -> list[Any]:
-        """All inputs; only the tensors where the contract has scalars that this signature has no room for.
+        """All inputs; where the signature has no room for them, the tensors and the scalars that it names.
 
         A contract is written for the bare kernel and says its sizes; a torch reference reads them off its tensors.
         """
-        if self._tensors_only is None:
-            self._tensors_only = not _takes(self._call, inputs) and _takes(self._call, _tensors_of(inputs))
-        return _tensors_of(inputs) if self._tensors_only else inputs
+        if self._places is None:
+            self._places = self._accepted_places(inputs)
+        return [inputs[place] for place in self._places]
+
+    def _accepted_places(self, inputs: list[Any]) -> Sequence[int]:
+        everything = range(len(inputs))
+        tensors = [place for place in everything if isinstance(inputs[place], torch.Tensor)]
+        named = [place for place in everything if place in tensors or self._names_scalar(place)]
+        for places in (everything, named, tensors):
+            if _takes(self._call, [inputs[place] for place in places]):
+                return places
+        return everything
+
+    def _names_scalar(self, place: int) -> bool:
+        if self._contract is None or place >= len(self._contract.inputs):
+            return False
+        return self._contract.inputs[place].name in _parameter_names(self._call)

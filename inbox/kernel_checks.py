@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.contract import IOContract
 from kbd.inbox.errors import Problem
 from kbd.inbox.kernel_code import KernelCode
@@ -30,10 +31,10 @@ def kernel_problems(
         yield from _triton_problems(kernel, contract, pointer, contract_pointer)
 
 
-def is_bare_triton(kernel: KernelCode, contract: IOContract | None) -> bool:
+def is_bare_triton(kernel: KernelCode, contract: IOContract | BoundContract | None) -> bool:
     """Whether a Triton source is launched by kbd itself, rather than by Python code of its own."""
     if contract is not None and contract.launch is not None:
-        return True
+        return not any(kernel.metadata.get(key) for key in ("class_name", "function_name"))
     return not has_python_entry(kernel.source_code) and bool(triton_kernels(kernel.source_code))
 
 

@@ -21,6 +21,7 @@ _CPP_ATTRIBUTE = re.compile(
     r"(?:__launch_bounds__|__cluster_dims__|__maxnreg__|__align__|alignas)\s*\([^()]{0,200}(?:\([^()]{0,200}\)[^()]{0,200}){0,4}\)"
 )
 _DYNAMIC_SHARED = re.compile(r"\bextern\s+(?:volatile\s+)?__shared__\b|\b__shared__\s+extern\b")
+_ATOMIC = re.compile(r"\batomic_?[A-Za-z]|\bred\.")
 _JIT = re.compile(r"[ \t]*@(?:\w+\.){0,3}jit\b")
 _DEF = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
 _CLASS = re.compile(r"[ \t]*class[ \t]+(\w+)")
@@ -28,9 +29,17 @@ _CLASS = re.compile(r"[ \t]*class[ \t]+(\w+)")
 
 def cuda_kernels(source: str) -> tuple[str, ...]:
     """Names of the `__global__` functions in CUDA C++, in their order; each once."""
+    return _global_functions(_plain_cpp(source))
+
+
+def embedded_cuda_kernels(source: str) -> tuple[str, ...]:
+    """Names of the `__global__` functions in the CUDA C++ that a Python module holds as text."""
+    return _global_functions(_CPP_ATTRIBUTE.sub(" ", source))
+
+
+def _global_functions(text: str) -> tuple[str, ...]:
     names: dict[str, None] = {}
-    pieces = _plain_cpp(source).split("__global__", _MAX_KERNELS)
-    for piece in pieces[1:]:
+    for piece in text.split("__global__", _MAX_KERNELS)[1:]:
         signature = re.split(r"[({;}]", piece[:_SIGNATURE_CHARACTERS], maxsplit=1)[0]
         words = re.findall(r"\w+", signature.partition("<")[0])
         if words:
@@ -41,6 +50,11 @@ def cuda_kernels(source: str) -> tuple[str, ...]:
 def uses_dynamic_shared_memory(source: str) -> bool:
     """Whether CUDA C++ declares an `extern __shared__` array."""
     return _DYNAMIC_SHARED.search(_plain_cpp(source)) is not None
+
+
+def accumulates(source: str) -> bool:
+    """Whether a kernel in CUDA C++ or Triton adds to memory with atomics, so that what lay there before matters."""
+    return _ATOMIC.search(source) is not None
 
 
 def triton_kernels(source: str) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class Audit(Report):
 
 
 class Launch(Report):
-    """One kernel of the candidate as it was launched."""
+    """One kernel of the candidate as it was launched. `config` are a Triton kernel's constants and options."""
 
     kernel: str
     count: int = Field(ge=1)
@@ -82,6 +82,7 @@ class Launch(Report):
     registers: int | None = None
     shared_bytes: int | None = None
     spills: int | None = None
+    config: dict[str, bool | int | float | str] | None = None
 
 
 def check_speedup(
@@ -114,6 +115,8 @@ class Performance(Report):
         input_sets: number of input sets in rotation (K).
         floor_us: least time physics allows for the bytes that must move.
         setup_us, peak_memory_bytes, launches: of the candidate.
+        interpreted: a kernel ran in Triton's interpreter; its times say nothing about its speed, and no speed-up
+            is claimed.
     """
 
     candidate: KernelTiming
@@ -134,10 +137,13 @@ class Performance(Report):
     peak_memory_bytes: int | None = Field(default=None, ge=0)
     setup_us: float | None = Field(default=None, ge=0)
     launches: tuple[Launch, ...] = ()
+    interpreted: bool = False
 
     @model_validator(mode="after")
     def _speedup_has_both_timings(self) -> Self:
         check_speedup(self.speedup, self.speedup_ci95, self.significant)
+        if self.interpreted and self.speedup is not None:
+            raise ValueError("expected no speedup of an interpreted kernel")
         if self.speedup is not None and (self.timing is None or None in self._compared_figures()):
             raise ValueError(
                 "expected figures of candidate and reference for a speedup, and `timing` to name them"

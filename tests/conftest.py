@@ -68,6 +68,38 @@ class Daemon:
         return [json.loads(line) for line in lines]
 
 
+def expected_of(case, device):
+    """What a sample's expected.json says for a kind of device: its own part wins over what holds everywhere."""
+    expected = json.loads((case / "expected.json").read_text())
+    by_device = {kind: expected.pop(kind, {}) for kind in ("cpu", "cuda")}
+    return expected | by_device[device]
+
+
+def check_sample(case, result, device):
+    """Whether a result is what its sample expects on this kind of device."""
+    expected = expected_of(case, device)
+    found = {name: result[name] for name in ("status", "stage", "blame")}
+    assert found == {name: expected[name] for name in found}, result["error"]
+    if "message" in expected:
+        assert expected["message"] in result["error"]["message"]
+    if "log" in expected:
+        assert expected["log"] in result["logs"]["candidate"]
+    if "note" in expected:
+        assert any(expected["note"] in note for note in result["notes"])
+    if "launches" in expected:
+        launches = result["workloads"][0]["performance"]["launches"]
+        assert [launch["kernel"] for launch in launches] == expected["launches"]
+    if result["status"] == "passed":
+        assert result["error"] is None
+    if result["status"] == "passed" and expected.get("timed", True):
+        assert result["workloads"][0]["performance"]["candidate"]["as_called"]["median"] > 0
+
+
+@pytest.fixture(scope="session")
+def sample_check():
+    return check_sample
+
+
 @pytest.fixture
 def daemon(tmp_path):
     return Daemon(tmp_path)

@@ -2,8 +2,8 @@
 
 ::
 
-    JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Export, Prepare, Burst──► RUNNER
-           ◄─Loaded, Made, Ran, Prepared, Done, Okay, Failed──
+    JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Launches, Export, Prepare, Burst──► RUNNER
+           ◄─Loaded, Made, Ran, Launched, Prepared, Done, Okay, Failed──
 
 A runner hosts code that may lie, so what it says is bounded in size, checked against these models and
 believed only where a lie can hurt nobody but itself. Descriptors travel only away from the daemon and the
@@ -23,6 +23,8 @@ from kbd.inbox.manifest import KernelCode
 
 LONGEST_US = 1e12
 LARGEST_TENSOR_ELEMENTS = 1 << 40
+MAX_LAUNCHES = 256
+"""Different ones in one call."""
 
 
 # --- what several of them carry ---------------------------------------------------------------------
@@ -145,6 +147,13 @@ class Run(Question):
     precise: tuple[Slot, ...] = ()
 
 
+class Launches(Question):
+    """Call the kernel once on input set `index` and tell which kernels that launched."""
+
+    kind: Literal["launches"] = "launches"
+    index: Count
+
+
 class Export(Question):
     """Copy the tensors made last into these slots, converted to the dtypes of the slots.
 
@@ -194,6 +203,7 @@ class Loaded(Answer):
     setup_us: float = Field(ge=0, le=LONGEST_US)
     makes_inputs: bool
     takes_outputs: bool = False
+    interpreted: bool = False
     init_inputs: Values | None = None
 
 
@@ -217,6 +227,27 @@ class Ran(Answer):
     precise: Values | None = None
     imprecise: Text | None = None
     exported: tuple[Literal["outputs", "precise"], ...] = ()
+
+
+class LaunchSeen(Message):
+    """Equal launches as the runner saw them."""
+
+    kernel: Name
+    count: int = Field(ge=1, le=1 << 48)
+    grid: tuple[Count, ...] | None = Field(default=None, max_length=3)
+    block: tuple[Count, ...] | None = Field(default=None, max_length=3)
+    num_warps: Count | None = None
+    registers: Count | None = None
+    shared_bytes: Count | None = None
+    spills: Count | None = None
+    config: dict[Name, bool | int | float | Name] | None = Field(default=None, max_length=64)
+
+
+class Launched(Answer):
+    """The launches of one call."""
+
+    kind: Literal["launched"] = "launched"
+    launches: tuple[LaunchSeen, ...] = Field(max_length=MAX_LAUNCHES)
 
 
 class Prepared(Answer):
@@ -252,14 +283,14 @@ class Failed(Answer):
 
 
 FromJudgeToRunner: TypeAdapter[
-    TakeArtifact | Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst
+    TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export | Prepare | Burst
 ] = TypeAdapter(
     Annotated[
-        TakeArtifact | Load | Map | Bind | MakeInputs | Run | Export | Prepare | Burst,
+        TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export | Prepare | Burst,
         Field(discriminator="kind"),
     ]
 )
 FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
-FromRunner: TypeAdapter[Loaded | Made | Ran | Prepared | Done | Okay | Failed] = TypeAdapter(
-    Annotated[Loaded | Made | Ran | Prepared | Done | Okay | Failed, Field(discriminator="kind")]
+FromRunner: TypeAdapter[Loaded | Made | Ran | Launched | Prepared | Done | Okay | Failed] = TypeAdapter(
+    Annotated[Loaded | Made | Ran | Launched | Prepared | Done | Okay | Failed, Field(discriminator="kind")]
 )

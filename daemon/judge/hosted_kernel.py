@@ -47,6 +47,7 @@ class HostedKernel:
         self.link = link
         self.setup_us = 0.0
         self.makes_inputs = False
+        self.interpreted = False
         self.init_inputs: InputSet | None = None
         self.peak_bytes: int | None = None
         self.workload = 0
@@ -86,6 +87,7 @@ class HostedKernel:
         self.setup_us = loaded.setup_us
         self.makes_inputs = loaded.makes_inputs
         self._contracts, self._takes_outputs = tuple(contracts), loaded.takes_outputs
+        self.interpreted = loaded.interpreted
         if init_inputs is None and loaded.init_inputs is not None:
             tensors = self._fetch("init_inputs", loaded.init_inputs, self._limits.load_s)
             self.init_inputs = InputSet(loaded.init_inputs.tree, tensors)
@@ -224,6 +226,11 @@ class HostedKernel:
         lent = self._bound[index].tensors
         differ = [_bits_differ(*pair) for pair in zip(lent, inputs.tensors, strict=True)]
         return [place for place, changed in enumerate(_together(differ)) if changed]
+
+    def launches(self) -> tuple[runner_protocol.LaunchSeen, ...]:
+        """What one call on the set bound last in correctness launches, as the runner sees it."""
+        question = runner_protocol.Launches(index=0)
+        return self.link.ask(question, runner_protocol.Launched, self._limits.correctness_s).launches
 
     def prepare(self, sets: int, lengths: Sequence[int], method: str) -> runner_protocol.Prepared:
         """Have bursts of these lengths ready."""

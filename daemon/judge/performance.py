@@ -20,6 +20,7 @@ MAX_SETS = 8
 HOST_SETS_BYTES = 1 << 30
 DEVICE_SHARE = 0.25
 AS_CALLED_SAMPLES = 30
+INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 FALLBACK_CACHE_BYTES = 32 << 20
 
 
@@ -29,7 +30,8 @@ def time_workload(session: Session, finding: Finding) -> None:
     sets, cold = _bind_sets(session, finding)
     session.tell(Stage.TIMING)
     ways = _time_in_each_way(session, sets)
-    finding.performance = _performance(session, ways, sets=sets, cold=cold)
+    found = _performance(session, ways, sets=sets, cold=cold)
+    finding.performance = found.model_copy(update={"launches": finding.launches})
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class _Ways:
 def _time_in_each_way(session: Session, sets: int) -> _Ways:
     evaluation, budget_s = session.request.evaluation, session.request.limits.timing_budget_s
     kernels = (session.candidate, session.reference)
-    samples = evaluation.num_trials
+    samples = INTERPRETED_SAMPLES if _interpreted(session) else evaluation.num_trials
     if session.device.type != "cuda" or evaluation.timing == "as_called":
         eager = time_kernels(*kernels, sets=sets, method="eager", max_samples=samples, budget_s=budget_s)
         return _Ways(None, eager)
@@ -104,7 +106,8 @@ def _host_cache_bytes() -> int:
 
 def _performance(session: Session, ways: _Ways, *, sets: int, cold: bool) -> Performance:
     headline = ways.headline
-    ratio = _ratio(headline)
+    interpreted = _interpreted(session)
+    ratio = None if interpreted else _ratio(headline)
     return Performance(
         candidate=_candidate_timing(ways),
         reference=_reference_timing(ways),
@@ -120,7 +123,12 @@ def _performance(session: Session, ways: _Ways, *, sets: int, cold: bool) -> Per
         stop=headline.stop,
         peak_memory_bytes=session.candidate.peak_bytes,
         setup_us=session.candidate.setup_us,
+        interpreted=interpreted,
     )
+
+
+def _interpreted(session: Session) -> bool:
+    return any(kernel.interpreted for kernel in (session.candidate, session.reference) if kernel)
 
 
 def _basis(ways: _Ways) -> TimingBasis:

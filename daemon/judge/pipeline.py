@@ -21,6 +21,7 @@ import torch
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.draw import BadData
+from kbd.daemon.judge.launches import note_launches
 from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble
 from kbd.daemon.judge.session import Session
@@ -63,6 +64,8 @@ def correctness(session: Session) -> None:
     """Every workload over fresh inputs."""
     for finding in session.findings:
         check_workload(session, finding)
+        if session.request.evaluation.mode == "full":
+            note_launches(session, finding)
 
 
 def timing(session: Session) -> None:

@@ -19,7 +19,7 @@ from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.inbox.bound_contract import BoundContract
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.correctness import Correctness
-from kbd.outbox.performance import Performance
+from kbd.outbox.performance import Launch, Performance
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import INCORRECT, EvaluationStatus, Stage
 
@@ -37,6 +37,7 @@ class Finding:
     performance: Performance | None = None
     pinned_inputs: bool = False
     weak_test: tuple[str, ...] = ()
+    launches: tuple[Launch, ...] = ()
 
 
 @dataclass

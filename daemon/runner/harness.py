@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +18,19 @@ import torch
 from kbd.backends.artifact_archive import ARTIFACT_FOLDER
 from kbd.backends.artifact_archive import unpack as unpack_artifact
 from kbd.backends.base import Artifact, CompileRequest, Executable, LoadContext, Target
+from kbd.backends.launches import LaunchRecord, record_launches
 from kbd.backends.registry import backend_for
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import DeviceTarget
-from kbd.daemon.executor.runner_protocol import Slot, Values
+from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at
 from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.values import pack_values, tensors_in, unpack
 from kbd.inbox.bound_contract import BoundContract
+
+NAME_CHARS = 256
 
 
 class Harness:
@@ -90,6 +94,7 @@ class Harness:
             setup_us=(time.perf_counter() - started) * 1e6,
             makes_inputs=self._kernel.makes_inputs,
             takes_outputs=self._kernel.takes_outputs,
+            interpreted=self._kernel.interpreted,
             init_inputs=values,
         )
 
@@ -165,6 +170,12 @@ class Harness:
                 self._copy_out(made, slots)
                 yield what
 
+    def launches(self, message: runner_protocol.Launches) -> runner_protocol.Launched:
+        """Call the kernel once more and tell what it launches."""
+        counts = Counter(record_launches(self._call_on(message.index), self._device))
+        seen = [_told(launch, count, self.kernel.resources) for launch, count in counts.items()]
+        return runner_protocol.Launched(launches=tuple(seen[: runner_protocol.MAX_LAUNCHES]))
+
     def export(self, message: runner_protocol.Export) -> runner_protocol.Okay:
         """Copy what was made last to where the judge can read it."""
         self._copy_out(self._made[message.what], message.slots)
@@ -203,3 +214,10 @@ class Harness:
     def _synchronize(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+
+def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str, int]]) -> LaunchSeen:
+    """A launch with what the compiler said of its kernel; names of templates are longer than anybody reads."""
+    known = {name: value for name, value in vars(launch).items() if value is not None}
+    known |= {"kernel": launch.kernel[:NAME_CHARS], "config": dict(launch.config) if launch.config else None}
+    return LaunchSeen(count=count, **(dict(resources.get(launch.kernel, {})) | known))

@@ -11,7 +11,9 @@ from kbd.backends.base import CompileFailed, CompileRequest, LoadContext, LoadFa
 from kbd.backends.python_source import MODULE_NAME
 from kbd.backends.torch_backend import BACKEND
 from kbd.backends.torch_module import seed_everything, to_device
+from kbd.inbox.contract import IOContract
 from kbd.inbox.manifest import KernelCode
+from kbd.inbox.validation import validate
 
 CPU = torch.device("cpu")
 MODEL = "class {name}(torch.nn.Module):\n    def forward(self, *args):\n        return '{name}'\n"
@@ -248,6 +250,14 @@ def test_scalars_are_left_out_where_the_signature_has_no_room(load, source, rece
         found = called([torch.ones(1), 5, torch.zeros(1)], [])
         assert len(found) == received
         assert isinstance(found[1], int) == (received == 3)
+
+
+def test_a_scalar_that_the_signature_names_is_passed(load):
+    called = load("def f(x, scale):\n    return x * scale\n")
+    tensor = {"name": "x", "type": "tensor", "tensor_spec": {"shape": [1], "dtype": "float32"}}
+    scalars = [{"name": name, "type": "int", "value": value} for name, value in (("n", 1), ("scale", 5))]
+    called.bind(validate(IOContract, {"args": [tensor, *scalars]}).bind({}))
+    assert called([torch.ones(1), 1, 5], []).tolist() == [5]
 
 
 def test_a_wrong_number_of_arguments_stays_the_users_error(load):

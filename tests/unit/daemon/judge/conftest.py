@@ -9,7 +9,14 @@ import torch
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
-from kbd.daemon.executor.runner_protocol import FromJudgeToRunner, FromNewRunner, Prepared, Ran, Warm
+from kbd.daemon.executor.runner_protocol import (
+    FromJudgeToRunner,
+    FromNewRunner,
+    LaunchSeen,
+    Prepared,
+    Ran,
+    Warm,
+)
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
@@ -83,6 +90,8 @@ class FakeKernel:
         self.role = role
         self.setup_us = 12.0
         self.makes_inputs = False
+        self.interpreted = False
+        self.launched = []
         self.init_inputs = None
         self.peak_bytes = None
         self.workload = 0
@@ -163,6 +172,10 @@ class FakeKernel:
     def changed_inputs(self, index, inputs):
         pairs = zip(self._sets[index][0], inputs.tensors, strict=True)
         return [place for place, pair in enumerate(pairs) if not torch.equal(*pair)]
+
+    def launches(self):
+        self._do("launches")
+        return tuple(LaunchSeen(kernel=name, count=1) for name in self.launched)
 
     def prepare(self, sets, lengths, method):
         self._do("prepare")
