@@ -41,6 +41,9 @@ from kbd.daemon.executor.runner_protocol import (
     FromJudgeToRunner,
     FromNewRunner,
     FromRunner,
+    Launched,
+    Launches,
+    LaunchSeen,
     Load,
     Loaded,
     Made,
@@ -143,6 +146,7 @@ MESSAGES = {
         Map(arena=0, nbytes=4096, handle="AAAA"),
         Bind(index=3, workload=1, values=[{"tensor": 0}], slots=(SLOT,), outputs=(SLOT,)),
         MakeInputs(seed=5),
+        Launches(index=1),
         Run(index=0),
         Export(what="outputs", slots=(SLOT,)),
         Prepare(sets=2, lengths=(0, 1, 8), method="graph"),
@@ -150,6 +154,11 @@ MESSAGES = {
     ],
     FromNewRunner: [Warm()],
     FromRunner: [
+        Launched(
+            launches=(
+                LaunchSeen(kernel="k", count=2, grid=(1, 2, 3), spills=0, config={"B": 1, "A": "relu"}),
+            )
+        ),
         Loaded(setup_us=1.5, makes_inputs=True, init_inputs=VALUES),
         Made(values=VALUES),
         Ran(values=VALUES, peak_bytes=1 << 40),
