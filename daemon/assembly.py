@@ -17,6 +17,7 @@ from kbd.daemon.executor.protocol import Progress, Role
 from kbd.daemon.executor.runner_process import RunnerEnd
 from kbd.daemon.executor.sandbox.isolation import Isolation
 from kbd.daemon.judge.verdict import Verdict
+from kbd.daemon.memory_loss import explained
 from kbd.daemon.version import kbd_version
 from kbd.outbox.circumstances import EnvironmentReport, StageTimings
 from kbd.outbox.report import ErrorReport, Logs
@@ -61,6 +62,9 @@ def result_of(
 ) -> JobResult:
     """The result of an attempt that came to an end, with a verdict or without."""
     verdict = outcome.verdict or _verdict_without_judge(outcome)
+    if verdict.lost is not None and verdict.lost in outcome.runners:
+        limit_bytes = isolation.settings.bounds.memory_bytes if isolation is not None else None
+        verdict = explained(verdict, outcome.runners[verdict.lost], limit_bytes)
     fields = {name: getattr(verdict, name) for name in Verdict.model_fields if name in JobResult.model_fields}
     fields["error"] = _error_of(verdict, outcome.runners)
     fields["device"] = verdict.device or outcome.device

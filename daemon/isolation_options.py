@@ -24,6 +24,8 @@ class IsolationOptions:
         folder_bytes: its own folder, which holds what it builds.
         temporary_bytes: its /tmp.
         shared_memory_bytes: its /dev/shm.
+        memory_bytes: host memory; by default half of what the host has.
+        device_memory_bytes: memory of a CUDA device that torch gives out; by default all of it.
         processes: processes and threads.
     """
 
@@ -33,15 +35,19 @@ class IsolationOptions:
     folder_bytes: int = 2 << 30
     temporary_bytes: int = 1 << 30
     shared_memory_bytes: int = 1 << 30
+    memory_bytes: int | None = None
+    device_memory_bytes: int | None = None
     processes: int = 1024
 
     def settings(self, *hidden: str) -> IsolationSettings:
         """In the sandbox's own terms. `hidden`: folders that no runner may see."""
         # Imported here: every command resolves its folders, and few need the sandbox's models.
+        from kbd.daemon.executor.sandbox.host_memory import host_memory_bytes
         from kbd.daemon.executor.sandbox.isolation import IsolationSettings
         from kbd.daemon.executor.sandbox.plan import Bounds
 
         bounds = {name: getattr(self, name) for name in Bounds.model_fields if hasattr(self, name)}
+        bounds["memory_bytes"] = self.memory_bytes or host_memory_bytes() // 2
         return IsolationSettings(
             minimum=self.minimum,
             first_uid=self.first_uid,
@@ -58,6 +64,8 @@ VARIABLES: Final[Mapping[str, str]] = {
     "KBD_RUNNER_FOLDER_BYTES": "folder_bytes",
     "KBD_RUNNER_TEMPORARY_BYTES": "temporary_bytes",
     "KBD_RUNNER_SHARED_MEMORY_BYTES": "shared_memory_bytes",
+    "KBD_RUNNER_MEMORY_BYTES": "memory_bytes",
+    "KBD_RUNNER_DEVICE_MEMORY_BYTES": "device_memory_bytes",
     "KBD_RUNNER_PROCESSES": "processes",
 }
 """The environment variables, and which option each one sets."""

@@ -1,6 +1,6 @@
 """What all parts of a result have in common, and the texts of users in them."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -53,6 +53,18 @@ Traceback = Annotated[UserText, AfterValidator(_keep_tail)]
 """A user's text of which the end matters; cut visibly at TRACEBACK_LIMIT_CHARS."""
 
 
+Bytes = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class MemoryReport(Report):
+    """What a shortage of memory was about, in bytes; null: not known. `limit_bytes`: what a kernel may use."""
+
+    where: Literal["host", "device"]
+    needed_bytes: Bytes | None = None
+    free_bytes: Bytes | None = None
+    limit_bytes: Bytes | None = None
+
+
 class ErrorReport(Report):
     """What went wrong, in the words of the user's own compiler or program; never the harness's inside."""
 
@@ -60,6 +72,7 @@ class ErrorReport(Report):
     message: Message
     hint: Message | None = None
     traceback_tail: Traceback | None = None
+    memory: MemoryReport | None = None
 
 
 class Suspicion(Report):

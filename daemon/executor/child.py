@@ -168,11 +168,12 @@ def _serve(message: Fork, folder: Path, temporary: Path | None = None) -> None:
     from kbd.daemon.runner.main import serve as serve_runner
 
     sock = socket.socket(fileno=SOCKET_FD)
+    bound = message.sandbox.bounds.device_memory_bytes if message.sandbox is not None else None
     match message.child:
         case "judge":
             serve_judge(Channel(sock, FromDaemonToJudge, TRUSTED_FRAME_BYTES), message.device)
         case "runner":
-            serve_runner(Channel(sock, FromJudgeToRunner, TRUSTED_FRAME_BYTES), message.device, folder)
+            serve_runner(Channel(sock, FromJudgeToRunner, TRUSTED_FRAME_BYTES), message.device, folder, bound)
         case "compiler":
             serve_compiler(Channel(sock, FromDaemonToCompiler, TRUSTED_FRAME_BYTES), folder)
         case "examinee":

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from kbd.daemon.executor.sandbox.cgroup import NO_CGROUP, Cgroup
 from kbd.daemon.executor.sandbox.exit_report import read_report
+from kbd.daemon.executor.sandbox.host_memory import processes_killed_for_memory
 from kbd.daemon.executor.sandbox.refusal import LayerRefused
 
 OUTPUT_KEPT_BYTES = 64 << 10
@@ -25,11 +26,17 @@ FLOOD_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """How a process ended: an exit code, or the signal that killed it. `out_of_memory`: its cgroup said so."""
+    """How a process ended: an exit code, or the signal that killed it.
+
+    `out_of_memory`: its cgroup said so. `host_ran_out`: the kernel has killed somebody for lack of memory since it
+    was started. `peak_bytes`: the most it had in memory, where somebody looked.
+    """
 
     code: int | None
     signal: int | None = None
     out_of_memory: bool = False
+    host_ran_out: bool = field(default=False, compare=False)
+    peak_bytes: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         if self.out_of_memory:
@@ -158,11 +165,13 @@ class ChildProcess:
     refused: LayerRefused | None = field(default=None, init=False)
     _ended: asyncio.Future[ExitStatus] = field(init=False)
     _pidfd: int = field(init=False)
+    _killed_before: int = field(init=False)
 
     def __post_init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         self._pidfd = os.pidfd_open(self.pid)
+        self._killed_before = processes_killed_for_memory()
         loop.add_reader(self._pidfd, self._reap)
         if self.output is not None:
             self.output.on_flood = self.send_kill
@@ -206,7 +215,7 @@ class ChildProcess:
         report = read_report(self.report)
         os.close(self.report)
         self.report, self.refused = None, report.refused
-        return ExitStatus(report.code, report.signal) if report.ended else None
+        return ExitStatus(report.code, report.signal, peak_bytes=report.peak_bytes) if report.ended else None
 
     def _reap(self) -> None:
         try:
@@ -219,7 +228,11 @@ class ChildProcess:
             status = ExitStatus(found.si_status) if exited else ExitStatus(None, found.si_status)
         asyncio.get_running_loop().remove_reader(self._pidfd)
         os.close(self._pidfd)
-        status = replace(self._told() or status, out_of_memory=self.cgroup.ran_out_of_memory())
+        status = replace(
+            self._told() or status,
+            out_of_memory=self.cgroup.ran_out_of_memory(),
+            host_ran_out=processes_killed_for_memory() > self._killed_before,
+        )
         self.cgroup.remove()
         self._ended.set_result(status)
 

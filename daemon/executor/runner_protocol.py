@@ -20,6 +20,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from kbd.daemon.executor.protocol import Count, Message, Name, Role, Text
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
+from kbd.outbox.report import MemoryReport
 
 LONGEST_US = 1e12
 LARGEST_TENSOR_ELEMENTS = 1 << 40
@@ -280,6 +281,7 @@ class Failed(Answer):
     message: Text
     hint: Text | None = None
     traceback_tail: Text | None = None
+    memory: MemoryReport | None = None
 
 
 FromJudgeToRunner: TypeAdapter[

@@ -178,7 +178,11 @@ def report_of(error: RunnerTrouble) -> ErrorReport:
     if isinstance(error, RunnerFailed):
         failed = error.failed
         return ErrorReport(
-            type=failed.type, message=failed.message, hint=failed.hint, traceback_tail=failed.traceback_tail
+            type=failed.type,
+            message=failed.message,
+            hint=failed.hint,
+            traceback_tail=failed.traceback_tail,
+            memory=failed.memory,
         )
     if isinstance(error, RunnerSilent):
         return ErrorReport(

@@ -24,6 +24,7 @@ from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, e
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import Answer, Failed, Warm
 from kbd.daemon.runner.harness import Harness
+from kbd.daemon.runner.shortage import is_shortage, shortage_of
 from kbd.daemon.runner.values import UnknownValue
 
 NAME_CHARS = 256
@@ -34,10 +35,14 @@ SPIN_S = 0.005
 HARNESS_FOLDERS = ("/daemon/runner/", "/backends/", "importlib")
 
 
-def serve(channel: Channel[Any], device: DeviceTarget, folder: Path) -> None:
+def serve(
+    channel: Channel[Any], device: DeviceTarget, folder: Path, device_memory_bytes: int | None = None
+) -> None:
     """Warm up, say so, and answer until the judge closes the channel."""
     harness = Harness(device, folder)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed runner flushes nothing
+    if device_memory_bytes is not None and device.kind == "cuda":
+        limit_device_memory(torch.device(device.torch_name), device_memory_bytes)
     warm_up(torch.device(device.torch_name))
     channel.send(Warm())
     # A kernel may have closed the channel behind our back; there is nobody left to tell.
@@ -54,6 +59,12 @@ def _converse(channel: Channel[Any], harness: Harness, device: DeviceTarget) -> 
         )
         found = answer(harness, message, descriptors)
         channel.send(sendable(found).model_copy(update={"nonce": message.nonce}))
+
+
+def limit_device_memory(device: torch.device, limit_bytes: int) -> None:
+    """Let torch refuse more than this; what a kernel allocates past torch is not counted."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / total), device)
 
 
 def warm_up(device: torch.device) -> None:
@@ -93,6 +104,8 @@ def _guarded(act: Callable[[], Answer]) -> Answer:
     try:
         return act()
     except BaseException as error:  # noqa: BLE001 - SystemExit and the user's own kinds are answers too
+        if is_shortage(error):
+            traceback.clear_frames(error.__traceback__)  # what they hold is needed to tell of it
         return describe(error)
 
 
@@ -105,6 +118,7 @@ def describe(error: BaseException) -> Failed:
         message=_plain(_message_of(error), MESSAGE_CHARS),
         hint=_plain(hint, MESSAGE_CHARS) if hint else None,
         traceback_tail=_tail(_traceback_of(error)),
+        memory=shortage_of(error) if is_shortage(error) else None,
     )
 
 
@@ -122,7 +136,7 @@ def _status_of(error: BaseException) -> Any:
         return "compile_error"
     if isinstance(error, Unsupported):
         return "unsupported"
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+    if is_shortage(error):
         return "out_of_memory"
     return "runtime_error"
 

@@ -55,8 +55,8 @@ def test_many_small_files_are_bounded_as_well(ground):
     assert ground.tell("tell(os.statvfs('.').f_files)") <= 1 << 20
 
 
-def test_private_memory_is_bounded_on_the_cpu(ground):
-    ground.need(Layer.RESOURCE_LIMITS)
+def test_private_memory_is_bounded(ground):
+    ground.need(Layer.PRIVATE_MEMORY)
     code = """
     try:
         hog = bytearray(4 << 30)

@@ -54,6 +54,7 @@ class Cgroup:
             if bounds.memory_bytes is not None:
                 _set(folder / "memory.max", bounds.memory_bytes)
                 _set(folder / "memory.swap.max", 0)
+                _set(folder / "memory.oom.group", 1)  # half a runner is of no use to anybody
                 _set(folder / "memory.limit_in_bytes", bounds.memory_bytes)
 
     def ran_out_of_memory(self) -> bool:
@@ -108,9 +109,7 @@ class CgroupHome:
     def find(cls) -> CgroupHome:
         """Where this process may make groups with bounds. Raises LayerRefused."""
         with needed_for(Layer.CGROUP):
-            own = dict(_own_groups(Path("/proc/self/cgroup").read_text()))
-            mounts = list(_mounts(Path("/proc/self/mountinfo").read_text()))
-            homes = list(_homes(own, mounts))
+            homes = own_groups()
         folders = tuple(dict.fromkeys(folder for folder, _ in homes))
         if not folders:
             raise LayerRefused(Layer.CGROUP, "no cgroup file system with memory or pids is mounted")
@@ -135,6 +134,12 @@ class CgroupHome:
                 pid = left.name.removeprefix(PREFIX).partition("-")[0]
                 if not Path("/proc", pid).exists():
                     Cgroup((left,)).remove()
+
+
+def own_groups() -> list[tuple[Path, str]]:
+    """The groups of this process that can bound something, with what each can bound. Raises OSError."""
+    own = dict(_own_groups(Path("/proc/self/cgroup").read_text()))
+    return list(_homes(own, list(_mounts(Path("/proc/self/mountinfo").read_text()))))
 
 
 def _own_groups(table: str) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.executor.sandbox.plan import FOLDER, SHARED_MEMORY, TEMPORARY, Sandbox
 from kbd.daemon.executor.sandbox.refusal import needed_for
 from kbd.daemon.executor.sandbox.resource_limits import (
+    limit_private_memory,
     limit_processes,
     limit_resources,
     offer_to_be_killed_first,
@@ -49,7 +50,8 @@ def _before_rights_go(sandbox: Sandbox) -> tuple[tuple[Layer, Callable[[], None]
     bounds = sandbox.bounds
     return (
         (Layer.OOM_FIRST, offer_to_be_killed_first),
-        (Layer.RESOURCE_LIMITS, lambda: limit_resources(bounds, cuda=sandbox.cuda)),
+        (Layer.RESOURCE_LIMITS, lambda: limit_resources(bounds)),
+        (Layer.PRIVATE_MEMORY, lambda: limit_private_memory(bounds.memory_bytes)),
         (Layer.PROCESS_COUNT, lambda: limit_processes(bounds.processes)),
     )
 

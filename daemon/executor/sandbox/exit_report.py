@@ -18,10 +18,14 @@ REASON_CHARS = 1_000
 
 @dataclass(frozen=True)
 class ExitReport:
-    """What was reported. Everything is None where PID 1 was killed before it could say anything."""
+    """What was reported. Everything is None where PID 1 was killed before it could say anything.
+
+    `peak_bytes`: the most that one of the runner's processes had in memory.
+    """
 
     code: int | None = None
     signal: int | None = None
+    peak_bytes: int | None = None
     refused: LayerRefused | None = None
 
     @property
@@ -36,11 +40,11 @@ def report_refusal(descriptor: int, refused: LayerRefused) -> None:
     os.write(descriptor, f"refused\t{refused.layer.name}\t{reason}\n".encode())
 
 
-def report_end(descriptor: int, wait_status: int) -> None:
+def report_end(descriptor: int, wait_status: int, peak_bytes: int) -> None:
     """Say how the runner ended; `wait_status` as os.waitpid gives it."""
     code = os.waitstatus_to_exitcode(wait_status)
     line = f"signal\t{-code}\n" if code < 0 else f"exit\t{code}\n"
-    os.write(descriptor, line.encode())
+    os.write(descriptor, f"peak\t{peak_bytes}\n{line}".encode())
 
 
 def read_report(descriptor: int) -> ExitReport:
@@ -50,13 +54,15 @@ def read_report(descriptor: int) -> ExitReport:
         text = os.read(descriptor, READ_BYTES).decode(errors="replace")
     except BlockingIOError:
         text = ""
-    code = signal = refused = None
+    code = signal = peak_bytes = refused = None
     for line in text.splitlines():
         match line.split("\t"):
             case ["exit", number]:
                 code = int(number)
             case ["signal", number]:
                 signal = int(number)
+            case ["peak", number]:
+                peak_bytes = int(number)
             case ["refused", name, reason]:
                 refused = LayerRefused(Layer[name], reason)
-    return ExitReport(code, signal, refused)
+    return ExitReport(code, signal, peak_bytes, refused)

@@ -46,7 +46,7 @@ def supervise(sandbox: Sandbox, report: int, live_as_runner: Callable[[], NoRetu
     _let_go(report)
     renounce(sandbox)
     end_with_daemon(report)
-    report_end(report, _outlive(runner))
+    report_end(report, *_outlive(runner))
     os._exit(0)
 
 
@@ -64,9 +64,9 @@ def _let_go(report: int) -> None:
     os.dup2(0, report, inheritable=False)
 
 
-def _outlive(runner: int) -> int:
-    """Reap everything until the runner has ended; returns its wait status."""
+def _outlive(runner: int) -> tuple[int, int]:
+    """Reap everything until the runner has ended; returns its wait status and the most bytes it had in memory."""
     while True:
-        pid, status = os.waitpid(-1, 0)
+        pid, status, usage = os.wait4(-1, 0)
         if pid == runner:
-            return status
+            return status, usage.ru_maxrss << 10

@@ -27,6 +27,7 @@ class Layer(StrEnum):
     LANDLOCK = "Landlock"
     SECCOMP = "seccomp"
     RESOURCE_LIMITS = "resource limits"
+    PRIVATE_MEMORY = "private memory"
     PROCESS_COUNT = "process count"
     OOM_FIRST = "first to be killed when memory runs out"
     CGROUP = "cgroup"

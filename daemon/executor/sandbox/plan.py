@@ -22,6 +22,7 @@ class Bounds(BaseModel):
     temporary_bytes: int = Field(default=1 << 30, gt=0)
     shared_memory_bytes: int = Field(default=1 << 30, gt=0)
     memory_bytes: int | None = Field(default=None, gt=0)
+    device_memory_bytes: int | None = Field(default=None, gt=0)
     processes: int = Field(default=1024, gt=0)
     open_files: int = Field(default=16_384, gt=0)
 

@@ -35,7 +35,14 @@ log = structlog.get_logger(__name__)
 
 # When something does not work these are left out one at a time, the least loss first.
 SUSPECTS: Final = (
-    *(Layer.PROCESS_COUNT, Layer.RESOURCE_LIMITS, Layer.CGROUP, Layer.OOM_FIRST, Layer.UTS),
+    *(
+        Layer.PRIVATE_MEMORY,
+        Layer.PROCESS_COUNT,
+        Layer.RESOURCE_LIMITS,
+        Layer.CGROUP,
+        Layer.OOM_FIRST,
+        Layer.UTS,
+    ),
     *(Layer.LANDLOCK, Layer.SECCOMP, Layer.OWN_UID, Layer.IPC, Layer.NETWORK, Layer.PID, Layer.MOUNT),
     *(Layer.USER_NAMESPACE, Layer.CAPABILITIES, Layer.NO_NEW_PRIVILEGES),
 )

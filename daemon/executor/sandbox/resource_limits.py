@@ -13,15 +13,19 @@ from kbd.daemon.executor.sandbox.plan import Bounds
 KILLED_FIRST = 1000
 
 
-def limit_resources(bounds: Bounds, *, cuda: bool) -> None:
-    """No core files, bounded files and descriptors; bounded private memory where no CUDA driver needs more."""
+def limit_resources(bounds: Bounds) -> None:
+    """No core files, bounded files and descriptors."""
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_FSIZE, bounds.file_bytes)
     _lower(resource.RLIMIT_NOFILE, bounds.open_files)
     _lower(resource.RLIMIT_MSGQUEUE, 0)
     _lower(resource.RLIMIT_RTPRIO, 0)
-    if bounds.memory_bytes is not None and not cuda:
-        _lower(resource.RLIMIT_DATA, bounds.memory_bytes)
+
+
+def limit_private_memory(limit_bytes: int | None) -> None:
+    """What each process may have of memory that is its own and that it can write to, used or not."""
+    if limit_bytes is not None:
+        _lower(resource.RLIMIT_DATA, limit_bytes)
 
 
 def limit_processes(count: int) -> None:

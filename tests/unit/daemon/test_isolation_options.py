@@ -3,6 +3,7 @@
 import pytest
 
 from kbd.daemon.config import ConfigError, resolve
+from kbd.daemon.executor.sandbox.host_memory import host_memory_bytes
 from kbd.daemon.executor.sandbox.layers import Level
 from kbd.daemon.executor.sandbox.plan import Bounds
 from kbd.daemon.isolation_options import VARIABLES, IsolationOptions
@@ -10,8 +11,9 @@ from kbd.daemon.isolation_options import VARIABLES, IsolationOptions
 MIB = 1 << 20
 
 
-def test_defaults_are_those_of_the_sandbox():
-    assert IsolationOptions().settings().bounds == Bounds()
+def test_defaults_are_those_of_the_sandbox_and_half_of_the_memory():
+    half = host_memory_bytes() // 2
+    assert IsolationOptions().settings().bounds == Bounds(memory_bytes=half)
 
 
 def test_everything_can_be_set_in_the_environment():

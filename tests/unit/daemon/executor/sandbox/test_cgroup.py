@@ -41,10 +41,15 @@ def test_without_the_layer_there_is_no_group(tmp_path):
 
 
 def test_bounds_of_version_2(tmp_path, files_appear):
-    files_appear("pids.max", "memory.max", "memory.swap.max")
+    files_appear("pids.max", "memory.max", "memory.swap.max", "memory.oom.group")
     Cgroup.make(sandbox_in(tmp_path / "new", memory_bytes=MIB, processes=9))
     written = {path.name: path.read_text() for path in (tmp_path / "new").iterdir()}
-    assert written == {"pids.max": "9", "memory.max": str(MIB), "memory.swap.max": "0"}
+    assert written == {
+        "pids.max": "9",
+        "memory.max": str(MIB),
+        "memory.swap.max": "0",
+        "memory.oom.group": "1",
+    }
 
 
 def test_bounds_of_version_1(tmp_path, files_appear):

@@ -26,15 +26,15 @@ def test_nothing_was_said(pipe):
 
 
 def test_an_exit_code(pipe):
-    report_end(pipe[1], _wait_status(lambda: os._exit(7)))
+    report_end(pipe[1], _wait_status(lambda: os._exit(7)), 4096)
     report = read_report(pipe[0])
-    assert report == ExitReport(code=7)
+    assert report == ExitReport(code=7, peak_bytes=4096)
     assert report.ended
 
 
 def test_a_signal(pipe):
-    report_end(pipe[1], _wait_status(lambda: os.kill(os.getpid(), signal.SIGKILL)))
-    assert read_report(pipe[0]) == ExitReport(signal=signal.SIGKILL)
+    report_end(pipe[1], _wait_status(lambda: os.kill(os.getpid(), signal.SIGKILL)), 1)
+    assert read_report(pipe[0]) == ExitReport(signal=signal.SIGKILL, peak_bytes=1)
 
 
 @given(layer=st.sampled_from(Layer), reason=st.text(max_size=3000))
@@ -42,7 +42,7 @@ def test_a_refusal_with_any_reason(layer, reason):
     reading, writing = os.pipe()
     try:
         report_refusal(writing, LayerRefused(layer, reason))
-        report_end(writing, 256)
+        report_end(writing, 256, 0)
         report = read_report(reading)
     finally:
         os.close(reading)
