@@ -37,6 +37,8 @@ format: $(STAMP)  ## let ruff mend what it can
 bench: $(STAMP)  ## run the benchmarks that this machine can run
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/throughput.py
+	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python benchmarks/quiet.py
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-from kbd.daemon.executor.local import Worker
+from kbd.daemon.executor.worker import Worker
 
 DeviceState: TypeAlias = Literal["free", "busy", "examined", "out"]
 

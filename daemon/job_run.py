@@ -21,9 +21,10 @@ from kbd.daemon.compiling import ONLY_WORKLOAD, CompiledKernels, compile_kernels
 from kbd.daemon.config import Limits
 from kbd.daemon.desk import Desk
 from kbd.daemon.executor.judge_client import JudgeFailed
-from kbd.daemon.executor.local import LocalExecutor, Outcome, Worker
+from kbd.daemon.executor.local import LocalExecutor, Outcome
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import Evaluate, Progress, WorkloadPlan
+from kbd.daemon.executor.worker import Worker
 from kbd.daemon.placement import target_for, why_impossible
 from kbd.inbox.manifest import JobManifest
 from kbd.inbox.names import JOB_FOLDER_SUFFIX

@@ -9,7 +9,7 @@ import fnmatch
 from collections.abc import Iterable
 
 from kbd.backends.base import Target
-from kbd.daemon.executor.local import Worker
+from kbd.daemon.executor.worker import Worker
 from kbd.inbox.manifest import DeviceRequest
 
 

@@ -18,7 +18,8 @@ from kbd.daemon.clerk import Clerk
 from kbd.daemon.compiling import kernels_to_compile
 from kbd.daemon.config import Limits
 from kbd.daemon.desk import Desk
-from kbd.daemon.executor.local import LocalExecutor, Worker
+from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
 from kbd.daemon.placement import placed, target_of
 from kbd.inbox.manifest import JobManifest

@@ -79,7 +79,7 @@ class Service:
         self._owed = False
         self._store_fails: str | None = None
         self._tidy_at = time.monotonic() + limits.tidy_interval_s
-        executor.changed = self._wake.set
+        executor.examiner.changed = self._wake.set
 
     @property
     def verbs(self) -> tuple[Callable[[], Awaitable[None]], ...]:

@@ -10,10 +10,9 @@ A worker is one judge on one device. Several workers may share a device; they ti
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -21,8 +20,8 @@ import structlog
 from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.compile_slots import CompileSlots
-from kbd.daemon.executor.device_health import DeviceHealth
 from kbd.daemon.executor.device_lock import DeviceLock
+from kbd.daemon.executor.examiner import SHAKES_A_DEVICE, Examiner
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
@@ -31,6 +30,7 @@ from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
 from kbd.daemon.executor.sandbox.host import HostIsolation, probe_host
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
 from kbd.daemon.executor.spares import Spares, stock_for
+from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.judge.verdict import Verdict
 from kbd.outbox.circumstances import DeviceReport
@@ -42,19 +42,6 @@ log = structlog.get_logger(__name__)
 # The judge enforces the job's deadline; the daemon only steps in when the judge itself does not answer.
 JUDGE_GRACE_S = 10.0
 IDLE_S = 0.3
-FIRST_RETRY_S = 1.0
-LAST_RETRY_S = 300.0
-# After these the device is asked whether it still works, before anybody else gets it.
-SHAKES_A_DEVICE = frozenset(
-    {
-        EvaluationStatus.CRASHED,
-        EvaluationStatus.TIMEOUT,
-        EvaluationStatus.RUNTIME_ERROR,
-        EvaluationStatus.OUT_OF_MEMORY,
-        EvaluationStatus.DEVICE_ERROR,
-        EvaluationStatus.INVALID_REFERENCE,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -67,40 +54,6 @@ class Outcome:
     device: DeviceReport | None
     last_progress: Progress | None
     compile_s: float | None = None
-
-
-@dataclass
-class Worker:
-    """One judge on one device; evaluates one job at a time."""
-
-    device: Device
-    judge: JudgeClient
-    lease: asyncio.Lock
-    spares: Spares
-    job_id: str | None = None
-    problem: str | None = None
-    runners: list[RunnerProcess] = field(default_factory=list)
-    recovery: asyncio.Task[None] | None = None
-    ending: asyncio.Task[dict[Role, RunnerEnd]] | None = None
-    examination: asyncio.Task[None] | None = None
-
-    @property
-    def is_free(self) -> bool:
-        """Whether it can take a job now: it has none, and its device is well as far as is known."""
-        examined = self.examination is None or self.examination.done()
-        return self.job_id is None and self.problem is None and examined
-
-    @property
-    def pids(self) -> set[int]:
-        """Processes of this worker that are alive."""
-        pids = {runner.process.pid for runner in self.runners} | self.spares.pids
-        return pids | ({self.judge.pid} if self.judge.pid is not None else set())
-
-    @contextlib.asynccontextmanager
-    async def exclusive(self) -> AsyncIterator[None]:
-        """The device for this worker alone, and no context being made on it."""
-        async with self.lease, self.spares.quiet():
-            yield
 
 
 class LocalExecutor:
@@ -116,15 +69,12 @@ class LocalExecutor:
         compiling: CompileSettings | None = None,
     ) -> None:
         self.isolation: HostIsolation | None = None
-        self.changed: Callable[[], None] = lambda: None
-        """Called when a worker has become free other than by the end of a job."""
         self._sandboxing = sandboxing or IsolationSettings()
         self._work_folder = work_folder
         self._job_logs = job_logs
         self._stopping = False
         cards = dict.fromkeys(device.key for device in devices if device.target.kind == "cuda")
         self._locks = [DeviceLock(key) for key in cards]
-        self._health = {key: DeviceHealth(key) for key in cards}
         self.nursery = NurseryClient(log_folder / "nursery.log")
         self.compilers = CompileSlots(
             self.nursery, work_folder, compiling or CompileSettings(work_folder.parent / "artifacts")
@@ -140,6 +90,7 @@ class LocalExecutor:
             )
             for number, device in enumerate(devices)
         ]
+        self.examiner = Examiner(self.workers)
 
     def _folders(self, worker: int) -> Callable[[int], Path]:
         return lambda runner: self._work_folder / f"runner-{worker}-{runner}"
@@ -151,8 +102,7 @@ class LocalExecutor:
         """
         for lock in self._locks:
             lock.acquire()
-        for health in self._health.values():
-            health.remember()
+        self.examiner.remember()
         shutil.rmtree(self._work_folder, ignore_errors=True)
         self._work_folder.mkdir(parents=True, mode=0o700)
         await self.nursery.start()
@@ -167,15 +117,7 @@ class LocalExecutor:
         """Kill every process and clean up."""
         self._stopping = True
         for worker in self.workers:
-            for task in (worker.examination, worker.recovery):
-                if task is not None:
-                    task.cancel()
-                    await asyncio.gather(task, return_exceptions=True)
-            await worker.spares.close()
-            if worker.ending is not None:
-                await worker.ending
-            await asyncio.gather(*(runner.end() for runner in worker.runners))
-            await worker.judge.discard()
+            await worker.close()
         await self.nursery.stop()
         self._job_logs.close()
         for lock in self._locks:
@@ -219,13 +161,13 @@ class LocalExecutor:
             lost = verdict.lost if verdict is not None else None
         except asyncio.CancelledError:
             if worker.device.target.kind == "cuda":
-                worker.examination = asyncio.create_task(self._examine_when_ended(worker))
+                self.examiner.examine_when_ended(worker)
             raise
         finally:
             worker.ending = asyncio.create_task(self._end(worker, runners, lost))
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
             await asyncio.shield(worker.ending)
-            await self._examine(worker)
+            await self.examiner.examine(worker)
             if worker.problem is not None:
                 verdict, failure = _device_failed(worker.problem, last), None
         if verdict is None or verdict.lost is not None:
@@ -233,48 +175,6 @@ class LocalExecutor:
         else:
             ends = {role: runner.seen() for role, runner in runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
-
-    async def _examine_when_ended(self, worker: Worker) -> None:
-        """Nobody knows what a cancelled kernel was doing: the next job waits until the device has been asked."""
-        if worker.ending is not None:
-            await asyncio.shield(worker.ending)
-        await self._examine(worker)
-        self.changed()
-
-    async def _examine(self, worker: Worker) -> None:
-        """A device that fails its probe gets no more jobs until it passes one."""
-        worker.problem = await self._problem_of(worker)
-        if worker.problem is not None:
-            log.error(
-                "device out of service", action="device_out", device=worker.device.key, reason=worker.problem
-            )
-            worker.recovery = asyncio.create_task(self._recover(worker))
-
-    async def _problem_of(self, worker: Worker) -> str | None:
-        """What is wrong with a worker's device, by its own work, its memory and its driver."""
-        async with worker.spares.quiet():
-            problem = await worker.judge.probe()
-            health = self._health.get(worker.device.key)
-            if problem is not None or health is None:
-                return problem
-            sharing = [each for each in self.workers if each.device.key == worker.device.key]
-            return await health.problem(
-                processes=sum(len(each.pids) for each in sharing),
-                judge=worker.judge.pid,
-                alone=all(each is worker or each.job_id is None for each in sharing),
-                job=worker.job_id,
-            )
-
-    async def _recover(self, worker: Worker) -> None:
-        """Try again, less and less often, with a judge of its own each time."""
-        pause_s = FIRST_RETRY_S
-        while worker.problem is not None:
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, LAST_RETRY_S)
-            await worker.judge.discard()
-            worker.problem = await self._problem_of(worker)
-        log.info("device back in service", action="device_back", device=worker.device.key)
-        self.changed()
 
     async def _judged(
         self,

@@ -282,7 +282,7 @@ def test_a_device_is_asked_before_it_is_given_on_after_a_cancel(executor, on_loo
     async def story():
         worker = executor.workers[1]
         woken = asyncio.Event()
-        executor.changed = woken.set
+        executor.examiner.changed = woken.set
         cancelled = Cancelled(executor, worker)
         await cancelled.happen()
         assert worker not in executor.free_workers()
@@ -295,12 +295,12 @@ def test_a_device_is_asked_before_it_is_given_on_after_a_cancel(executor, on_loo
 
 
 def test_a_device_that_a_cancelled_kernel_broke_is_out_until_it_is_well(executor, on_loop, monkeypatch):
-    monkeypatch.setattr("kbd.daemon.executor.local.FIRST_RETRY_S", 0.0)
+    monkeypatch.setattr("kbd.daemon.executor.examiner.FIRST_RETRY_S", 0.0)
 
     async def story():
         worker = executor.workers[1]
         woken = asyncio.Semaphore(0)
-        executor.changed = woken.release
+        executor.examiner.changed = woken.release
         cancelled = Cancelled(executor, worker, problems=["it does not answer"])
         await cancelled.happen()
         cancelled.answer.set()
