@@ -86,6 +86,10 @@ def check_sample(case, result, device):
         assert expected["log"] in result["logs"]["candidate"]
     if "note" in expected:
         assert any(expected["note"] in note for note in result["notes"])
+    if "weak_test" in expected:
+        assert result["weak_test"] == expected["weak_test"]
+    if "oracle" in expected:
+        assert result["workloads"][0]["correctness"]["oracle"].startswith(expected["oracle"])
     if "launches" in expected:
         launches = result["workloads"][0]["performance"]["launches"]
         assert [launch["kernel"] for launch in launches] == expected["launches"]

@@ -198,7 +198,10 @@ class Warm(Answer):
 
 
 class Loaded(Answer):
-    """The kernel can be called. `takes_outputs`: it writes to buffers that it is given."""
+    """The kernel can be called. `takes_outputs`: it writes to buffers that it is given.
+
+    `notes` are remarks on its text, made before any of it ran.
+    """
 
     kind: Literal["loaded"] = "loaded"
     setup_us: float = Field(ge=0, le=LONGEST_US)
@@ -206,6 +209,7 @@ class Loaded(Answer):
     takes_outputs: bool = False
     interpreted: bool = False
     init_inputs: Values | None = None
+    notes: tuple[Text, ...] = Field(default=(), max_length=64)
 
 
 class Made(Answer):

@@ -19,7 +19,7 @@ from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
 
-_WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class HostedKernel:
         self.workload = 0
         self.archive: tuple[int, int] | None = None
         """Descriptor and size of what a compiler made of the kernel, where one did; the kernel closes it."""
+        self.notes: tuple[str, ...] = ()
         self._limits = limits
         self._lender = Lender(link, device_kind, limits.load_s)
         self._contracts: tuple[BoundContract, ...] = ()
@@ -85,7 +86,7 @@ class HostedKernel:
         )
         loaded = self.link.ask(question, runner_protocol.Loaded, self._limits.load_s)
         self.setup_us = loaded.setup_us
-        self.makes_inputs = loaded.makes_inputs
+        self.makes_inputs, self.notes = loaded.makes_inputs, loaded.notes
         self._contracts, self._takes_outputs = tuple(contracts), loaded.takes_outputs
         self.interpreted = loaded.interpreted
         if init_inputs is None and loaded.init_inputs is not None:
@@ -283,7 +284,7 @@ def _is_permutation(meta: TensorMeta) -> bool:
 
 def _bits_differ(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """A tensor of one boolean, so that nothing waits for the device yet."""
-    words = _WORDS.get(left.dtype.itemsize, torch.uint8)
+    words = WORDS.get(left.dtype.itemsize, torch.uint8)
     mine, theirs = (side.contiguous().reshape(-1).view(words) for side in (left, right))
     return (mine != theirs).any()
 

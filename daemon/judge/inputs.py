@@ -16,7 +16,7 @@ import torch
 
 from kbd.daemon.executor.protocol import WorkloadPlan
 from kbd.daemon.judge.draw import BadData, draw
-from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.hosted_kernel import WORDS, HostedKernel, InputSet
 from kbd.daemon.judge.session import Session
 from kbd.daemon.runner.values import pack
 from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor
@@ -135,16 +135,14 @@ def _exchanged(tensor: torch.Tensor) -> torch.Tensor:
     if count < FEWEST_EXCHANGED:
         return tensor
     flat = tensor.reshape(-1).clone()
+    words = flat.view(WORDS[flat.dtype.itemsize])  # narrow floats cannot be reversed as such
     middle = slice(count // 4, count - count // 4)
-    flat[middle] = flat[middle].flip(0)
+    words[middle] = words[middle].flip(0)
     changed = flat.reshape(tensor.shape)
-    return (
-        changed
-        if tensor.is_contiguous()
-        else torch.empty_strided(
-            tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device
-        ).copy_(changed)
-    )
+    if tensor.is_contiguous():
+        return changed
+    placed = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+    return placed.copy_(changed)
 
 
 def _seed(tensor: BoundTensor, seed: int, place: int, *, first: bool) -> int:

@@ -57,6 +57,7 @@ def load(session: Session) -> None:
         session.seeds.constructors,
         init_inputs,
     )
+    session.notes += session.candidate.notes
     session.compiled = True
 
 

@@ -27,10 +27,12 @@ from kbd.daemon.executor.shared_memory import map_arena, tensor_at
 from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
-from kbd.daemon.runner.values import pack_values, tensors_in, unpack
+from kbd.daemon.runner.screening import notes_on
+from kbd.daemon.runner.values import pack, pack_values, tensors_in, unpack
 from kbd.inbox.bound_contract import BoundContract
 
 NAME_CHARS = 256
+MAX_NOTES = 16
 
 
 class Harness:
@@ -44,6 +46,7 @@ class Harness:
         self._kernel: Executable | None = None
         self._arenas: dict[int, torch.Tensor] = {}
         self._sets: dict[int, tuple[list[Any], list[torch.Tensor]]] = {}
+        self._bound: dict[int, runner_protocol.Bind] = {}
         self._made: dict[str, list[torch.Tensor]] = {}
         self._precise = Float64Form()
         self._bursts: Bursts | None = None
@@ -73,6 +76,7 @@ class Harness:
 
     def load(self, message: runner_protocol.Load) -> runner_protocol.Loaded:
         """Compile what no compiler has, import, construct."""
+        notes = notes_on(message.kernel.source_code) if message.role == "candidate" else ()
         started = time.perf_counter()
         backend = backend_for(message.kernel.kernel_type)
         request = CompileRequest(message.kernel, self._target, message.contracts)
@@ -96,6 +100,7 @@ class Harness:
             takes_outputs=self._kernel.takes_outputs,
             interpreted=self._kernel.interpreted,
             init_inputs=values,
+            notes=notes[:MAX_NOTES],
         )
 
     def _given_init_inputs(self, message: runner_protocol.Load) -> list[Any] | None:
@@ -111,12 +116,17 @@ class Harness:
 
     def bind(self, message: runner_protocol.Bind) -> runner_protocol.Okay:
         """Remember an input set; its tensors stay where the judge put them."""
-        tensors = [self._tensor(slot) for slot in message.slots]
-        outputs = [self._tensor(slot) for slot in message.outputs]
         self._bursts = None
         self._enter(message.workload)
-        self._sets[message.index] = (list(unpack(message.values, tensors)), outputs)
+        self._bound[message.index] = message
+        self._sets[message.index] = self._arguments(message)
         return runner_protocol.Okay()
+
+    def _arguments(self, bound: runner_protocol.Bind) -> tuple[list[Any], list[torch.Tensor]]:
+        """Inputs and output buffers, as new tensor objects."""
+        tensors = [self._tensor(slot) for slot in bound.slots]
+        outputs = [self._tensor(slot) for slot in bound.outputs]
+        return list(unpack(bound.values, tensors)), outputs
 
     def _enter(self, workload: int) -> None:
         """Put the workload's contract in force."""
@@ -130,7 +140,7 @@ class Harness:
 
     def run(self, message: runner_protocol.Run) -> runner_protocol.Ran:
         """Call the kernel once; before that, if asked, its float64 form."""
-        inputs, outputs = self._sets[message.index]
+        inputs, outputs = self._intact(message.index)
         found = self._run_precisely(inputs) if message.precisely else {}
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
@@ -145,6 +155,15 @@ class Harness:
             exported=tuple(self._export_expected(message)),
             **found,
         )
+
+    def _intact(self, index: int) -> tuple[list[Any], list[torch.Tensor]]:
+        """The arguments of a set; made anew where a kernel has reshaped or redirected a tensor in place."""
+        bound, (inputs, outputs) = self._bound[index], self._sets[index]
+        tree, tensors = pack(inputs)
+        wanted = [self._tensor(slot) for slot in (*bound.slots, *bound.outputs)]
+        if tree != bound.values or not all(map(_same_view, [*tensors, *outputs], wanted)):
+            self._sets[index] = self._arguments(bound)
+        return self._sets[index]
 
     def _run_precisely(self, inputs: list[Any]) -> dict[str, Any]:
         """What the float64 form makes of copies of the inputs, or why there is none."""
@@ -221,3 +240,7 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
     known = {name: value for name, value in vars(launch).items() if value is not None}
     known |= {"kernel": launch.kernel[:NAME_CHARS], "config": dict(launch.config) if launch.config else None}
     return LaunchSeen(count=count, **(dict(resources.get(launch.kernel, {})) | known))
+
+
+def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return (one.data_ptr(), one.shape, one.stride()) == (other.data_ptr(), other.shape, other.stride())

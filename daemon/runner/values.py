@@ -91,8 +91,16 @@ class _Packer:
         if isinstance(value, tuple):  # named tuples and torch.Size too
             return {"tuple": [self.pack(entry, depth + 1) for entry in value]}
         if isinstance(value, dict):
-            return {"dict": [[self.pack(k, depth + 1), self.pack(v, depth + 1)] for k, v in value.items()]}
+            return {"dict": self._entries(value, depth)}
         return _pack_scalar(value)
+
+    def _entries(self, value: dict[Any, Any], depth: int) -> list[list[Any]]:
+        """In the order of the dict; its tensors are numbered by the order of the keys, however it was made."""
+        entries = list(value.items())
+        packed: dict[int, list[Any]] = {}
+        for place in sorted(range(len(entries)), key=lambda place: repr(entries[place][0])):
+            packed[place] = [self.pack(part, depth + 1) for part in entries[place]]
+        return [packed[place] for place in range(len(entries))]
 
 
 def _pack_scalar(value: Any) -> Any:
@@ -125,9 +133,9 @@ def tensors_in(value: Any) -> list[torch.Tensor]:
 
 
 def leaves(tree: Any) -> list[Any]:
-    """What a packed value consists of without its lists, tuples and dicts, in order; dicts by their keys.
+    """What a packed value consists of without its lists, tuples and dicts, in order; of a dict by its keys.
 
-    So two values with equal leaves hold the same things in the same order, whatever they are wrapped in.
+    Two values with equal leaves hold the same things in the same order, whatever they are wrapped in.
     """
     if isinstance(tree, list):
         return [leaf for entry in tree for leaf in leaves(entry)]
@@ -135,8 +143,7 @@ def leaves(tree: Any) -> list[Any]:
         case {"tuple": list(entries)}:
             return leaves(entries)
         case {"dict": list(entries)}:
-            ordered = sorted(entries, key=lambda entry: repr(entry[0]))
-            return leaves([value for _, value in ordered])
+            return leaves([value for _, value in sorted(entries, key=lambda entry: repr(entry[0]))])
     return [tree]
 
 

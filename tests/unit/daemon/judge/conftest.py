@@ -94,6 +94,7 @@ class FakeKernel:
         self.launched = []
         self.init_inputs = None
         self.peak_bytes = None
+        self.notes = ()
         self.workload = 0
         self.workloads = []
         self.verbs = []

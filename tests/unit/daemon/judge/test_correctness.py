@@ -1,12 +1,14 @@
 """Correctness of a workload: what is compared, with what, and what every kind of mistake is called."""
 
+import json
 import math
 
 import pytest
 import torch
 
 from kbd.daemon.judge.correctness import check_workload
-from kbd.daemon.judge.wrong import Wrong
+from kbd.daemon.judge.wrong import ReferenceUnusable, Wrong
+from kbd.inbox.contract import IOContract
 from kbd.outbox.verdict import EvaluationStatus
 
 
@@ -226,3 +228,135 @@ def test_special_values_are_expected_where_the_reference_has_them(check, special
 
     assert check(kernel, kernel).wrong is None
     wrong(check(lambda x: x.clone(), kernel), EvaluationStatus.INCORRECT_OUTPUT)
+
+
+# --- more than values -------------------------------------------------------------------------------
+
+
+def test_float64_decides_where_the_reference_has_such_a_form(check):
+    session = check(double, precise=double)
+    assert session.findings[0].correctness.oracle == "reference upcast to float64"
+
+
+def test_the_worst_element_stands_in_the_report(check):
+    def slip(x):
+        y = 2 * x
+        y[2] = math.inf
+        return y
+
+    session = check(slip, num_correct_trials=1)
+    (output,) = session.findings[0].correctness.outputs
+    assert (output.worst.index, output.worst.found) == ((2,), "inf")
+    assert output.worst.expected == pytest.approx(2 * float(session.candidate.seen[0][0][2]))
+
+
+def test_integers_are_reported_whole(check):
+    job = contract(arg("x", dtype="int64", kind="full", fill_value=2**62))
+    session = check(lambda x: x + 2, lambda x: x + 1, job)
+    (output,) = session.findings[0].correctness.outputs
+    assert (output.worst.expected, output.worst.found) == (2**62 + 1, 2**62 + 2)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "message"),
+    [
+        (lambda x: x.t(), lambda x: x.t().clone(), "output 0 shares memory with the input x"),
+        (lambda x: [x + 1] * 2, lambda x: [x + 1, x + 1], "output 1 shares memory with output 0"),
+        (lambda x: x.sum().expand(4), lambda x: x.sum().expand(4).clone(), "output 0 is an expanded tensor"),
+        (lambda x: (x + 1, 3), lambda x: (x + 1, 2), "beside the tensors, expected 2, found 3"),
+        (lambda x: (x + 1, True), lambda x: (x + 1, 1), "beside the tensors, expected 1, found True"),
+        (lambda x: x + 1, lambda x: (x + 1, "n"), "beside the tensors, expected 'n', found nothing"),
+    ],
+)
+def test_right_values_in_a_wrong_form(check, candidate, reference, message):
+    session = check(candidate, reference, contract(arg("x")))
+    assert message in wrong(session, EvaluationStatus.INCORRECT_OUTPUT)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference"),
+    [
+        (lambda x: x.view(2, 2), lambda x: x.reshape(2, 2)),
+        (lambda x: x.sum().expand(4), lambda x: x.sum().expand(4)),
+        (lambda x: [x + 1, None], lambda x: x + 1),
+        (lambda x: {"a": x + 1, "b": x}, lambda x: {"b": x, "a": x + 1}),
+        (lambda x: (x + 1, math.nan, 1.00001), lambda x: (x + 1, math.nan, 1.0)),
+    ],
+)
+def test_forms_that_the_reference_has_too(check, candidate, reference):
+    assert check(candidate, reference, contract(arg("x"))).wrong is None
+
+
+def test_writing_next_to_a_tensor_is_wrong(check, make_kernel, make_session, document):
+    candidate = make_kernel("candidate", double)
+    candidate.trespasses = [0]
+    session = make_session(candidate, make_kernel("reference", double), document())
+    with pytest.raises(Wrong, match="wrote outside of its tensors, next to its input x"):
+        check_workload(session, session.findings[0])
+    assert session.findings[0].correctness.trials == 1
+
+
+def test_an_answer_kept_under_a_few_elements_is_found_out(check):
+    known = {}
+    session = check(lambda x: known.setdefault((float(x[0]), float(x.sum())), 2 * x).clone())
+    assert wrong(session, EvaluationStatus.INCORRECT_OUTPUT).startswith(
+        "on an earlier input with some elements"
+    )
+
+
+def test_another_answer_to_the_same_input_is_found_out(check):
+    seen = set()
+
+    def forgetful(x):
+        again = tuple(x.tolist()) in seen
+        seen.add(tuple(x.tolist()))
+        return 2 * x + again
+
+    message = wrong(check(forgetful), EvaluationStatus.INCORRECT_OUTPUT)
+    assert message.startswith("on an earlier input once more, at another address")
+
+
+def test_inputs_lie_at_two_places(check):
+    assert set(check(double).candidate.places) == {0, 1}
+
+
+def test_a_reference_that_disagrees_with_itself_is_blamed(check):
+    counter = iter(range(100))
+    with pytest.raises(ReferenceUnusable, match="another answer to the same input"):
+        check(double, lambda x: 2 * x + next(counter))
+
+
+def test_degenerate_answers_are_told(check):
+    assert check(double).findings[0].weak_test == ()
+    constant = contract(arg("x"))
+    found = check(lambda x: x * 0 + 3, lambda x: x * 0 + 3, constant).findings[0].weak_test
+    assert found == ("one constant", "what came out for another input")
+
+
+def test_one_trial_is_enough_to_find_a_reference_that_ignores_its_input(check):
+    job = contract(arg("x"))
+    session = check(lambda x: torch.arange(4.0), lambda x: torch.arange(4.0), job, num_correct_trials=1)
+    assert session.findings[0].weak_test == ("what came out for another input",)
+    found = session.findings[0].correctness
+    assert (found.trials, found.extra_trials) == (1, 3)
+
+
+def test_an_output_has_its_own_tolerance(check):
+    output = arg("y", role="output")
+    output["tensor_spec"]["tolerance"] = {"atol": 0.5}
+    job = contract(arg("x"), output)
+    session = check(lambda x: 2 * x + 0.4, job=job)
+    assert session.wrong is None
+    assert session.findings[0].correctness.outputs[0].tolerance.atol == 0.5
+
+
+def test_a_candidate_cannot_loosen_the_tolerance(make_kernel, make_session, document):
+    output = arg("y", role="output")
+    output["tensor_spec"]["tolerance"] = {"atol": 0.5}
+    loose = IOContract.model_validate_json(json.dumps({"args": [arg("x"), output]})).bind({})
+    kernels = make_kernel("candidate", lambda x: 2 * x + 0.4), make_kernel("reference", double)
+    session = make_session(*kernels, document(**contract(arg("x"), arg("y", role="output"))))
+    finding = session.findings[0]
+    finding.plan = finding.plan.model_copy(update={"candidate": loose})
+    with pytest.raises(Wrong):
+        check_workload(session, finding)

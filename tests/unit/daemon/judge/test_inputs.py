@@ -1,5 +1,7 @@
 """Where inputs come from, and that both kernels get the same ones."""
 
+import json
+
 import pytest
 import torch
 
@@ -8,6 +10,7 @@ from kbd.daemon.judge.draw import BadData
 from kbd.daemon.judge.inputs import ContractInputs, ModuleInputs, input_source
 from kbd.daemon.runner.values import unpack
 from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor
+from kbd.inbox.contract import IOContract
 from kbd.inbox.dtypes import DType
 from kbd.inbox.tensor_init import InitKind, TensorInit
 
@@ -169,3 +172,30 @@ def test_a_contract_comes_before_any_module(make_kernel, make_session):
         kernel.makes_inputs = True
     session = make_session(*kernels)
     assert isinstance(input_source(session, session.findings[0].plan), ContractInputs)
+
+
+def test_elements_drawn_independently_change_places(cpu_device):
+    tensors = [
+        {"shape": [40], "dtype": "float32", "init": {"kind": "randn"}},
+        {"shape": [40], "dtype": "float8_e4m3fn", "init": {"kind": "uniform"}},
+        {"shape": [40], "dtype": "int16", "init": {"kind": "randint", "high": 99}},
+        {"shape": [40], "dtype": "int64", "init": {"kind": "permutation"}},
+        {"shape": [40], "dtype": "float32", "init": {"kind": "arange"}},
+        {"shape": [2], "dtype": "float32", "init": {"kind": "randn"}},
+        {"shape": [20], "dtype": "float32", "strides": [3], "init": {"kind": "randn"}},
+    ]
+    args = [{"name": f"x{n}", "type": "tensor", "tensor_spec": spec} for n, spec in enumerate(tensors)]
+    bound = IOContract.model_validate_json(json.dumps({"args": args})).bind({})
+    source = ContractInputs(WorkloadPlan(name="w", axes={}, inputs=bound), bound, cpu_device, None)
+    before = source.draw(5, first=True)
+    after = source.altered(before)
+    for number, (old, new) in enumerate(zip(before.candidate.tensors, after.candidate.tensors, strict=True)):
+        assert (new.shape, new.dtype, new.stride()) == (old.shape, old.dtype, old.stride())
+        assert new.double().sort().values.tolist() == old.double().sort().values.tolist()
+        assert torch.equal(new.double(), old.double()) == (number in {3, 4, 5})
+        assert (new[0].item(), new[-1].item()) == (old[0].item(), old[-1].item())
+
+
+def test_nobody_knows_which_elements_of_a_modules_inputs_may_change_places(make_kernel):
+    source = ModuleInputs(make_kernel("reference", lambda x: x))
+    assert source.altered(source.draw(1, first=False)) is None

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.runner.values import LARGEST_INT, UnknownValue, meta_of, pack, unpack
+from kbd.daemon.runner.values import LARGEST_INT, UnknownValue, leaves, meta_of, pack, tensors_in, unpack
 
 SCALARS = (
     st.none()
@@ -80,3 +80,48 @@ def test_forged_trees_are_refused(tree):
 def test_sparse_tensors_are_refused():
     with pytest.raises(UnknownValue, match="dense"):
         meta_of(torch.eye(3).to_sparse())
+
+
+class Lazy(torch.Tensor):
+    pass
+
+
+def test_a_subclass_of_tensor_is_not_what_it_seems():
+    with pytest.raises(UnknownValue, match="Lazy; expected a plain"):
+        pack([torch.ones(2).as_subclass(Lazy)])
+
+
+def test_neither_is_a_tensor_with_methods_of_its_own():
+    tensor = torch.ones(2)
+    tensor.copy_ = tensor.stride = lambda *_: None
+    with pytest.raises(UnknownValue, match="whose copy_, stride was replaced"):
+        pack(tensor)
+
+
+def test_attributes_that_replace_nothing_may_stay():
+    tensor = torch.ones(2)
+    tensor.my_note = "x"
+    assert tensors_in([tensor, torch.nn.Parameter(tensor)])[0] is tensor
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (3, [3]),
+        ([1, (2, [3])], [1, 2, 3]),
+        ({"b": 1, "a": 2}, [2, 1]),
+        ({1: [4, 5]}, [4, 5]),
+        ([float("nan")], [{"float": "nan"}]),
+        ([], []),
+    ],
+)
+def test_leaves(value, found):
+    assert leaves(pack(value)[0]) == found
+
+
+def test_dicts_in_another_order_have_the_same_leaves_and_tensors():
+    a, b = torch.ones(1), torch.zeros(2)
+    one, other = pack({"a": a, "b": b}), pack({"b": b, "a": a})
+    assert leaves(one[0]) == leaves(other[0])
+    assert list(unpack(other[0], other[1])) == ["b", "a"], "a kernel sees the order that it was given"
+    assert [tensor.shape for tensor in one[1]] == [tensor.shape for tensor in other[1]]

@@ -1,0 +1,2 @@
+def exponential(x):
+    return (x * 100).half().exp().float()

@@ -1,0 +1,3 @@
+def twice(x):
+    y = x + 1
+    return y, y

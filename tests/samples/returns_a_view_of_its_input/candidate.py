@@ -1,0 +1,2 @@
+def transposed(x):
+    return x.t()

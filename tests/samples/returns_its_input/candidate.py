@@ -1,0 +1,2 @@
+def copied(x):
+    return x

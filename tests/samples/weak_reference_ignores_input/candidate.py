@@ -1,0 +1,2 @@
+def wave(x):
+    return x.new_tensor(range(9)).sin()
