@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kbd.backends.base import CompileRequest
-from kbd.backends.registry import ENTRY_POINT_GROUP
+from kbd.backends.registry import ENTRY_POINT_GROUP, backend_for
 from kbd.inbox.bound_contract import BoundArg, BoundContract
 
 
@@ -30,13 +30,21 @@ def artifact_key(request: CompileRequest, versions: Mapping[str, str | None]) ->
         "source": kernel.source_code,
         "metadata": kernel.metadata,
         "options": kernel.compile_options.model_dump(mode="json"),
-        "contracts": [signature(contract) for contract in request.contracts],
+        "contracts": _signatures(request),
         "target": [target.kind, target.arch],
         "versions": dict(versions),
         "abi": [platform.machine(), sys.implementation.cache_tag, sysconfig.get_config_var("SOABI")],
         "recipe": recipe(kernel.kernel_type),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _signatures(request: CompileRequest) -> list[dict[str, Any]]:
+    """Of every contract, for backends that build something else for each."""
+    backend = backend_for(request.kernel.kernel_type)
+    if not getattr(backend, "compiles_for_contract", True):
+        return []
+    return [signature(contract) for contract in request.contracts]
 
 
 def signature(contract: BoundContract) -> dict[str, Any]:

@@ -26,9 +26,10 @@ class Registration:
 
 BUILT_IN = (
     Registration("torch", "kbd.backends.torch_backend:BACKEND"),
+    Registration("torch_cuda", "kbd.backends.torch_cuda.backend:BACKEND"),
     Registration("triton", "kbd.backends.triton_backend:BACKEND"),
 )
-PLANNED = frozenset({"torch_cuda", "cuda", "multi_kernel"})
+PLANNED = frozenset({"cuda", "multi_kernel"})
 
 
 @cache

@@ -44,6 +44,8 @@ KEPT_VARIABLES = (
     "LANG",
     "LC_ALL",
     "LD_LIBRARY_PATH",
+    "CXX",
+    "CC",
     "CUDA_HOME",
     "CUDA_PATH",
     "TZ",

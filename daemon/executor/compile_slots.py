@@ -120,16 +120,16 @@ class CompileSlots:
     ) -> tuple[Compiled | Failed | None, RunnerEnd, bool]:
         """The answer of a new compiler, how it ended, and whether it took too long. It is gone afterwards."""
         compiler = await self._start()
-        answer, overdue, end = None, False, None
+        answer, overdue, dying, end = None, False, False, None
         try:
             async with asyncio.timeout(limit_s):
                 answer = await compiler.ask(self._question(request), memory)
         except ChannelError:
-            pass  # it died; its end says how
+            dying = True  # its end says how
         except TimeoutError:
             overdue = True
         finally:
-            end = await compiler.end()
+            end = await compiler.end(dying=dying)
             self._running.discard(compiler)
             self.swept()
         return answer, end, overdue

@@ -51,9 +51,9 @@ class CompilerProcess:
             return Failed(status="runtime_error", type="Forged", message="the archive cannot be that large")
         return answer
 
-    async def end(self) -> RunnerEnd:
-        """Kill it and all that it started, if it has not ended; its folder is removed."""
-        return await self.child.end()
+    async def end(self, *, dying: bool = False) -> RunnerEnd:
+        """Kill it and all that it started, and remove its folder; see RunnerProcess.end."""
+        return await self.child.end(dying=dying)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ KEPT = (
     "LC_ALL",
     "TZ",
     "LD_LIBRARY_PATH",
+    "CXX",
+    "CC",
     "CUDA_HOME",
     "CUDA_PATH",
     "HOME",

@@ -8,7 +8,7 @@ from kbd.inbox.contract import IOContract
 from kbd.inbox.kernel_code import CompileOptions, KernelCode
 from kbd.inbox.validation import validate
 
-KERNEL = KernelCode(kernel_type="cuda", source_code="__global__ void f() {}", metadata={"kernel_name": "f"})
+KERNEL = KernelCode(kernel_type="triton", source_code="__global__ void f() {}", metadata={"kernel_name": "f"})
 VERSIONS = {"torch": "2.6", "nvcc": "13.0", "triton": None}
 SM_90 = Target("cuda", "sm_90")
 

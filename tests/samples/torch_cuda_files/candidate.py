@@ -1,0 +1,42 @@
+import os
+import tempfile
+
+import torch
+from torch.utils import cpp_extension
+
+folder = tempfile.mkdtemp()  # another one in each process
+with open(os.path.join(folder, "slope.h"), "w") as header:
+    header.write("#define SHIFT 1\n")
+source = """#include <Python.h>
+#include "slope.h"
+#define JOINED(a, b) a##b
+#define NAMED(a, b) JOINED(a, b)
+
+static PyObject* shifted_relu(PyObject*, PyObject* arguments) {
+    unsigned long long from, to;
+    long long count;
+    if (!PyArg_ParseTuple(arguments, "KKL", &from, &to, &count)) return nullptr;
+    const float* x = reinterpret_cast<const float*>(from);
+    float* y = reinterpret_cast<float*>(to);
+    for (long long i = 0; i < count; ++i) y[i] = (x[i] > 0 ? x[i] : 0) + SHIFT;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {{"shifted_relu", shifted_relu, METH_VARARGS, ""}, {nullptr, nullptr, 0, nullptr}};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "extension", nullptr, -1, methods};
+PyMODINIT_FUNC NAMED(PyInit_, TORCH_EXTENSION_NAME)() { return PyModule_Create(&definition); }
+"""
+
+with open(os.path.join(folder, "extension.cpp"), "w") as file:
+    file.write(source)
+
+extension = cpp_extension.load(
+    name="from_files", sources=[os.path.join(folder, "extension.cpp")], extra_include_paths=[folder]
+)
+
+class ModelNew(torch.nn.Module):
+    def forward(self, x):
+        x = x.contiguous()
+        y = torch.empty_like(x)
+        extension.shifted_relu(x.data_ptr(), y.data_ptr(), x.numel())
+        return y
