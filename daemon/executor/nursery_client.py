@@ -146,10 +146,12 @@ class NurseryClient:
         if self._process is not None and self._process.poll() is None:
             return
         self._discard()
-        ours, theirs = channel_pair()
-        with self._log_path.open("ab") as output:
-            self._process = await _start(theirs.fileno(), output.fileno())
-        theirs.close()
+        with contextlib.ExitStack() as kept:
+            ours, theirs = channel_pair()
+            kept.callback(ours.close)
+            with theirs, self._log_path.open("ab") as output:
+                self._process = await _start(theirs.fileno(), output.fileno())
+            kept.pop_all()
         self._channel = AsyncChannel(ours, FromNursery)
         try:
             ready = await self._channel.receive()

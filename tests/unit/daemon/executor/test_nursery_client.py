@@ -326,3 +326,12 @@ def test_a_nursery_that_does_not_start_says_why(tmp_path, on_loop, monkeypatch):
     with pytest.raises(NurseryFailed, match="no torch here"):
         on_loop(client.start())
     assert client.pid is None
+
+
+def test_a_nursery_whose_log_cannot_be_written_leaves_nothing_open(tmp_path, on_loop, open_descriptors):
+    client = NurseryClient(tmp_path / "not" / "there.log")
+    on_loop(client.stop())  # the loop has its own descriptors from now on
+    before = open_descriptors()
+    with pytest.raises(FileNotFoundError):
+        on_loop(client.start())
+    assert open_descriptors() == before
