@@ -1,0 +1,231 @@
+"""The compile stage in real daemons: no device is held, nothing is left, nothing is built twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from kbd.daemon.ownership import running_daemon
+
+LIMIT_S = 200
+SAMPLES = Path(__file__).parent.parent / "samples"
+EXTENSION = (SAMPLES / "torch_cuda_honest" / "candidate.py").read_text()
+IO = {"args": [{"name": "x", "type": "tensor", "tensor_spec": {"shape": [8], "dtype": "float32"}}]}
+# Blocks in the compiler, where the module is executed; its helper is no longer in its process group.
+BLOCKS = """
+import subprocess, time
+from torch.utils import cpp_extension
+subprocess.Popen(["sleep", "{marker}"], start_new_session=True)
+print("in the compiler", flush=True)
+time.sleep(600)
+"""
+QUICK = "def same(x):\n    return x + 0\n"
+
+
+def job(source, kernel_type="torch_cuda", **more):
+    evaluation = {"num_correct_trials": 1, "mode": "correctness"}
+    candidate = {"kernel_type": kernel_type, "source_code": source} | more.pop("candidate", {})
+    return json.dumps({"version": 1, "candidate": candidate, "io": IO, "evaluation": evaluation} | more)
+
+
+def until(condition, what):
+    """What the condition gives, as soon as it is true."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture
+def marker():
+    """A number of seconds that nobody else sleeps for."""
+    return f"87{os.getpid()}"
+
+
+@pytest.fixture
+def sleepers(marker):
+    """Processes that sleep for so long, now."""
+
+    def look():
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if marker in process.cmdline():
+                    found.append(process.pid)
+            except psutil.Error:
+                continue
+        return found
+
+    return look
+
+
+def records(daemon, action, **fields):
+    """Records of the log with this action and these fields."""
+    try:
+        log = daemon.log()
+    except (FileNotFoundError, json.JSONDecodeError):  # a line may be half written
+        return []
+    return [
+        record
+        for record in log
+        if record.get("action") == action and all(record.get(name) == value for name, value in fields.items())
+    ]
+
+
+@contextmanager
+def running(daemon):
+    """A daemon for the length of the block."""
+    process = subprocess.Popen(daemon.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until(lambda: running_daemon(daemon.state), "the daemon")
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def kbd(daemon, *arguments):
+    place = ["--spool", str(daemon.spool.root), "--state", str(daemon.state)]
+    command = [sys.executable, "-m", "kbd.daemon.cli.main", arguments[0], *place, *arguments[1:]]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+def test_nothing_is_built_twice(daemon):
+    """The same source under another id, with other shapes and later: no compiler. Another flag: one more."""
+    daemon.deliver("first.json", job(EXTENSION))
+    daemon.run_once()
+    assert len(records(daemon, "compiler_forked")) == 1
+    other = {"args": [{"name": "x", "type": "tensor", "tensor_spec": {"shape": [99], "dtype": "float32"}}]}
+    daemon.deliver("second.json", job(EXTENSION))
+    daemon.deliver("shapes.json", job(EXTENSION, io=other))
+    daemon.run_once()
+    assert len(records(daemon, "compiler_forked")) == 1
+    daemon.deliver("flag.json", job(EXTENSION, candidate={"compile_options": {"cflags": ["-DOTHER"]}}))
+    daemon.run_once()
+    assert len(records(daemon, "compiler_forked")) == 2
+    results = daemon.results()
+    assert {result["status"] for result in results.values()} == {"passed"}
+    assert all(result["compiled"] for result in results.values())
+    assert results["second"]["timings_s"]["compile"] is not None
+
+
+def test_the_same_kernel_twice_in_one_job_is_built_once(daemon):
+    reference = {"kernel_type": "torch_cuda", "source_code": EXTENSION}
+    daemon.deliver("pair.json", job(EXTENSION, reference=reference))
+    daemon.run_once()
+    assert daemon.results()["pair"]["status"] == "passed"
+    assert len(records(daemon, "compiler_forked")) == 1
+
+
+def test_a_damaged_artifact_is_built_again(daemon):
+    daemon.deliver("first.json", job(EXTENSION))
+    daemon.run_once()
+    (artifact,) = (daemon.state / "artifacts").glob("*/*.artifact")
+    content = bytearray(artifact.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    artifact.write_bytes(content)
+    daemon.deliver("second.json", job(EXTENSION))
+    daemon.run_once()
+    assert {result["status"] for result in daemon.results().values()} == {"passed"}
+    assert len(records(daemon, "compiler_forked")) == 2
+
+
+def test_a_failed_build_is_not_kept(daemon):
+    broken = EXTENSION.replace("y[i] = ", "y[i] = nothing + ")
+    for name in ("first", "second"):
+        daemon.deliver(f"{name}.json", job(broken))
+        daemon.run_once()
+    assert len(records(daemon, "compiler_forked")) == 2
+    assert list((daemon.state / "artifacts").glob("*/*.artifact")) == []
+    error = daemon.results()["second"]["error"]
+    line = next(n for n, text in enumerate(broken.splitlines(), 1) if "nothing" in text)
+    assert f"line {line}: " in error["message"]
+    assert "kbd_kernel.py" in error["traceback_tail"]
+    assert "ninja" not in error["traceback_tail"]
+
+
+def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(daemon, marker, sleepers):
+    with running(daemon):
+        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=600))
+        until(sleepers, "the module in the compiler")
+        (attempt,) = records(daemon, "attempt", job="slow")
+        assert attempt["device"] == "compiler"
+        # The one device is free: a job that needs no compiler is judged meanwhile.
+        daemon.deliver("quick.json", job(QUICK, "torch"))
+        until(lambda: "quick" in daemon.results(), "the quick job")
+        assert daemon.results()["quick"]["status"] == "passed"
+        assert "slow" not in daemon.results()
+        assert "compiling" in kbd(daemon, "status")
+        kbd(daemon, "cancel", "slow")
+        until(lambda: "slow" in daemon.results(), "the result of the cancelled job")
+        until(lambda: not sleepers(), "the end of everything in the compiler")
+        assert daemon.results()["slow"]["status"] == "cancelled"
+
+
+def test_a_build_that_takes_too_long_is_stopped_with_all_its_processes(daemon, marker, sleepers):
+    daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=3))
+    daemon.deliver("quick.json", job(QUICK, "torch"))
+    daemon.run_once()
+    results = daemon.results()
+    slow = results["slow"]
+    assert (slow["status"], slow["stage"], slow["blame"]) == ("timeout", "compile", "candidate")
+    assert "3 s" in slow["error"]["message"]
+    assert slow["logs"]["candidate"] == "in the compiler\n"
+    assert results["quick"]["status"] == "passed"
+    assert sleepers() == []
+
+
+def test_a_reference_that_does_not_compile_voids_the_comparison(daemon):
+    broken = EXTENSION.replace("y[i] = ", "y[i] = nothing + ")
+    reference = {"kernel_type": "torch_cuda", "source_code": broken}
+    daemon.deliver("pair.json", job(QUICK, "torch", reference=reference))
+    daemon.run_once()
+    result = daemon.results()["pair"]
+    assert (result["status"], result["stage"], result["blame"]) == (
+        "invalid_reference",
+        "compile",
+        "reference",
+    )
+    assert "nothing" in result["error"]["message"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_a_daemon_that_ends_during_a_build_takes_the_compiler_along(daemon, marker, sleepers, how):
+    with running(daemon) as process:
+        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=5))
+        until(sleepers, "the module in the compiler")
+        process.send_signal(how)
+        if how is signal.SIGTERM:
+            process.send_signal(how)
+        process.wait(60)
+        until(lambda: not sleepers(), "the end of everything in the compiler")
+    daemon.run_once()
+    result = daemon.results()["slow"]
+    assert (result["status"], result["stage"], result["attempt"]) == ("timeout", "compile", 2)
+
+
+def test_compiling_alone_needs_no_device(daemon):
+    for name, device in (("cpu", {"kind": "cpu"}), ("elsewhere", {"arch": "sm_90"})):
+        source = "import torch\n\n\ndef same(x):\n    return x\n"
+        evaluation = {"mode": "compile"}
+        daemon.deliver(f"{name}.json", job(source, "torch", device=device, evaluation=evaluation))
+    daemon.deliver(
+        "nowhere.json", job(QUICK, "torch", device={"kind": "cuda"}, evaluation={"mode": "compile"})
+    )
+    daemon.run_once()
+    results = daemon.results()
+    for name in ("cpu", "elsewhere"):
+        assert (results[name]["status"], results[name]["compiled"]) == ("passed", True)
+        assert results[name]["device"] is None
+    assert results["nowhere"]["status"] == "unsupported"
