@@ -29,6 +29,7 @@ COMMANDS: Final = {
         "pause",
         "resume",
         "drain",
+        "cache",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""
