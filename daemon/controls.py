@@ -60,6 +60,7 @@ class Controls:
         self._verbs: Mapping[Verb, Callable[[ControlRequest], Awaitable[Answer]]] = {
             Verb.CANCEL: self._cancel,
             Verb.RETRY: self._retry,
+            Verb.RERUN: self._rerun,
             Verb.PAUSE: self._pause,
             Verb.RESUME: self._resume,
             Verb.DRAIN: self._drain,
@@ -137,6 +138,11 @@ class Controls:
             message = f"{job_id} is tried again at once, without waiting longer after its last attempt"
             return Answer(code=AnswerCode.DONE, message=message, job_id=job_id)
         answer = await self._clerk.do(self._desk.retrying.retry, job_id)
+        self._look_into_inbox()
+        return answer
+
+    async def _rerun(self, request: ControlRequest) -> Answer:
+        answer = await self._clerk.do(self._desk.retrying.rerun, request.job_id or "", request.seed)
         self._look_into_inbox()
         return answer
 

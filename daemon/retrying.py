@@ -2,14 +2,15 @@
 
     done/…/NAME ──copied, with the id ID.rN──► inbox/ ──like any other delivery──► queue
 
-Works on the job's own file, so that the retried job is what its user wrote.
+Works on the job's own file, so that the retried job is what its user wrote. A rerun is the job as kbd understood
+it, with the seed of its result: the same inputs again.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kbd.inbox.control import Answer, AnswerCode
@@ -29,6 +30,10 @@ MOST_RETRIES = 1_000
 _RETRY = re.compile(r"(?P<first>.+)\.r(?P<number>[1-9][0-9]{0,3})")
 
 
+class NoSeed(Exception):
+    """The job to run again never had inputs."""
+
+
 class Retrying:
     """Delivers finished jobs again. Used in the clerk's thread."""
 
@@ -38,6 +43,17 @@ class Retrying:
 
     def retry(self, job_id: str) -> Answer:
         """Deliver a job again; the answer carries the new id. Raises OSError and StoreError."""
+        return self._again(job_id, "tried again", self._redeliver)
+
+    def rerun(self, job_id: str, seed: int | None) -> Answer:
+        """Deliver a job again with this seed, or that of its result. Raises OSError and StoreError."""
+
+        def redeliver(row: JobRow, new_id: str) -> None:
+            self._redeliver_with_seed(row, new_id, _seed_of(row) if seed is None else seed)
+
+        return self._again(job_id, "run again", redeliver)
+
+    def _again(self, job_id: str, done: str, redeliver: Callable[[JobRow, str], None]) -> Answer:
         row = self._store.get(job_id)
         if row is None:
             return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
@@ -47,7 +63,7 @@ class Retrying:
             return _refused(row, f"{job_id} was no valid job: correct it and submit it under another id")
         for new_id in _next_ids(job_id):
             if self._is_free(new_id):
-                return self._deliver(row, new_id)
+                return _deliver(row, new_id, done, redeliver)
         return _refused(row, f"no id is left for another try of {job_id}: submit it under another id")
 
     def _is_free(self, job_id: str) -> bool:
@@ -56,14 +72,6 @@ class Retrying:
         except FileNotFoundError:
             return self._store.get(job_id) is None and delivery_named(self._spool, job_id) is None
         return False
-
-    def _deliver(self, row: JobRow, new_id: str) -> Answer:
-        try:
-            self._redeliver(row, new_id)
-        except (UndeliverableJob, UnsafeFile, InvalidJob, FileNotFoundError) as error:
-            return _refused(row, f"{row.job_id} cannot be delivered again: {error}")
-        message = f"{row.job_id} is tried again as {new_id}"
-        return Answer(code=AnswerCode.DONE, message=message, job_id=new_id)
 
     def _redeliver(self, row: JobRow, new_id: str) -> None:
         """Raises UndeliverableJob, UnsafeFile, InvalidJob, and FileNotFoundError where its files are gone."""
@@ -78,6 +86,36 @@ class Retrying:
             renamed = _renamed(path, new_id)
             data = renamed or read_bounded(path, DOCUMENT_LIMIT_BYTES)
             deliver(data, self._spool, f"{new_id}{'.json' if renamed else path.suffix}", owner)
+
+    def _redeliver_with_seed(self, row: JobRow, new_id: str, seed: int) -> None:
+        """Raises UndeliverableJob, UnsafeFile, NoSeed, and FileNotFoundError where its files are gone."""
+        manifest = json.loads(row.manifest_text or "")
+        manifest["evaluation"] |= {"seed": seed}
+        document, owner = json.dumps({"manifest": manifest}).encode(), row.owner or None
+        path = self._spool.root / (row.claimed_path or "")
+        if not path.name.endswith(JOB_FOLDER_SUFFIX):
+            deliver(document, self._spool, f"{new_id}.json", owner)
+            return
+        if not path.is_dir():
+            raise FileNotFoundError(f"expected its files in {path}, they are gone")
+        deliver(path, self._spool, f"{new_id}.job", owner, document=document)
+
+
+def _deliver(row: JobRow, new_id: str, done: str, redeliver: Callable[[JobRow, str], None]) -> Answer:
+    try:
+        redeliver(row, new_id)
+    except (UndeliverableJob, UnsafeFile, InvalidJob, FileNotFoundError, NoSeed) as error:
+        return _refused(row, f"{row.job_id} cannot be delivered again: {error}")
+    message = f"{row.job_id} is {done} as {new_id}"
+    return Answer(code=AnswerCode.DONE, message=message, job_id=new_id)
+
+
+def _seed_of(row: JobRow) -> int:
+    """The seed that the result tells. Raises NoSeed."""
+    seed = json.loads(row.result_text or "{}").get("seed")
+    if not isinstance(seed, int):
+        raise NoSeed("its result has no seed, because no inputs were drawn for it. Give one with --seed")
+    return seed
 
 
 def _next_ids(job_id: str) -> Iterator[str]:

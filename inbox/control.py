@@ -24,6 +24,7 @@ from kbd.inbox.errors import InboxError, Problem
 from kbd.inbox.names import NAME_PATTERN
 from kbd.inbox.safe_load import load_document, read_bounded
 from kbd.inbox.spool import Spool
+from kbd.inbox.tensor_init import MAX_SEED
 from kbd.inbox.validation import StrictModel, collect, validate
 
 REQUEST_SUFFIX: Final = ".json"
@@ -42,6 +43,8 @@ class Verb(StrEnum):
     """End a job, wherever it is on its way."""
     RETRY = "retry"
     """Judge a finished job once more, under a new id."""
+    RERUN = "rerun"
+    """Judge a finished job once more on the same inputs, under a new id."""
     PAUSE = "pause"
     """Claim and start nothing more; what runs goes on."""
     RESUME = "resume"
@@ -52,15 +55,19 @@ class Verb(StrEnum):
     """Look into the inbox now."""
 
 
-_ABOUT_A_JOB: Final = frozenset({Verb.CANCEL, Verb.RETRY})
+_ABOUT_A_JOB: Final = frozenset({Verb.CANCEL, Verb.RETRY, Verb.RERUN})
 
 
 class ControlRequest(StrictModel):
-    """One request. `by` and `reason` are for people to read; nobody proves who he is."""
+    """One request. `by` and `reason` are for people to read; nobody proves who he is.
+
+    `seed` is of a rerun; None is that of the job's result.
+    """
 
     version: Literal[1] = 1
     verb: Annotated[Verb, Field(description="what is to be done")]
     job_id: JobId | None = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
     by: Annotated[str, Field(max_length=_WHO_LIMIT_CHARS)] | None = None
     reason: Annotated[str, Field(max_length=1024)] | None = None
 
@@ -70,6 +77,9 @@ class ControlRequest(StrictModel):
             expected = "the id of a job" if self.job_id is None else "null"
             hint = "add it" if self.job_id is None else f"remove it: {self.verb} is about the whole daemon"
             collect([Problem("/job_id", f"wrong for {self.verb}", expected, str(self.job_id), hint)])
+        if self.seed is not None and self.verb is not Verb.RERUN:
+            hint = f"remove it: {self.verb} draws no inputs"
+            collect([Problem("/seed", f"wrong for {self.verb}", "null", str(self.seed), hint)])
         return self
 
 

@@ -107,13 +107,15 @@ class Asking:
         )
 
 
-def request_for(verb: str, job_id: str | None = None, reason: str | None = None) -> "ControlRequest":
+def request_for(
+    verb: str, job_id: str | None = None, reason: str | None = None, seed: int | None = None
+) -> "ControlRequest":
     """A request by whoever types. What cannot be one is a usage error."""
     from kbd.inbox.control import ControlRequest, requester
     from kbd.inbox.errors import InvalidJob
     from kbd.inbox.validation import validate
 
-    document = {"verb": verb, "job_id": job_id, "by": requester(), "reason": reason}
+    document = {"verb": verb, "job_id": job_id, "seed": seed, "by": requester(), "reason": reason}
     try:
         return validate(ControlRequest, document)
     except InvalidJob as error:

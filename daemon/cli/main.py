@@ -26,6 +26,7 @@ COMMANDS: Final = {
         "logs",
         "cancel",
         "retry",
+        "rerun",
         "pause",
         "resume",
         "drain",

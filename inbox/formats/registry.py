@@ -8,6 +8,7 @@ from kbd.inbox.errors import InvalidJob, Problem
 from kbd.inbox.folder_files import FolderFiles
 from kbd.inbox.formats.kernelbench import is_pair, read_kernelbench
 from kbd.inbox.formats.native import read_native
+from kbd.inbox.formats.understood import is_understood, read_understood
 from kbd.inbox.formats.v1 import read_v1
 from kbd.inbox.formats.v2 import read_v2_compare, read_v2_evaluate
 from kbd.inbox.manifest import JobManifest
@@ -41,6 +42,7 @@ FORMATS = (
     Format("V2 evaluate", _has_any("kernel"), read_v2_evaluate),
     Format("V1", _has_any("ref_code", "custom_code"), read_v1),
     Format("KernelBench pair", is_pair, read_kernelbench),
+    Format("understood", is_understood, read_understood),
     Format("kbd", lambda _: True, read_native),
 )
 """The first one that recognises a document reads it."""

@@ -264,6 +264,26 @@ def test_signals_during_the_end_change_nothing(site):
     assert site.log("stopped")
 
 
+def test_a_rerun_draws_the_same_inputs(site):
+    """The largest error tells the inputs apart: other inputs round differently."""
+    site.deliver(
+        "sum",
+        "reference: {kernel_type: torch, source_code: 'def f(x): return x.sum(-1)'}\n"
+        "candidate: {kernel_type: torch, source_code: 'def f(x): return x.flip(-1).sum(-1)'}\n"
+        "io: {args: [{name: x, type: tensor, tensor_spec: {shape: [64, 999], dtype: float32}}]}\n"
+        "evaluation: {mode: correctness}\n",
+    )
+    with site.running():
+        first = site.result("sum")
+        assert site.kbd("rerun", "sum").split() == ["sum.r1"]
+        assert site.kbd("rerun", "sum", "--seed", "3").split() == ["sum.r2"]
+        again, other = site.result("sum.r1"), site.result("sum.r2")
+    assert (again["seed"], other["seed"]) == (first["seed"], 3)
+    errors = [result["workloads"][0]["correctness"]["outputs"] for result in (first, again, other)]
+    assert errors[0] == errors[1]
+    assert errors[0] != errors[2]
+
+
 def test_retry_gives_a_new_id(site):
     site.deliver("a", QUICK + "id: named\nlabels: {step: one}\n")
     case = site.daemon.spool.inbox / ".case.tmp"

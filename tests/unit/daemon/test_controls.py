@@ -127,6 +127,15 @@ def test_retry(controls, asked, desk, scheduler, queue, looked):
     assert looked
 
 
+def test_rerun(controls, asked, desk, queue, looked):
+    queue("a")
+    assert asked(controls, Verb.RERUN, "a").code is AnswerCode.REFUSED
+    desk.store.finish("a", JobState.COMPLETED, '{"seed": 4}', "passed")
+    looked.clear()
+    assert asked(controls, Verb.RERUN, "a").job_id == "a.r1"
+    assert looked
+
+
 def test_pause_and_resume(controls, asked, desk, looked):
     assert asked(controls, Verb.PAUSE, reason="new driver").code is AnswerCode.DONE
     assert controls.pause == read_pause(desk.spool)

@@ -130,3 +130,59 @@ def test_a_published_job_lies_in_done_and_is_published_again_from_there(desk, qu
     assert desk.store.get("a").claimed_path == path
     assert (desk.spool.root / path).exists()
     assert json.loads(published_path(desk.spool, "a").read_text()) == {}
+
+
+# --- the same inputs again --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finish_with_seed(desk):
+    """End a job whose result tells this seed."""
+
+    def finished(job_id, seed):
+        desk.store.finish(job_id, JobState.COMPLETED, json.dumps({"seed": seed}), "passed")
+        desk.publishing.publish_one(job_id)
+
+    return finished
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(None, 2**62 + 1), (0, 0), (7, 7)])
+def test_a_rerun_has_the_seed_of_the_result_or_another(desk, queue, finish_with_seed, asked, expected):
+    queue("a", text=JOB + "evaluation: {num_correct_trials: 9}\nlabels: {step: '4'}\n")
+    before = read_job(desk.spool.root / desk.store.get("a").claimed_path).manifest
+    finish_with_seed("a", 2**62 + 1)
+    answer = desk.retrying.rerun("a", asked)
+    assert (answer.code, answer.job_id) == (AnswerCode.DONE, "a.r1")
+    manifest = delivered(desk, "a.r1.json").manifest
+    evaluation = before.evaluation.model_copy(update={"seed": expected})
+    assert manifest == before.model_copy(update={"id": "a.r1", "evaluation": evaluation})
+
+
+@pytest.mark.parametrize("document", [FOLDER_JOB, None])
+def test_a_folder_is_run_again_with_its_files(desk, finish_with_seed, document):
+    folder = desk.spool.inbox / "a.job"
+    folder.mkdir()
+    if document is None:  # a pair in the manner of KernelBench has no document
+        (folder / "reference.py").write_text(PAIR.format(name="Model"))
+        (folder / "candidate.py").write_text(PAIR.format(name="ModelNew"))
+    else:
+        (folder / "job.yaml").write_text(document)
+        (folder / "kernel.py").write_text("def same(x): return x  # mine")
+    desk.take_in.take_named("a")
+    finish_with_seed("a", 5)
+    assert desk.retrying.rerun("a", None).job_id == "a.r1"
+    job = delivered(desk, "a.r1.job")
+    assert (job.job_id, job.manifest.evaluation.seed) == ("a.r1", 5)
+
+
+PAIR = "import torch\nclass {name}(torch.nn.Module):\n    pass\ndef get_inputs(): return []\n"
+
+
+def test_what_never_had_inputs_needs_a_seed(desk, queue, finish):
+    queue("a")
+    finish("a")
+    answer = desk.retrying.rerun("a", None)
+    assert answer.code is AnswerCode.REFUSED
+    assert "--seed" in answer.message
+    assert desk.retrying.rerun("a", 3).code is AnswerCode.DONE
+    assert desk.retrying.rerun("nobody", None).code is AnswerCode.NOT_FOUND

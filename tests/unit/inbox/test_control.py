@@ -22,7 +22,7 @@ from kbd.inbox.errors import InboxError, InvalidJob, UnsafeFile
 from kbd.inbox.spool import Spool, SpoolMissing
 from kbd.inbox.validation import validate
 
-ABOUT_JOBS = (Verb.CANCEL, Verb.RETRY)
+ABOUT_JOBS = (Verb.CANCEL, Verb.RETRY, Verb.RERUN)
 
 
 @pytest.fixture
@@ -62,6 +62,9 @@ def test_asking_needs_a_spool(tmp_path):
         ({"verb": "cancel"}, "/job_id"),
         ({"verb": "pause", "job_id": "a"}, "/job_id"),
         ({"verb": "cancel", "job_id": "../a"}, "/job_id"),
+        ({"verb": "rerun"}, "/job_id"),
+        ({"verb": "rerun", "job_id": "a", "seed": -1}, "/seed"),
+        ({"verb": "retry", "job_id": "a", "seed": 1}, "/seed"),
         ({"verb": "wake", "force": True}, "/force"),
         ({"verb": "wake", "version": 2}, "/version"),
         ({"verb": "wake", "reason": "x" * 1025}, "/reason"),

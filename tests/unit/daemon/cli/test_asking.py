@@ -27,7 +27,7 @@ def daemon(spool, daemon_runs):
                 request = requested.request
                 asked.append(request)
                 code = AnswerCode(codes.get(request.job_id or "", "done"))
-                new_id = f"{request.job_id}.r1" if request.verb is Verb.RETRY else request.job_id
+                new_id = f"{request.job_id}.r1" if request.verb in (Verb.RETRY, Verb.RERUN) else request.job_id
                 answer = Answer(code=code, message=f"{request.verb}: {code}", job_id=new_id)
                 reader.answer(requested.token, answer)
 
@@ -44,6 +44,7 @@ def daemon(spool, daemon_runs):
     [
         (["cancel", "a", "--reason", "slow"], ("cancel", "a", "slow"), "cancel: done"),
         (["retry", "a"], ("retry", "a", None), "a.r1"),
+        (["rerun", "a"], ("rerun", "a", None), "a.r1"),
         (["pause", "--reason", "new driver"], ("pause", None, "new driver"), "pause: done"),
         (["resume"], ("resume", None, None), "resume: done"),
         (["drain"], ("drain", None, None), "drain: done"),
@@ -83,7 +84,15 @@ def test_each_job_is_asked_for_once(kbd, daemon):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["cancel"], ["retry"], ["cancel", "a b"], ["pause", "--reason", "x" * 2000]]
+    "arguments",
+    [
+        ["cancel"],
+        ["retry"],
+        ["rerun"],
+        ["rerun", "a", "--seed", "-1"],
+        ["cancel", "a b"],
+        ["pause", "--reason", "x" * 2000],
+    ],
 )
 def test_what_nobody_can_be_asked(kbd, spool, arguments):
     ended = kbd(*arguments)
@@ -91,9 +100,9 @@ def test_what_nobody_can_be_asked(kbd, spool, arguments):
     assert [path.name for path in spool.control.iterdir()] == ["answers"]
 
 
-@pytest.mark.parametrize("name", ["cancel", "retry", "pause", "resume", "drain"])
+@pytest.mark.parametrize("name", ["cancel", "retry", "rerun", "pause", "resume", "drain"])
 def test_without_a_daemon_nothing_is_asked(kbd, spool, name):
-    ended = kbd(name, *(["a"] if name in ("cancel", "retry") else []))
+    ended = kbd(name, *(["a"] if name in ("cancel", "retry", "rerun") else []))
     assert ended.code == ExitCode.NO_DAEMON
     assert "kbd run --spool" in ended.err
     assert [path.name for path in spool.control.iterdir()] == ["answers"]
@@ -127,3 +136,9 @@ def test_a_daemon_that_dies_meanwhile(place, spool):
 def test_an_answer_is_shown_and_not_obeyed(capsys):
     report([Answer(code=AnswerCode.DONE, message="\x1b[2Jdone")], lambda answer: answer.message)
     assert capsys.readouterr().out == "\\x1b[2Jdone\n"
+
+
+def test_a_rerun_can_have_another_seed(kbd, daemon):
+    kbd("rerun", "a", "--seed", "12")
+    kbd("rerun", "a")
+    assert [asked.seed for asked in daemon] == [12, None]

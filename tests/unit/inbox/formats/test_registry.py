@@ -16,6 +16,7 @@ DOCUMENTS = {
     "V2 evaluate": {"kernel": TORCH},
     "V1": {"ref_code": MODULE, "custom_code": MODULE},
     "KernelBench pair": {"reference": {"source_code": MODULE}, "candidate": {"source_code": MODULE}},
+    "understood": {"manifest": {"reference": TORCH, "candidate": TORCH}},
     "kbd": {"reference": TORCH, "candidate": TORCH},
 }
 
