@@ -27,7 +27,9 @@ def daemon(spool, daemon_runs):
                 request = requested.request
                 asked.append(request)
                 code = AnswerCode(codes.get(request.job_id or "", "done"))
-                new_id = f"{request.job_id}.r1" if request.verb in (Verb.RETRY, Verb.RERUN) else request.job_id
+                new_id = (
+                    f"{request.job_id}.r1" if request.verb in (Verb.RETRY, Verb.RERUN) else request.job_id
+                )
                 answer = Answer(code=code, message=f"{request.verb}: {code}", job_id=new_id)
                 reader.answer(requested.token, answer)
 
