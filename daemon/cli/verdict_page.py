@@ -100,7 +100,9 @@ def _correctness(correctness: "Correctness", known: str) -> Lines:
         yield row("output", f"{one_line(output.name)}: {_output_figures(output)}")
         if output.problem and output.problem not in known:
             yield row("", one_line(output.problem), style="red")
-    yield row("compared", f"{wording.counted(correctness.trials, 'trial')}, with the {correctness.oracle}")
+    trials = wording.counted(correctness.trials, "trial")
+    extra = f" and {correctness.extra_trials} of kbd's own" if correctness.extra_trials else ""
+    yield row("compared", f"{trials}{extra}, with the {one_line(correctness.oracle)}")
 
 
 def _output_figures(output: "OutputReport") -> str:
