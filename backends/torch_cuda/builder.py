@@ -199,5 +199,6 @@ def _explained(call: ExtensionCall, error: RuntimeError) -> BuildFailed:
         return BuildFailed(f"extension {call.name}: {text}")
     output = text[prefix.end() :]
     told = without_commands(output)
-    cause = first_error(output, MODULE_FILE) or "the build failed"
+    last = told.strip().rpartition("\n")[2]
+    cause = first_error(output, MODULE_FILE) or last or "the build failed"
     return BuildFailed(f"extension {call.name}: {cause}", output=told)
