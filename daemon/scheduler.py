@@ -71,15 +71,21 @@ class Scheduler:
         Jobs for which no free worker will do are passed over, up to a limit, so that they do not block others.
         """
         self._hand_out_workers()
-        passed_over = self._need_no_compiler
-        if self._executor.free_workers():
-            passed_over.clear()
+        passed_over, were_free = self._need_no_compiler, False
         while (room := self._room()) and len(passed_over) < self._limits.queue_window:
+            are_free = bool(self._executor.free_workers())
+            if are_free and not were_free:  # those that were passed over for want of a device come first now
+                passed_over.clear()
+            were_free = are_free
             left_out = self._backoff.resting() | passed_over
             rows = await self._clerk.do(self._desk.store.next_submitted, room, list(self._tasks), left_out)
-            if not rows:
+            if not rows and not self._freed_since(were_free):
                 break
-            passed_over |= {row.job_id for row in rows if not await self._place(row)}
+            for row in rows:
+                if self._freed_since(were_free):
+                    break
+                if not await self._place(row):
+                    passed_over.add(row.job_id)
         self.queue_empty = await self._clerk.do(self._desk.store.queued) == 0
 
     async def cancel(self, row: JobRow, result: JobResult) -> bool:
@@ -139,6 +145,10 @@ class Scheduler:
         run = JobRun(row, manifest, None, time.monotonic(), stage=Stage.COMPILE.value, target=target)
         self._start(run)
         return True
+
+    def _freed_since(self, were_free: bool) -> bool:
+        """Whether the first device has become free after it was asked who is next."""
+        return not were_free and bool(self._executor.free_workers())
 
     def _room(self) -> int:
         """How many jobs could be started now: on free devices, or by compiling while devices are busy."""

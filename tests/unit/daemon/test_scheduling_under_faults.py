@@ -233,6 +233,31 @@ def test_a_job_that_has_to_wait_for_its_device_is_passed_over(on_bench, queue):
     on_bench(story, "slow", "fast")
 
 
+def test_a_device_that_becomes_free_during_a_look_goes_to_the_first_in_line(
+    on_bench, queue, desk, monkeypatch
+):
+    """What was passed over because all devices were busy must not be overtaken by what came later."""
+    ask, looks = desk.store.next_submitted, []
+
+    async def story(bench):
+        (worker,) = bench.executor.workers
+
+        def freed_during_the_third_look(*arguments):
+            looks.append(arguments)
+            if len(looks) == 3:  # a runs, some that follow it have been passed over
+                worker.job_id = None
+            return ask(*arguments)
+
+        monkeypatch.setattr(desk.store, "next_submitted", freed_during_the_third_look)
+        await bench.dispatch()
+        await bench.executor.attempt(2)
+        assert bench.started() == ["a", "b"]
+
+    names = [chr(number) for number in range(ord("a"), ord("a") + 20)]
+    queue(*names)
+    on_bench(story)
+
+
 def test_a_job_for_no_device_here_is_unsupported(on_bench, queue):
     async def story(bench):
         await bench.dispatch()
