@@ -2,6 +2,7 @@
 
     KernelError             the user's kernel is at fault, never the harness
     ├── CompileFailed       its source does not compile (-> compile_error)
+    ├── LaunchFailed        it cannot be launched as its contract says (-> runtime_error)
     ├── LoadFailed          it compiled, but there is nothing here to call (-> runtime_error)
     └── Unsupported         a fair request that cannot be met here (-> unsupported)
 
@@ -47,6 +48,10 @@ class CompileFailed(KernelError):
 
 class LoadFailed(KernelError):
     """The compiled kernel has nothing that can be called as the job asks."""
+
+
+class LaunchFailed(KernelError):
+    """The kernel and the launch that its contract asks for do not go together on this device."""
 
 
 class Unsupported(KernelError):

@@ -11,11 +11,12 @@ from kbd.backends.base import CompileFailed
 MODULE_NAME = "kbd_kernel"
 
 
-def why_not_installed(package: str) -> str | None:
-    """None when the package can be imported, else what to do; it is not imported."""
+def why_not_installed(package: str, distribution: str | None = None) -> str | None:
+    """None when the package can be imported, else what to install; it is not imported."""
     if find_spec(package) is not None:
         return None
-    return f"{package} is not installed; install it with: pip install {package}"
+    name = distribution or package
+    return f"{name} is not installed; install it with: pip install {name}"
 
 
 def source_in(folder: Path) -> Path:

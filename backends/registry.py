@@ -28,8 +28,9 @@ BUILT_IN = (
     Registration("torch", "kbd.backends.torch_backend:BACKEND"),
     Registration("torch_cuda", "kbd.backends.torch_cuda.backend:BACKEND"),
     Registration("triton", "kbd.backends.triton_backend:BACKEND"),
+    Registration("cuda", "kbd.backends.cuda_backend:BACKEND"),
+    Registration("multi_kernel", "kbd.backends.multi_kernel_backend:BACKEND"),
 )
-PLANNED = frozenset({"cuda", "multi_kernel"})
 
 
 @cache
@@ -51,8 +52,7 @@ def why_unknown(kernel_type: str) -> str | None:
     if kernel_type in registrations():
         return None
     available = ", ".join(sorted(registrations()))
-    reason = "is not in this version yet" if kernel_type in PLANNED else "is not known here"
-    return f"kernel_type {kernel_type!r} {reason}; available: {available}"
+    return f"kernel_type {kernel_type!r} is not known here; available: {available}"
 
 
 def backend_for(kernel_type: str) -> Backend:

@@ -86,7 +86,7 @@ def _named(module: ModuleType, name: str, field: str) -> Any:
 def find_entry(module: ModuleType, kernel: KernelCode, role: str) -> Any:
     """The class or function that the job means; raises LoadFailed listing what there is."""
     metadata = kernel.metadata
-    for field in ("class_name", "function_name"):
+    for field in ("class_name", "function_name", "entry_point"):
         if name := metadata.get(field):
             return _named(module, str(name), field)
     for name in ("ModelNew", "Model") if role == "candidate" else ("Model", "ModelNew"):

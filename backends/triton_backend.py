@@ -42,7 +42,7 @@ class TritonBackend:
         for contract in request.contracts:
             chosen.places(contract)
         left = self._build(request, folder)
-        return Artifact(self.kernel_type, folder, chosen.name, {"left_to_runner": left})
+        return Artifact(self.kernel_type, folder, chosen.name, {"unfinished": left})
 
     def _build(self, request: CompileRequest, folder: Path) -> str | None:
         if request.target.kind == "cpu":

@@ -55,7 +55,10 @@ def _cuda_problems(
     shared = None if contract is None or contract.launch is None else contract.launch.shared_mem_bytes
     if shared is None and uses_dynamic_shared_memory(kernel.source_code):
         where = f"{contract_pointer}/launch/shared_mem_bytes"
-        hint = "say how many bytes extern __shared__ needs (0 if the kernel that is called needs none)"
+        hint = (
+            "say how many bytes extern __shared__ needs: one float for each of 256 threads are 1024 "
+            "(0 if the kernel that is called needs none)"
+        )
         yield Problem(where, "the source uses dynamic shared memory", "a number of bytes", "null", hint)
 
 

@@ -21,6 +21,14 @@ _CPP_ATTRIBUTE = re.compile(
     r"(?:__launch_bounds__|__cluster_dims__|__maxnreg__|__align__|alignas)\s*\([^()]{0,200}(?:\([^()]{0,200}\)[^()]{0,200}){0,4}\)"
 )
 _DYNAMIC_SHARED = re.compile(r"\bextern\s+(?:volatile\s+)?__shared__\b|\b__shared__\s+extern\b")
+_UNKNOWN_ELEMENT_BYTES, _UNSIGNED_BYTES = 8, 4
+_ELEMENT_BYTES = {
+    **dict.fromkeys(("char", "bool", "int8_t", "uint8_t"), 1),
+    **dict.fromkeys(("half", "__half", "__nv_bfloat16", "nv_bfloat16", "short", "int16_t", "uint16_t"), 2),
+    **dict.fromkeys(("float", "int", "int32_t", "uint32_t", "half2", "__half2"), 4),
+    **dict.fromkeys(("double", "long", "int64_t", "uint64_t", "size_t", "float2", "int2"), 8),
+    **dict.fromkeys(("float4", "int4", "double2"), 16),
+}
 _ATOMIC = re.compile(r"\batomic_?[A-Za-z]|\bred\.")
 _JIT = re.compile(r"[ \t]*@(?:\w+\.){0,3}jit\b")
 _DEF = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
@@ -29,7 +37,7 @@ _CLASS = re.compile(r"[ \t]*class[ \t]+(\w+)")
 
 def cuda_kernels(source: str) -> tuple[str, ...]:
     """Names of the `__global__` functions in CUDA C++, in their order; each once."""
-    return _global_functions(_plain_cpp(source))
+    return _global_functions(plain_cpp(source))
 
 
 def embedded_cuda_kernels(source: str) -> tuple[str, ...]:
@@ -49,7 +57,20 @@ def _global_functions(text: str) -> tuple[str, ...]:
 
 def uses_dynamic_shared_memory(source: str) -> bool:
     """Whether CUDA C++ declares an `extern __shared__` array."""
-    return _DYNAMIC_SHARED.search(_plain_cpp(source)) is not None
+    return _DYNAMIC_SHARED.search(plain_cpp(source)) is not None
+
+
+def dynamic_shared_element_bytes(source: str) -> int | None:
+    """Size of one element of the `extern __shared__` array; None when there is none. Unknown types count as 8."""
+    match = _DYNAMIC_SHARED.search(text := plain_cpp(source))
+    if match is None:
+        return None
+    declared = _CPP_ATTRIBUTE.sub(" ", text[match.end() : match.end() + 200]).partition("[")[0]
+    words = re.findall(r"\w+", declared)[:-1]
+    sizes = [_ELEMENT_BYTES[word] for word in words if word in _ELEMENT_BYTES]
+    if not sizes:
+        return _UNSIGNED_BYTES if "unsigned" in words else _UNKNOWN_ELEMENT_BYTES
+    return max(sizes)
 
 
 def accumulates(source: str) -> bool:
@@ -97,8 +118,8 @@ def defines(source: str, *names: str) -> bool:
     return not found.isdisjoint(names)
 
 
-def _plain_cpp(source: str) -> str:
-    """Without comments, literals and attributes with arguments."""
+def plain_cpp(source: str) -> str:
+    """CUDA C++ without comments, literals and attributes with arguments."""
     return _CPP_ATTRIBUTE.sub(" ", _CPP_NOISE.sub(" ", source))
 
 

@@ -1,5 +1,6 @@
 """Payloads of the original kernel evaluation server, version 2: compare and evaluate."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from kbd.inbox.evaluation import Evaluation
 from kbd.inbox.folder_files import FolderFiles
 from kbd.inbox.formats.native import data_file_problems
 from kbd.inbox.kernel_code import KernelCode
-from kbd.inbox.kernel_source import defines
+from kbd.inbox.kernel_source import defines, dynamic_shared_element_bytes
 from kbd.inbox.manifest import MAX_TIMEOUT_S, JobManifest
 from kbd.inbox.tolerance import Tolerance
 from kbd.inbox.validation import StrictModel, construct, relocated, validate
@@ -158,7 +159,28 @@ def _lenient_kernel(kernel: object) -> object:
     args = io.get("args") if isinstance(io, dict) else None
     if not (isinstance(kernel, dict) and isinstance(io, dict) and isinstance(args, list)):
         return kernel
-    return {**kernel, "io": {**io, "args": [_lenient_arg(arg) for arg in args]}}
+    io = {**io, "args": [_lenient_arg(arg) for arg in args]}
+    return {
+        **kernel,
+        "io": io | {"launch": _lenient_launch(kernel, io["launch"])} if io.get("launch") else io,
+    }
+
+
+def _lenient_launch(kernel: dict[str, object], launch: object) -> object:
+    """One element of dynamic shared memory per thread, where the source uses some and the payload does not say.
+
+    That is what block reductions are written for; V2 clients could leave it out.
+    """
+    source = kernel.get("source_code")
+    if not isinstance(launch, dict) or launch.get("shared_mem_bytes") is not None:
+        return launch
+    if kernel.get("kernel_type") != "cuda" or not isinstance(source, str):
+        return launch
+    element, block = dynamic_shared_element_bytes(source), launch.get("block")
+    sizes = list(block.values()) if isinstance(block, dict) else block if isinstance(block, list) else [block]
+    if element is None or not all(type(size) is int for size in sizes):
+        return launch
+    return {**launch, "shared_mem_bytes": element * math.prod(sizes)}
 
 
 def _lenient_arg(arg: object) -> object:

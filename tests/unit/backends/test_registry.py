@@ -8,7 +8,7 @@ import pytest
 
 from kbd.backends import registry
 from kbd.backends.base import Unsupported
-from kbd.backends.registry import BUILT_IN, PLANNED, backend_for, registrations, why_unknown
+from kbd.backends.registry import BUILT_IN, backend_for, registrations, why_unknown
 from kbd.backends.torch_backend import BACKEND
 
 
@@ -52,11 +52,6 @@ def test_a_name_taken_twice_is_an_error_that_names_both(plug_ins, clash):
     with pytest.raises(ValueError, match=rf"{clash[1]}.*'{clash[0]}'.*rename its entry point") as error:
         registrations()
     assert ("kbd.backends.torch_backend" if clash[0] == "torch" else "first:X") in str(error.value)
-
-
-@pytest.mark.parametrize("kernel_type", sorted(PLANNED - set(registrations.__wrapped__())))
-def test_a_type_that_is_to_come(kernel_type):
-    assert "not in this version yet; available: torch" in why_unknown(kernel_type)
 
 
 def test_a_type_that_nobody_knows():

@@ -67,7 +67,7 @@ def cubins(folder):
 
 def test_a_kernel_is_compiled_for_the_target(build):
     artifact = build(ADD)
-    assert (artifact.entry, artifact.properties) == ("add_kernel", {"left_to_runner": None})
+    assert (artifact.entry, artifact.properties) == ("add_kernel", {"unfinished": None})
     (cubin,) = cubins(artifact.folder)
     described = json.loads((cubin.parent / "add_kernel.json").read_text())
     assert (described["target"]["arch"], described["num_warps"]) == (90, 2)
@@ -81,7 +81,7 @@ def test_each_signature_is_compiled_once(build):
 
 def test_every_configuration_of_an_autotuned_kernel_is_compiled(build):
     artifact = build(AUTOTUNED + ADD, *contracts(1024, block=None))
-    assert artifact.properties == {"left_to_runner": None}
+    assert artifact.properties == {"unfinished": None}
     assert len(cubins(artifact.folder)) == 2
 
 
@@ -136,7 +136,7 @@ def test_what_the_compiler_says_names_the_line_of_the_users_source(build, wrong,
 )
 def test_what_needs_a_device_is_left_to_the_runner(build, source, reason):
     artifact = build(source, *contracts(1024, block=None if "autotune" in source else 64))
-    assert reason in artifact.properties["left_to_runner"]
+    assert reason in artifact.properties["unfinished"]
 
 
 def test_nothing_is_compiled_where_there_is_no_gpu(build):
@@ -146,7 +146,7 @@ def test_nothing_is_compiled_where_there_is_no_gpu(build):
 
 
 def test_an_unknown_architecture_is_left_to_the_runner(build):
-    assert "architecture" in build(ADD, target=Target("cuda")).properties["left_to_runner"]
+    assert "architecture" in build(ADD, target=Target("cuda")).properties["unfinished"]
 
 
 def test_modules_are_not_compiled_ahead(build, tmp_path):

@@ -197,3 +197,32 @@ def test_mistakes_in_an_evaluate_payload():
     assert problems(payload, read).keys() == {"/atol"}
     del payload["atol"]
     assert problems(payload, read).keys() == {"/kernel/io/launch/grid"}
+
+
+REDUCTION = (
+    "__global__ void f(float* x) {{ extern __shared__ {declared}[]; s[threadIdx.x] = x[0]; x[0] = s[0]; }}"
+)
+
+
+@pytest.mark.parametrize(
+    ("declared", "launch", "expected"),
+    [
+        ("float s", {"grid": 1, "block": {"x": 256, "y": 1, "z": 1}}, 1024),
+        ("double s", {"grid": 1, "block": [32, 4]}, 1024),
+        ("__align__(16) unsigned char s", {"grid": 1, "block": 64}, 64),
+        ("float4 s", {"grid": 1, "block": 64}, 1024),
+        ("T s", {"grid": 1, "block": 64}, 512),
+        ("float s", {"grid": 1, "block": 256, "shared_mem_bytes": 32}, 32),
+    ],
+)
+def test_dynamic_shared_memory_that_is_not_said_is_one_element_per_thread(declared, launch, expected):
+    args = [
+        {"name": "x", "type": "tensor", "role": "inout", "tensor_spec": {"shape": [4], "dtype": "float32"}}
+    ]
+    kernel = {
+        "kernel_type": "cuda",
+        "source_code": REDUCTION.format(declared=declared),
+        "io": {"args": args, "launch": launch},
+    }
+    manifest = read_v2_evaluate({"kernel": kernel}, default_id="j", folder=None)
+    assert manifest.io.launch.shared_mem_bytes == expected

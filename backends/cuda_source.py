@@ -1,0 +1,106 @@
+"""What CUDA C++ says about its kernels: their parameters, read carefully enough for messages and for sizes.
+
+The compiler has the last word. A type that is not recognised (a typedef, a template parameter) is passed as the
+contract declares it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kbd.inbox.kernel_source import plain_cpp
+
+_QUALIFIERS = re.compile(
+    r"\b(?:const|volatile|restrict|__restrict__|__restrict|__grid_constant__|register|struct|std::)\b|std::"
+)
+_SIGNATURE_CHARACTERS = 8_000
+
+# C type -> (the ctypes name it is passed as). `long` has 64 bits wherever CUDA runs on Linux.
+SCALARS = {
+    **dict.fromkeys(("int", "signed", "signed int", "int32_t"), "c_int32"),
+    **dict.fromkeys(("unsigned", "unsigned int", "uint", "uint32_t"), "c_uint32"),
+    **dict.fromkeys(
+        ("long", "long int", "long long", "long long int", "int64_t", "ptrdiff_t", "ssize_t"), "c_int64"
+    ),
+    **dict.fromkeys(
+        (
+            "unsigned long",
+            "unsigned long int",
+            "unsigned long long",
+            "unsigned long long int",
+            "uint64_t",
+            "size_t",
+        ),
+        "c_uint64",
+    ),
+    **dict.fromkeys(("short", "short int", "int16_t"), "c_int16"),
+    **dict.fromkeys(("unsigned short", "unsigned short int", "ushort", "uint16_t"), "c_uint16"),
+    **dict.fromkeys(("char", "signed char", "int8_t"), "c_int8"),
+    **dict.fromkeys(("unsigned char", "uchar", "uint8_t"), "c_uint8"),
+    "bool": "c_bool",
+    "float": "c_float",
+    "double": "c_double",
+    **dict.fromkeys(("half", "__half"), "half"),
+    **dict.fromkeys(("nv_bfloat16", "__nv_bfloat16"), "bfloat16"),
+}
+_FLOATING = {"c_double": 8, "c_float": 4, "half": 2, "bfloat16": 2}
+
+
+@dataclass(frozen=True)
+class CudaParameter:
+    """One parameter: its type as far as it is known. `passed_as` is None for types that only the compiler knows."""
+
+    text: str
+    is_pointer: bool
+    passed_as: str | None
+
+    @property
+    def floating_bytes(self) -> int | None:
+        """Size of the floating-point numbers it points to; None for everything else."""
+        return _FLOATING.get(self.passed_as or "") if self.is_pointer else None
+
+
+def parameters_of(source: str, name: str) -> tuple[CudaParameter, ...] | None:
+    """The parameters of the `__global__` function `name`; None where they cannot be read."""
+    text = plain_cpp(source)
+    for found in re.finditer(r"__global__", text):
+        signature = text[found.end() : found.end() + _SIGNATURE_CHARACTERS]
+        match = re.match(rf"[^({{;]*?\b{re.escape(name)}\s*\(", signature)
+        if match:
+            inside = _balanced(signature[match.end() :])
+            return None if inside is None else tuple(_parameter(entry) for entry in _split(inside))
+    return None
+
+
+def _balanced(text: str) -> str | None:
+    """Up to the parenthesis that closes the one before the text."""
+    depth = 1
+    for place, character in enumerate(text):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0:
+            return text[:place]
+    return None
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that separate parameters, not at those within brackets."""
+    parts, depth, begin = [], 0, 0
+    for place, character in enumerate(text):
+        depth += {"(": 1, "<": 1, "[": 1, ")": -1, ">": -1, "]": -1}.get(character, 0)
+        if character == "," and depth == 0:
+            parts.append(text[begin:place])
+            begin = place + 1
+    parts.append(text[begin:])
+    return [part for part in parts if part.strip() not in ("", "void")]
+
+
+def _parameter(text: str) -> CudaParameter:
+    written = " ".join(text.split("=")[0].split())
+    plain = " ".join(_QUALIFIERS.sub(" ", written).split())
+    is_pointer = "*" in plain or plain.endswith("]")
+    words = re.sub(r"\[[^\]]*\]", " ", plain).replace("*", " ").replace("&", " ").split()
+    for length in (len(words), len(words) - 1):
+        if passed_as := SCALARS.get(" ".join(words[:length])):
+            return CudaParameter(written, is_pointer, passed_as)
+    return CudaParameter(written, is_pointer, None)
