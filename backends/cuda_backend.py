@@ -29,8 +29,6 @@ class CudaBackend:
     """Kernels written in CUDA C++."""
 
     kernel_type = "cuda"
-    compiles_for_contract = False
-    """One build serves every contract; whether one fits is looked at again when the kernel is loaded."""
 
     def why_unavailable(self, target: Target) -> str | None:
         """A CUDA device, a compiler, and NVIDIA's bindings to launch with."""
@@ -73,8 +71,6 @@ class CudaBackend:
         source = context.kernel.source_code
         name = base_name(wanted_name(context.kernel))
         parameters = parameters_of(source, name)
-        for contract in context.contracts:
-            check_arguments(name, parameters, contract)
         executable = CudaExecutable(
             artifact.folder / BINARY,
             artifact.entry,

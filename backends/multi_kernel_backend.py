@@ -12,7 +12,7 @@ from kbd.inbox.manifest import KernelCode
 
 
 class MultiKernelBackend:
-    """The function that `metadata.entry_point` names. Extensions in its module are built as those of `torch_cuda`."""
+    """The function that `metadata.entry_point` names; extensions in its module are built as `torch_cuda` does."""
 
     kernel_type = "multi_kernel"
     compiles_for_contract = False
