@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate
-from kbd.daemon.executor.runner_protocol import Bind, Burst, Export, Load, MakeInputs, Okay, Prepare, Run
+from kbd.daemon.executor.runner_protocol import Okay
 from kbd.inbox.job_file import read_job
 
 
@@ -29,13 +29,11 @@ class SameProcessLink:
         self.kernel = None
 
     def ask(self, question, answer, limit_s, descriptors=()):
-        verbs = {Load: "load", Bind: "bind", MakeInputs: "make_inputs", Run: "run", Export: "export"}
-        verbs |= {Prepare: "prepare", Burst: "burst"}
         if question.kind == "map":
             arenas = self.kernel._lender._arenas
             self.harness._arenas[question.arena] = arenas[question.arena].memory
             return Okay()
-        return getattr(self.harness, verbs[type(question)])(question)
+        return getattr(self.harness, question.kind)(question)
 
     def ask_timed(self, question, answer, limit_s):
         started = time.perf_counter_ns()

@@ -68,24 +68,19 @@ class Oracle:
         places: Sequence[int] | None = None,
     ) -> list[ExpectedOutput]:
         """What is expected. `plain` are the reference's own outputs, or its tensor inputs at these `places`."""
-        outputs = [
-            ExpectedOutput(name, tensor, bounds.applied_to(tensor), bounds.required_matched_ratio)
-            for name, tensor, bounds in zip(names, plain, asked, strict=True)
-        ]
-        if self._given_up is not None:
-            return outputs
-        precise = self._precise(ran, plain, places)
-        if precise is None:
-            return outputs
-        settled = [_settled(*entry) for entry in zip(outputs, precise, asked, strict=True)]
-        for output, better in zip(outputs, settled, strict=True):
-            if better is None:
-                self._given_up = f"in float64 it computes another {output.name}"
-                return outputs
-        self._upcast += 1
-        if self._spent_s > BUDGET_S:
-            self._given_up = "float64 takes too long"
-        return [output for output in settled if output is not None]
+        precise = self._precise(ran, plain, places) if self._given_up is None else None
+        settled: list[ExpectedOutput] = []
+        for place, (name, tensor, bounds) in enumerate(zip(names, plain, asked, strict=True)):
+            better = None if precise is None else _better(name, tensor, precise[place], bounds)
+            if precise is not None and better is None:
+                self._given_up = f"in float64 it computes another {name}"
+                return [_as_it_is(*output) for output in zip(names, plain, asked, strict=True)]
+            settled.append(better or _as_it_is(name, tensor, bounds))
+        if precise is not None:
+            self._upcast += 1
+            if self._spent_s > BUDGET_S:
+                self._given_up = "float64 takes too long"
+        return settled
 
     def _precise(
         self, ran: Ran, plain: Sequence[torch.Tensor], places: Sequence[int] | None
@@ -104,14 +99,21 @@ class Oracle:
         return self._reference.precise_outputs_of(ran, plain, chosen)
 
 
-def _settled(output: ExpectedOutput, precise: torch.Tensor, asked: AskedTolerance) -> ExpectedOutput | None:
-    """The better expectation; None where the reference as it is does not agree with it."""
-    if not output.tensor.dtype.is_floating_point:
-        return output  # an index or a count is what the reference says it is
-    better = replace(output, tensor=precise, tolerance=asked.applied_to(precise))
-    own = compare(precise, output.tensor, better.tolerance)
+def _as_it_is(name: str, tensor: torch.Tensor, asked: AskedTolerance) -> ExpectedOutput:
+    return ExpectedOutput(name, tensor, asked.applied_to(tensor), asked.required_matched_ratio)
+
+
+def _better(
+    name: str, plain: torch.Tensor, precise: torch.Tensor, asked: AskedTolerance
+) -> ExpectedOutput | None:
+    """The float64 expectation; None where the reference as it is does not agree with it."""
+    if not plain.dtype.is_floating_point:
+        return _as_it_is(name, plain, asked)  # an index or a count is what the reference says it is
+    better = _as_it_is(name, precise, asked)
+    if torch.equal(precise, plain):
+        return better
+    own = compare(precise, plain, better.tolerance)
     if asked.is_open and own.specials_agree and own.largest_share <= ROUNDING_AT_MOST:
-        return replace(
-            better, tolerance=better.tolerance.times(max(1.0, OWN_ERROR_FACTOR * own.largest_share))
-        )
+        own_error = OWN_ERROR_FACTOR * own.largest_share
+        return replace(better, tolerance=better.tolerance.times(max(1.0, own_error)))
     return better if better.accepts(own) else None

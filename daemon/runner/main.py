@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def serve(
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a killed runner flushes nothing
     if device_memory_bytes is not None and device.kind == "cuda":
         limit_device_memory(torch.device(device.torch_name), device_memory_bytes)
+    compute_as_asked()
     warm_up(torch.device(device.torch_name))
     channel.send(Warm())
     # A kernel may have closed the channel behind our back; there is nobody left to tell.
@@ -65,6 +67,14 @@ def limit_device_memory(device: torch.device, limit_bytes: int) -> None:
     """Let torch refuse more than this; what a kernel allocates past torch is not counted."""
     total = torch.cuda.get_device_properties(device).total_memory
     torch.cuda.set_per_process_memory_fraction(min(1.0, limit_bytes / total), device)
+
+
+def compute_as_asked() -> None:
+    """Let float32 mean float32 for both kernels: no TF32 that nobody has asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the switch that every supported torch has is called old by some
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def warm_up(device: torch.device) -> None:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kbd.daemon.judge import tolerance
 from kbd.daemon.judge.compare import compare
 from kbd.daemon.judge.tolerance import AppliedTolerance, tolerance_for
 
@@ -93,3 +94,55 @@ def test_any_single_flipped_bit_of_an_integer_tensor_is_seen(seed, bit):
     found = expected.clone()
     found[17] ^= (1 << bit) if bit < 63 else -(2**63)
     assert judged(expected, found).matched_ratio < 1.0
+
+
+ELEMENTS = st.one_of(
+    st.floats(-10, 10, width=32), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0])
+)
+PAIRS = st.lists(st.tuples(ELEMENTS, ELEMENTS | st.none()), min_size=1, max_size=40)
+
+
+def matches_by_the_book(want, have, atol, rtol):
+    if math.isfinite(want) and math.isfinite(have):
+        return abs(have - want) <= atol + rtol * abs(want)
+    return want == have or (math.isnan(want) and math.isnan(have))
+
+
+@given(PAIRS, st.floats(0, 2), st.floats(0, 1), st.integers(1, 7))
+def test_the_comparison_is_what_the_formula_says_whatever_the_pieces(pairs, atol, rtol, chunk):
+    wanted = [want for want, _ in pairs]
+    given_back = [want if have is None else have for want, have in pairs]
+    expected, found = (torch.tensor(side, dtype=torch.float64) for side in (wanted, given_back))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tolerance.CHUNK_ELEMENTS, "cpu", chunk)
+        report = compare(expected, found, AppliedTolerance(atol, rtol))
+    matches = [
+        matches_by_the_book(want, have, atol, rtol) for want, have in zip(wanted, given_back, strict=True)
+    ]
+    assert report.mismatched == matches.count(False)
+    assert report.matched_ratio == matches.count(True) / len(matches)
+    assert (report.worst is None) == all(matches)
+    if report.worst is not None:
+        assert not matches[report.worst[0]]
+        assert math.isnan(report.expected) or report.expected == wanted[report.worst[0]]
+    assert report.finite_as_expected == all(
+        math.isfinite(have) or not math.isfinite(want) for want, have in zip(wanted, given_back, strict=True)
+    )
+
+
+@given(PAIRS)
+def test_a_looser_tolerance_never_matches_less(pairs):
+    expected = torch.tensor([want for want, _ in pairs], dtype=torch.float32)
+    found = torch.tensor([want if have is None else have for want, have in pairs], dtype=torch.float32)
+    ratios = [
+        compare(expected, found, AppliedTolerance(bound, bound)).matched_ratio for bound in (0, 1e-3, 0.1, 5)
+    ]
+    assert ratios == sorted(ratios)
+
+
+def test_complex_numbers():
+    expected = torch.tensor([1 + 2j, 3 - 4j], dtype=torch.complex64)
+    assert judged(expected, expected.clone()).matched_ratio == 1.0
+    report = judged(expected, expected.conj())
+    assert report.mismatched == 2
+    assert report.worst == (1, 1)

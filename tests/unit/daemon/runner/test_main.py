@@ -27,7 +27,7 @@ from kbd.daemon.executor.runner_protocol import (
     Warm,
 )
 from kbd.daemon.runner.harness import Harness
-from kbd.daemon.runner.main import MESSAGE_CHARS, TRACEBACK_CHARS, answer, describe, serve
+from kbd.daemon.runner.main import MESSAGE_CHARS, TRACEBACK_CHARS, answer, compute_as_asked, describe, serve
 from kbd.daemon.runner.values import UnknownValue
 from kbd.inbox.manifest import KernelCode
 
@@ -247,3 +247,17 @@ def test_answers_are_frames(run):
         "def f():\n    raise ValueError\n",
     ):
         assert json.loads(encode(run(source))[4:])
+
+
+def test_float32_means_float32():
+    """Asked of the process that a runner is; its switches cannot be patched and put back like attributes."""
+    switches = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    usual = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = True
+        compute_as_asked()
+        assert [switch.allow_tf32 for switch in switches] == [False, False]
+    finally:
+        for switch, value in zip(switches, usual, strict=True):
+            switch.allow_tf32 = value
