@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -35,6 +36,12 @@ def find_ninja(environment: Mapping[str, str] = os.environ) -> str | None:
 def tool_versions(environment: Mapping[str, str] = os.environ) -> dict[str, str | None]:
     """What compilers say when asked for their version; None where there is none."""
     return {"nvcc": _version(find_nvcc(environment)), "cxx": _version(find_cxx(environment))}
+
+
+def nvcc_release(versions: Mapping[str, str | None]) -> str | None:
+    """`13.0` out of what nvcc says."""
+    match = re.search(r"release ([\d.]+)", versions.get("nvcc") or "")
+    return match[1] if match else None
 
 
 def _version(path: str | None) -> str | None:

@@ -55,6 +55,21 @@ def why_unknown(kernel_type: str) -> str | None:
     return f"kernel_type {kernel_type!r} is not known here; available: {available}"
 
 
+def why_unusable(kernel_type: str) -> str | None:
+    """As `why_unknown`; also for a plug-in that is there and cannot be imported."""
+    problem = why_unknown(kernel_type)
+    if problem is not None:
+        return problem
+    try:
+        backend_for(kernel_type)
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything, and must not take the daemon along
+        where = registrations()[kernel_type].location
+        return (
+            f"kernel_type {kernel_type!r} cannot be used: {where} fails with {type(error).__name__}: {error}"
+        )
+    return None
+
+
 def backend_for(kernel_type: str) -> Backend:
     """The backend itself, imported now. Raises Unsupported."""
     problem = why_unknown(kernel_type)

@@ -123,6 +123,7 @@ def environment_report(versions: Mapping[str, str | None]) -> EnvironmentReport:
         torch=versions.get("torch"),
         triton=versions.get("triton"),
         cuda=versions.get("cuda"),
+        nvcc=versions.get("nvcc"),
     )
 
 

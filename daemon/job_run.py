@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from kbd.backends.base import Target
-from kbd.backends.registry import why_unknown
+from kbd.backends.registry import why_unusable
 from kbd.daemon.assembly import JobIdentity, Times, refused, result_of
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.compiling import ONLY_WORKLOAD, CompiledKernels, compile_kernels
@@ -42,6 +42,7 @@ STATE_OF_STAGE = {
     Stage.TIMING: JobState.PROFILING,
 }
 COMPILER = "compiler"
+COMPILE_ANYWHERE = "mode compile needs no device; name what to compile for in device.arch, such as sm_90"
 TRIED_AGAIN = frozenset({EvaluationStatus.DEVICE_ERROR, EvaluationStatus.HARNESS_ERROR})
 
 
@@ -95,12 +96,13 @@ class JobRunner:
     def refusal(self, row: JobRow, manifest: JobManifest) -> JobResult | None:
         """The result of a job that cannot run on this host at all, or None."""
         kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
-        problems = [why_unknown(kernel.kernel_type) for kernel in kernels]
+        problems = [why_unusable(kernel.kernel_type) for kernel in kernels]
         problems.append(self._why_nowhere(manifest))
         problem = next(filter(None, problems), None)
         if problem is None:
             return None
-        error = ErrorReport(type="Unsupported", message=problem)
+        hint = COMPILE_ANYWHERE if manifest.evaluation.mode == "compile" else None
+        error = ErrorReport(type="Unsupported", message=problem, hint=hint)
         status, blame = EvaluationStatus.UNSUPPORTED, Blame.JOB
         return refused(identity(row, 0), status, blame, Stage.COMPILE, error, queued=_queued_s(row))
 
@@ -149,7 +151,7 @@ class JobRunner:
             total_s = time.monotonic() - run.started - run.waited_s
             times = Times(queued=queued_s + run.waited_s, total=total_s, compile=outcome.compile_s)
             isolation = self._executor.isolation_of(run.worker)
-            return result_of(job, outcome, times, self._executor.nursery.environment, isolation)
+            return result_of(job, outcome, times, self._environment(outcome), isolation)
         except Exception as error:
             log.exception("attempt broke inside kbd", action="attempt_broken", job=job.job_id)
             report = ErrorReport(
@@ -157,6 +159,13 @@ class JobRunner:
             )
             status, blame = EvaluationStatus.HARNESS_ERROR, Blame.HARNESS
             return refused(job, status, blame, Stage(run.stage), report, queued=queued_s)
+
+    def _environment(self, outcome: Outcome) -> dict[str, str | None]:
+        """Versions of what took part; of compilers, where one was asked for."""
+        versions = dict(self._executor.nursery.environment)
+        if outcome.compile_s is not None:
+            versions["nvcc"] = self._executor.compilers.nvcc
+        return versions
 
     async def _attempt(self, run: JobRun, attempt: int) -> Outcome:
         compiled = CompiledKernels()

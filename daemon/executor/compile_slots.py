@@ -26,7 +26,7 @@ from kbd.backends.artifact_archive import LARGEST_ARCHIVE_BYTES
 from kbd.backends.artifact_key import artifact_key
 from kbd.backends.artifacts import ArtifactCache, SealedArchive, seal
 from kbd.backends.base import CompileRequest
-from kbd.backends.build_tools import tool_versions
+from kbd.backends.build_tools import nvcc_release, tool_versions
 from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.compiler_process import CompilerProcess, archive_memory
@@ -60,6 +60,8 @@ class CompileSlots:
 
     def __init__(self, nursery: NurseryClient, folder: Path, settings: CompileSettings) -> None:
         self.forked = 0
+        self.nvcc: str | None = None
+        """The CUDA compiler's release, once a kernel was asked for."""
         self.settings = settings
         self.cache = ArtifactCache(settings.cache, settings.cache_bytes)
         self.swept: Callable[[], None] = lambda: None
@@ -95,7 +97,9 @@ class CompileSlots:
                 return await self._build(request, key, min(seconds, self.settings.limit_s))
 
     def _key(self, request: CompileRequest, libraries: Mapping[str, str | None]) -> str:
-        return artifact_key(request, {**libraries, **tool_versions()})
+        tools = tool_versions()
+        self.nvcc = nvcc_release(tools)
+        return artifact_key(request, {**libraries, **tools})
 
     def _fetch(self, key: str) -> SealedArchive | None:
         """A cache that cannot be used costs time and nothing else."""

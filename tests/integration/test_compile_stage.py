@@ -229,3 +229,4 @@ def test_compiling_alone_needs_no_device(daemon):
         assert (results[name]["status"], results[name]["compiled"]) == ("passed", True)
         assert results[name]["device"] is None
     assert results["nowhere"]["status"] == "unsupported"
+    assert "device.arch" in results["nowhere"]["error"]["hint"]

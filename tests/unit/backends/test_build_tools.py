@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from kbd.backends.build_tools import find_cxx, find_ninja, find_nvcc, tool_versions
+from kbd.backends.build_tools import find_cxx, find_ninja, find_nvcc, nvcc_release, tool_versions
 
 
 @pytest.fixture
@@ -50,6 +50,18 @@ def test_an_upgrade_is_noticed(tools, tmp_path):
     assert first["cxx"] is None
     os.utime(tools("nvcc", "release 13.0"), (1, 1))
     assert "release 13.0" in tool_versions(environment)["nvcc"]
+
+
+@pytest.mark.parametrize(
+    ("said", "release"),
+    [
+        ("nvcc: NVIDIA (R)\nCuda compilation tools, release 13.0, V13.0.88\n", "13.0"),
+        ("nonsense", None),
+        (None, None),
+    ],
+)
+def test_the_release_of_nvcc(said, release):
+    assert nvcc_release({"nvcc": said}) == release
 
 
 def test_a_tool_that_does_not_answer(tools, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from kbd.backends import registry
 from kbd.backends.base import Unsupported
-from kbd.backends.registry import BUILT_IN, backend_for, registrations, why_unknown
+from kbd.backends.registry import BUILT_IN, backend_for, registrations, why_unknown, why_unusable
 from kbd.backends.torch_backend import BACKEND
 
 
@@ -52,6 +52,17 @@ def test_a_name_taken_twice_is_an_error_that_names_both(plug_ins, clash):
     with pytest.raises(ValueError, match=rf"{clash[1]}.*'{clash[0]}'.*rename its entry point") as error:
         registrations()
     assert ("kbd.backends.torch_backend" if clash[0] == "torch" else "first:X") in str(error.value)
+
+
+def test_a_plug_in_that_cannot_be_imported(plug_ins):
+    plug_ins(("metal", "kbd_metal_that_is_not_there:BACKEND"))
+    problem = why_unusable("metal")
+    assert (
+        "'metal' cannot be used: kbd_metal_that_is_not_there:BACKEND fails with ModuleNotFoundError"
+        in problem
+    )
+    assert why_unusable("torch") is None
+    assert why_unusable("matlab") == why_unknown("matlab")
 
 
 def test_a_type_that_nobody_knows():
