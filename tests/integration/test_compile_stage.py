@@ -203,10 +203,11 @@ def test_a_reference_that_does_not_compile_voids_the_comparison(daemon):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_a_daemon_that_ends_during_a_build_takes_the_compiler_along(daemon, marker, sleepers, how):
     with running(daemon) as process:
-        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=5))
+        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=20))
         until(sleepers, "the module in the compiler")
         process.send_signal(how)
-        if how is signal.SIGTERM:
+        if how is signal.SIGTERM:  # a second one ends the grace, if it is not merged with the first
+            until(lambda: records(daemon, "stopping"), "the beginning of the stop")
             process.send_signal(how)
         process.wait(60)
         until(lambda: not sleepers(), "the end of everything in the compiler")
