@@ -31,6 +31,7 @@ COMMANDS: Final = {
         "resume",
         "drain",
         "cache",
+        "backends",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""

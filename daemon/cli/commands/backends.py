@@ -1,0 +1,23 @@
+"""`kbd backends`: which kernel types can be judged here."""
+
+import json
+
+import rich_click as click
+
+
+@click.command("backends")
+@click.option("--json", "as_json", is_flag=True, help="The list as one JSON document.")
+def command(*, as_json: bool) -> None:
+    """List the kernel types, built in and from plug-ins, and for each device kind what is missing for it here.
+
+    It looks at this host, not at a daemon: nothing has to run, and no device is touched.
+    """
+    from kbd.daemon.cli.backends_page import print_backends
+    from kbd.daemon.cli.terminal import results
+    from kbd.daemon.kernel_types import kernel_types
+
+    found = kernel_types()
+    if as_json:
+        click.echo(json.dumps({"kernel_types": [one.as_document() for one in found]}, indent=2))
+        return
+    print_backends(found, results())
