@@ -2,9 +2,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from kbd.backends.base import Target
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.protocol import DeviceTarget
-from kbd.daemon.placement import placed, why_impossible
+from kbd.daemon.placement import placed, target_for, target_of, why_impossible
 from kbd.inbox.manifest import DeviceRequest
 from kbd.outbox.circumstances import DeviceReport
 
@@ -66,3 +67,30 @@ def test_the_reason_names_what_was_asked_for_and_what_is_there():
     assert "unknown" in reason
     assert reason.count("H100") == 1
     assert "no device" in (why_impossible(DeviceRequest(), []) or "")
+
+
+def known(arch, *, busy=False, problem=None):
+    """A card whose architecture NVML has told."""
+    device = Device(arch, arch, DeviceTarget(kind="cuda", arch=arch))
+    judge = SimpleNamespace(device=None)
+    return SimpleNamespace(device=device, judge=judge, job_id="j" if busy else None, problem=problem)
+
+
+@pytest.mark.parametrize(
+    ("request_", "workers", "target"),
+    [
+        (DeviceRequest(), [known("sm_90")], Target("cuda", "sm_90")),
+        (DeviceRequest(), [known("sm_80", busy=True), known("sm_90")], Target("cuda", "sm_90")),
+        (DeviceRequest(), [known("sm_80", problem="dead"), known("sm_90")], Target("cuda", "sm_90")),
+        (DeviceRequest(), [known("sm_80", busy=True)], Target("cuda", "sm_80")),
+        (DeviceRequest(arch="sm_80"), [known("sm_90"), known("sm_80", busy=True)], Target("cuda", "sm_80")),
+        (DeviceRequest(kind="cpu"), [known("sm_90")], None),
+    ],
+)
+def test_what_a_job_is_compiled_for(request_, workers, target):
+    assert target_for(request_, workers) == target
+
+
+def test_a_processor_has_no_architecture_to_compile_for():
+    assert target_of(CPU) == Target("cpu")
+    assert target_of(H100) == Target("cuda", "sm_90")

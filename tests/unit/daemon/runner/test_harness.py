@@ -6,7 +6,9 @@ import sys
 import pytest
 import torch
 
-from kbd.backends.base import CompileFailed, Unsupported
+from kbd.backends import artifact_archive
+from kbd.backends.artifact_archive import BadArchive
+from kbd.backends.base import Artifact, CompileFailed, Unsupported
 from kbd.backends.python_source import MODULE_NAME
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import (
@@ -19,6 +21,7 @@ from kbd.daemon.executor.runner_protocol import (
     Okay,
     Prepare,
     Run,
+    TakeArtifact,
     Values,
 )
 from kbd.daemon.executor.shared_memory import Arena, tensor_at
@@ -264,3 +267,34 @@ def test_a_workloads_contract_is_in_force_for_its_input_sets(harness, load, bind
     for workload, size in ((0, 3), (1, 5), (0, 3)):
         bind(0, torch.zeros(size), workload=workload)
         assert harness.run(Run(index=0)).values.tree == size
+
+
+@pytest.fixture
+def given(harness, tmp_path):
+    """Give the harness an artifact whose module is not what the message to load says."""
+
+    def give(source, nbytes=None):
+        folder = tmp_path / "made"
+        folder.mkdir()
+        (folder / f"{MODULE_NAME}.py").write_text(source)
+        Artifact("torch", folder).write()
+        descriptor = os.memfd_create("archive")
+        size = artifact_archive.pack(folder, descriptor)
+        return harness.take_artifact(TakeArtifact(nbytes=nbytes or size), [descriptor])
+
+    return give
+
+
+def test_what_a_compiler_made_is_loaded(given, load, bind, harness):
+    assert given("def f(x):\n    return x + 5\n") == Okay()
+    load("def f(x):\n    return x\n")
+    bind(0, torch.zeros(2))
+    harness.run(Run(index=0))
+    assert harness._made["outputs"][0].tolist() == [5, 5]
+
+
+def test_half_an_artifact(given, open_descriptors):
+    before = open_descriptors()
+    with pytest.raises(BadArchive):
+        given("def f(x):\n    return x\n", nbytes=700)
+    assert open_descriptors() == before
