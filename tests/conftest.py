@@ -15,6 +15,7 @@ from kbd.backends.build_tools import find_nvcc
 from kbd.inbox.spool import Spool
 
 DAEMON_LIMIT_S = 280
+ALL_SAMPLES_LIMIT_S = 1200
 
 # Hosts of tests are busy: how long an example takes says nothing about the code.
 settings.register_profile("kbd", deadline=None)
@@ -43,10 +44,14 @@ class Daemon:
             env=os.environ | environment,
         )
 
-    def run_once(self, device="cpu", **environment):
+    def run_once(self, device="cpu", limit_s=DAEMON_LIMIT_S, **environment):
         """Everything in the inbox, then the daemon's end; its output is shown when it fails."""
         daemon = self.start("--once", device=device, **environment)
-        output, _ = daemon.communicate(timeout=DAEMON_LIMIT_S)
+        try:
+            output, _ = daemon.communicate(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            raise
         assert daemon.returncode == 0, output.decode()
         return output.decode()
 
@@ -69,11 +74,77 @@ class Daemon:
         return [json.loads(line) for line in lines]
 
 
+SAMPLES = Path(__file__).parent / "samples"
+MIB = 1 << 20
+# Small, so that those who use all that they are given are quick about it, and a host of tests can spare it.
+SAMPLE_LIMITS = {
+    "KBD_RUNNER_MEMORY_BYTES": str(4096 * MIB),
+    "KBD_RUNNER_FOLDER_BYTES": str(256 * MIB),
+    "KBD_RUNNER_TEMPORARY_BYTES": str(128 * MIB),
+    "KBD_RUNNER_SHARED_MEMORY_BYTES": str(128 * MIB),
+}
+
+
+def samples_for(device, **wanted):
+    """Folders of the samples that make sense on a kind of device and whose expected.json says so much more."""
+    found = []
+    for path in sorted(SAMPLES.glob("*/expected.json")):
+        expected = json.loads(path.read_text())
+        if expected.get("only_on", device) == device and wanted.items() <= expected.items():
+            found.append(path.parent)
+    return found
+
+
+def pytest_generate_tests(metafunc):
+    """A test of `sample` is done for every sample of its module's DEVICE."""
+    if "sample" in metafunc.fixturenames:
+        metafunc.definition.add_marker(pytest.mark.timeout(ALL_SAMPLES_LIMIT_S))  # the first waits for all
+        metafunc.parametrize("sample", samples_for(metafunc.module.DEVICE), ids=lambda case: case.name)
+
+
+@pytest.fixture(scope="module")
+def sample_results(request, make_daemon):
+    """What a real daemon on the module's DEVICE makes of every sample."""
+    daemon = make_daemon()
+    for case in samples_for(request.module.DEVICE):
+        daemon.deliver_sample(case)
+    limit_s = ALL_SAMPLES_LIMIT_S - 100
+    print(daemon.run_once(device=request.module.DEVICE, limit_s=limit_s, **SAMPLE_LIMITS))
+    return daemon.results()
+
+
+@pytest.fixture(scope="session")
+def samples_of():
+    """Folders of samples by kind of device and by what their expected.json says."""
+    return samples_for
+
+
+@pytest.fixture(scope="session")
+def sample_limits():
+    """Settings of a daemon that judges samples."""
+    return SAMPLE_LIMITS
+
+
 def expected_of(case, device):
     """What a sample's expected.json says for a kind of device: its own part wins over what holds everywhere."""
     expected = json.loads((case / "expected.json").read_text())
     by_device = {kind: expected.pop(kind, {}) for kind in ("cpu", "cuda")}
     return expected | by_device[device]
+
+
+# What else an expected.json can say, and whether a result is so.
+ALSO_EXPECTED = {
+    "message": lambda expected, result: expected in result["error"]["message"],
+    "log": lambda expected, result: expected in result["logs"]["candidate"],
+    "log_lacks": lambda expected, result: expected not in result["logs"]["candidate"],
+    "memory": lambda expected, result: expected.items() <= result["error"]["memory"].items(),
+    "note": lambda expected, result: any(expected in note for note in result["notes"]),
+    "weak_test": lambda expected, result: result["weak_test"] == expected,
+    "oracle": lambda expected, result: result["workloads"][0]["correctness"]["oracle"].startswith(expected),
+    "launches": lambda expected, result: (
+        expected == [launch["kernel"] for launch in result["workloads"][0]["performance"]["launches"]]
+    ),
+}
 
 
 def check_sample(case, result, device):
@@ -83,19 +154,8 @@ def check_sample(case, result, device):
         pytest.skip("nvcc is not installed")
     found = {name: result[name] for name in ("status", "stage", "blame")}
     assert found == {name: expected[name] for name in found}, result["error"]
-    if "message" in expected:
-        assert expected["message"] in result["error"]["message"]
-    if "log" in expected:
-        assert expected["log"] in result["logs"]["candidate"]
-    if "note" in expected:
-        assert any(expected["note"] in note for note in result["notes"])
-    if "weak_test" in expected:
-        assert result["weak_test"] == expected["weak_test"]
-    if "oracle" in expected:
-        assert result["workloads"][0]["correctness"]["oracle"].startswith(expected["oracle"])
-    if "launches" in expected:
-        launches = result["workloads"][0]["performance"]["launches"]
-        assert [launch["kernel"] for launch in launches] == expected["launches"]
+    for name in ALSO_EXPECTED.keys() & expected.keys():
+        assert ALSO_EXPECTED[name](expected[name], result), (name, expected[name], result)
     if result["status"] == "passed":
         assert result["error"] is None
     if result["status"] == "passed" and expected.get("timed", True):

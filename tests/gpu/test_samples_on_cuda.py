@@ -6,42 +6,26 @@ from pathlib import Path
 import pytest
 
 SAMPLES = Path(__file__).parent.parent / "samples"
+DEVICE = "cuda"
 
 
-def expected_of(case):
-    return json.loads((case / "expected.json").read_text())
-
-
-CASES = sorted(
-    path.parent
-    for path in SAMPLES.glob("*/expected.json")
-    if expected_of(path.parent).get("only_on", "cuda") == "cuda"
-)
-
-
-@pytest.fixture(scope="module")
-def results(make_daemon):
-    daemon = make_daemon()
-    for case in CASES:
-        daemon.deliver_sample(case)
-    print(daemon.run_once(device="cuda"))
-    return daemon.results()
+def expected_timed(sample):
+    return json.loads((sample / "expected.json").read_text()).get("timed", True)
 
 
 @pytest.mark.xdist_group("gpu")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_sample(case, results, sample_check):
-    result = results[case.name]
-    sample_check(case, result, "cuda")
-    if result["status"] == "passed" and expected_of(case).get("timed", True):
+def test_sample(sample, sample_results, sample_check):
+    result = sample_results[sample.name]
+    sample_check(sample, result, DEVICE)
+    if result["status"] == "passed" and expected_timed(sample):
         performance = result["workloads"][0]["performance"]
         assert performance["method"] == "graph"
         assert performance["candidate"]["device"]["median"] > 0
 
 
 @pytest.mark.xdist_group("gpu")
-def test_result_names_device_driver_and_clocks(results):
-    device = results["honest_model"]["device"]
+def test_result_names_device_driver_and_clocks(sample_results):
+    device = sample_results["honest_model"]["device"]
     assert device["kind"] == "cuda"
     assert device["uuid"].startswith("GPU-")
     assert device["arch"].startswith("sm_")

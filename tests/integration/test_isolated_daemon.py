@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -92,3 +93,16 @@ def test_a_level_that_does_not_exist_is_a_mistake_of_usage(daemon):
     assert process.returncode == 2
     assert b"KBD_ISOLATION_MINIMUM must be one of none, process, namespaces, full" in output
     assert b"Traceback" not in output
+
+
+@pytest.mark.parametrize("name", ["steals_from_proc", "looks_for_spool_and_database"])
+def test_the_samples_that_steal_nothing_would_steal_without_a_sandbox(daemon, samples_of, name):
+    """A thief that finds nothing proves something only if it looks in the right places."""
+    (case,) = [case for case in samples_of("cpu", log_lacks="STOLEN") if case.name == name]
+    daemon.deliver_sample(case)
+    daemon.spool.status_file.write_text("{}")
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import candidate; candidate.ModelNew()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(case)], capture_output=True, text=True, timeout=LIMIT_S, check=True
+    )
+    assert "STOLEN" in done.stdout

@@ -3,37 +3,24 @@
 A new sample is a new folder with `expected.json`; no code.
 """
 
-from pathlib import Path
-
 import pytest
 
-SAMPLES = Path(__file__).parent.parent / "samples"
-CASES = sorted(path for path in SAMPLES.iterdir() if (path / "expected.json").exists())
-
-
-@pytest.fixture(scope="module")
-def results(make_daemon):
-    daemon = make_daemon()
-    for case in CASES:
-        daemon.deliver_sample(case)
-    daemon.run_once()
-    return daemon.results()
+DEVICE = "cpu"
 
 
 @pytest.mark.xdist_group("samples")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_sample(case, results, sample_check):
-    sample_check(case, results[case.name], "cpu")
+def test_sample(sample, sample_results, sample_check):
+    sample_check(sample, sample_results[sample.name], DEVICE)
 
 
 @pytest.mark.xdist_group("samples")
-def test_every_delivery_has_exactly_one_result(results):
-    assert sorted(results) == [case.name for case in CASES]
+def test_every_delivery_has_exactly_one_result(sample_results, samples_of):
+    assert sorted(sample_results) == [case.name for case in samples_of(DEVICE)]
 
 
 @pytest.mark.xdist_group("samples")
-def test_nothing_of_the_harness_is_shown(results):
-    for result in results.values():
+def test_nothing_of_the_harness_is_shown(sample_results):
+    for result in sample_results.values():
         traceback = (result["error"] or {}).get("traceback_tail") or ""
         assert "kbd/" not in traceback
         assert "/daemon/" not in traceback

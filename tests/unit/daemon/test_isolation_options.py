@@ -37,7 +37,7 @@ def test_bounds_reach_the_sandbox():
 
 def test_spool_and_state_are_hidden(tmp_path):
     settings = resolve(tmp_path / "spool", tmp_path / "state", environment={})
-    assert settings.sandboxing.hidden == (str(tmp_path / "spool"), str(tmp_path / "state"))
+    assert {str(tmp_path / "spool"), str(tmp_path / "state")} <= set(settings.sandboxing.hidden)
 
 
 def test_a_level_that_does_not_exist():
