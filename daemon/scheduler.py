@@ -72,11 +72,13 @@ class Scheduler:
         """
         self._hand_out_workers()
         passed_over, were_free = self._need_no_compiler, False
-        while (room := self._room()) and len(passed_over) < self._limits.queue_window:
+        while room := self._room():
             are_free = bool(self._executor.free_workers())
             if are_free and not were_free:  # those that were passed over for want of a device come first now
                 passed_over.clear()
             were_free = are_free
+            if len(passed_over) >= self._limits.queue_window:
+                break
             left_out = self._backoff.resting() | passed_over
             rows = await self._clerk.do(self._desk.store.next_submitted, room, list(self._tasks), left_out)
             if not rows and not self._freed_since(were_free):

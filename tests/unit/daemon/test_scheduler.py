@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -219,6 +220,22 @@ def test_a_job_waits_for_its_kind_without_blocking_others(make_scheduler, desk, 
     executor.workers[0].job_id = None
     on_loop(work(scheduler))
     assert executor.asked[-1][:2] == ("wants-cuda", "cuda0")
+
+
+def test_more_jobs_than_the_window_that_wait_for_a_device_get_it(make_scheduler, desk, queue, on_loop):
+    """They are passed over while a kernel could be compiled and no device is free; not any longer than that."""
+    scheduler, executor = make_scheduler(limits=replace(WITHOUT_REST, queue_window=2))
+    names = [f"j{number}" for number in range(6)]
+    queue(*names)
+
+    async def busy_at_first():
+        executor.workers[0].job_id = "somebody's"
+        await scheduler.dispatch()
+        executor.workers[0].job_id = None
+        await work(scheduler)
+
+    on_loop(asyncio.wait_for(busy_at_first(), 60))
+    assert sorted(published(desk)) == names
 
 
 @pytest.mark.parametrize(
