@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -68,7 +69,8 @@ def _captured(call: Callable[[], Any]) -> list[LaunchRecord] | None:
     graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
     torch.cuda.synchronize()
     try:
-        with torch.cuda.stream(stream):
+        with warnings.catch_warnings(), torch.cuda.stream(stream):
+            warnings.simplefilter("ignore")  # that a graph is empty is an answer
             graph.capture_begin()
             try:
                 call()
@@ -152,35 +154,43 @@ def _profiled(call: Callable[[], Any]) -> list[LaunchRecord]:
 def _watching_triton() -> Iterator[list[LaunchRecord]]:
     """Note what Triton launches, compiled or interpreted, if this process has imported Triton at all."""
     seen: list[LaunchRecord] = []
-    classes = [
-        getattr(sys.modules.get(module), name, None)
-        for module, name in (
-            ("triton.runtime.jit", "JITFunction"),
-            ("triton.runtime.interpreter", "InterpretedFunction"),
+    watched = [
+        (cls, method, getattr(cls, method), noting)
+        for module, name, method, noting in (
+            ("triton.runtime.jit", "JITFunction", "run", _noting_compiled),
+            ("triton.runtime.interpreter", "GridExecutor", "__call__", _noting_interpreted),
         )
+        if (cls := getattr(sys.modules.get(module), name, None)) is not None
     ]
-    watched = [(cls, cls.run) for cls in classes if cls is not None]
-    for cls, run in watched:
-        cls.run = _noting(run, seen)
+    for cls, method, launch, noting in watched:
+        setattr(cls, method, noting(launch, seen))
     try:
         yield seen
     finally:
-        for cls, run in watched:
-            cls.run = run
+        for cls, method, launch, _ in watched:
+            setattr(cls, method, launch)
 
 
-def _noting(run: Callable[..., Any], seen: list[LaunchRecord]) -> Callable[..., Any]:
+def _noting_compiled(launch: Callable[..., Any], seen: list[LaunchRecord]) -> Callable[..., Any]:
     def noting(function: Any, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
-        made = run(function, *args, grid=grid, warmup=warmup, **kwargs)
+        made = launch(function, *args, grid=grid, warmup=warmup, **kwargs)
         if not warmup:
-            seen.append(
-                _triton_launch(
-                    function, made, grid, dict(zip(function.arg_names, args, strict=False)) | kwargs
-                )
-            )
+            seen.append(_triton_launch(function, made, grid, _named(function, args) | kwargs))
         return made
 
     return noting
+
+
+def _noting_interpreted(launch: Callable[..., Any], seen: list[LaunchRecord]) -> Callable[..., Any]:
+    def noting(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        launch(executor, *args, **kwargs)
+        seen.append(_triton_launch(executor, None, executor.grid, _named(executor, args) | kwargs))
+
+    return noting
+
+
+def _named(function: Any, args: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(function.arg_names, args, strict=False))
 
 
 def _triton_launch(function: Any, made: Any, grid: Any, given: dict[str, Any]) -> LaunchRecord:

@@ -54,7 +54,8 @@ def _interpret_from_now_on() -> None:
             del sys.modules[name]
     importlib.import_module("triton.runtime").driver.set_active(InterpreterDriver())
     interpreter = importlib.import_module("triton.runtime.interpreter")
-    interpreter.InterpretedFunction.run = _guarded(interpreter.InterpretedFunction.run)
+    interpreter.GridExecutor.__call__ = _guarded(interpreter.GridExecutor.__call__)
+    interpreter._patch_lang_tensor = _with_indices(interpreter._patch_lang_tensor)  # noqa: SLF001
     for name in _WRONG_TYPES:
         if hasattr(interpreter.InterpreterBuilder, name):
             setattr(interpreter.InterpreterBuilder, name, _refusal(name))
@@ -84,6 +85,17 @@ def _guarded(run: Callable[..., Any]) -> Callable[..., Any]:
             raise cause from None
 
     return guarded
+
+
+def _with_indices(patch: Callable[..., Any]) -> Callable[..., Any]:
+    """Scalars of a kernel as bounds of its loops: Triton before 3.9 leans on what NumPy 2.4 has given up."""
+
+    def patched(tensor: Any, *scope: Any) -> Any:
+        made = patch(tensor, *scope)
+        tensor.__index__ = lambda self: int(self.handle.data.item())
+        return made
+
+    return patched
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -41,9 +41,9 @@ def test_names_are_told_as_they_were_written():
 
 
 INTERPRETED = """
-    import os
-    os.environ["TRITON_INTERPRET"] = "1"
     import torch
+    from kbd.backends.triton_interpreter import _interpret_from_now_on
+    _interpret_from_now_on()
     from kbd.backends.launches import record_launches
     import sys
     sys.path.insert(0, {folder!r})
