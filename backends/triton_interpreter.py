@@ -53,7 +53,7 @@ def _interpret_from_now_on() -> None:
         if not name.startswith("triton._C"):
             del sys.modules[name]
     importlib.import_module("triton.runtime").driver.set_active(InterpreterDriver())
-    interpreter = importlib.import_module("triton.runtime.interpreter")
+    interpreter: Any = importlib.import_module("triton.runtime.interpreter")
     interpreter.GridExecutor.__call__ = _guarded(interpreter.GridExecutor.__call__)
     interpreter._patch_lang_tensor = _with_indices(interpreter._patch_lang_tensor)  # noqa: SLF001
     for name in _WRONG_TYPES:
