@@ -105,7 +105,9 @@ class Service:
         warming.add_done_callback(lambda _: self._wake.set())
         try:
             while not self._finished():
-                self._warm = self._warm or (warming.done() and warming.result() is None)
+                if not self._warm and warming.done() and warming.result() is None:
+                    self._warm = True
+                    self._snapshot.hurry()  # only now is it known what there is
                 self._wake.clear()
                 for verb in self.verbs:
                     await verb()

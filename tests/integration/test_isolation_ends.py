@@ -49,6 +49,25 @@ def test_a_daemonised_child_dies_when_the_runner_ends_by_itself(ground, marker, 
     assert surviving() == []
 
 
+def test_a_build_whose_jobs_have_groups_of_their_own_dies_whole(ground, marker, surviving):
+    """As ninja starts them: a group for each command, which a kill of the runner's own group does not reach."""
+    ground.need(Layer.PID)
+    runner = ground.runner()
+    runner.run(f"""
+    builds = [subprocess.Popen(['sh', '-c', 'sleep {marker} & wait'], process_group=0) for _ in range(4)]
+    sleeping = lambda: sum(
+        {marker!r}.encode() in path.read_bytes().split(b'\\0')
+        for path in Path('/proc').glob('[0-9]*/cmdline')
+    )
+    while sleeping() < 4:
+        time.sleep(0.001)
+    """)
+    alive = surviving()
+    runner.finish()
+    assert len(alive) == 4
+    assert surviving() == []
+
+
 def test_a_child_that_holds_the_output_does_not_keep_it_open(ground, marker, surviving):
     ground.need(Layer.PID)
     attack = ground.die(SURVIVOR + f"survive({marker!r})\nprint('last words', flush=True)\nos._exit(0)")
