@@ -7,7 +7,6 @@ are asked for are named behind its last line, or beside it.
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from kbd.backends.base import CompileFailed, Unsupported
 from kbd.backends.build_tools import find_nvcc
 from kbd.backends.nvrtc import compile_with_nvrtc, why_no_nvrtc
+from kbd.backends.shown_process import run_shown, show
 from kbd.inbox.manifest import KernelCode
 
 SOURCE = "kernel.cu"
@@ -101,10 +101,8 @@ def _with_nvcc(kernel: KernelCode, arch: str, folder: Path) -> str:
     (folder / SOURCE).write_text(kernel.source_code + "".join(taken), encoding="utf-8")
     options = options_of(kernel)
     command = [nvcc, "-cubin", f"-arch={arch}", *_standard(options), *ALWAYS, "-Xptxas=-v", *options]
-    done = subprocess.run(
-        [*command, SOURCE, "-o", BINARY], cwd=folder, capture_output=True, text=True, errors="replace"
-    )
-    said = done.stderr + done.stdout
+    done = run_shown([*command, SOURCE, "-o", BINARY], cwd=folder)
+    said = done.stdout.decode(errors="replace")
     if done.returncode:
         raise CompileFailed(_message(said, kernel), output=said)
     return said
@@ -114,6 +112,7 @@ def _with_nvrtc(kernel: KernelCode, arch: str, folder: Path) -> str:
     options = options_of(kernel)
     flags = [f"--gpu-architecture={arch}", *_standard(options), *ALWAYS, "--ptxas-options=-v", *options]
     binary, said = compile_with_nvrtc(kernel.source_code, SOURCE, flags, _instances(kernel))
+    show(said if said.endswith("\n") or not said else f"{said}\n")
     if binary is None:
         raise CompileFailed(_message(said, kernel), output=said)
     (folder / BINARY).write_bytes(binary)

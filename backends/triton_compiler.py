@@ -17,11 +17,13 @@ from typing import Any
 
 import torch
 
-from kbd.backends.base import CompileFailed, CompileRequest
+from kbd.backends.base import CompileRequest
 from kbd.backends.python_source import source_in
+from kbd.backends.shown_process import show
 from kbd.backends.torch_module import import_source
 from kbd.backends.triton_arguments import TritonCall
 from kbd.backends.triton_drivers import DeviceNeeded, TargetDriver, active
+from kbd.backends.triton_errors import compile_failure
 from kbd.backends.triton_source import TritonKernel
 from kbd.inbox.bound_contract import BoundContract
 
@@ -56,8 +58,9 @@ def _compile_for(function: Any, chosen: TritonKernel, contract: BoundContract, s
     except DeviceNeeded as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - whatever is not the compiler's is raised again by the runner
-        if _is_the_compilers(error):
-            raise CompileFailed(_message(error, source), output=str(_innermost(error))) from None
+        if (failure := compile_failure(error, source)) is not None:
+            show(f"{error}\n")
+            raise failure from None
         return f"{type(error).__name__}: {error}"
     for compiled in made if isinstance(made, list) else [made]:
         # Where libcuda is missing as well, the stub is built where the kernel runs.
@@ -77,42 +80,6 @@ def _stand_in(tensor: Any, value: Any) -> Any:
         return MockTensor(dtype, list(tensor.shape))
     except TypeError:  # before 3.3
         return MockTensor(dtype)
-
-
-def _is_the_compilers(error: BaseException) -> bool:
-    from triton.compiler.errors import CompilationError
-
-    names = {"PTXASError", "OutOfResources"}
-    return (
-        isinstance(error, CompilationError)
-        or type(error).__name__ in names
-        or "PassManager::run failed" in str(error)
-    )
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The error in the function that is wrong, where one function calls another."""
-    while type(error.__cause__).__name__ == type(error).__name__ and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _message(error: BaseException, source: str) -> str:
-    """What is wrong, with the line of the user's own source; Triton counts from the function's `def`."""
-    inner = _innermost(error)
-    said = getattr(inner, "error_message", None) or _last_line(inner)
-    if inner.__cause__ is not None and not getattr(inner, "error_message", None):
-        said = f"{type(inner.__cause__).__name__}: {inner.__cause__}"
-    node, text = getattr(inner, "node", None), getattr(inner, "src", None)
-    begins = source.find(text) if isinstance(text, str) and text else -1
-    if node is None or begins < 0:
-        return said
-    return f"line {source.count(chr(10), 0, begins) + node.lineno}: {said}"
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 @contextlib.contextmanager

@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from kbd.backends.base import CompileRequest, Target
 from kbd.backends.registry import backend_for
 from kbd.daemon.executor.compile_slots import Compilation, CompileSlots
+from kbd.daemon.executor.process import Log
 from kbd.daemon.executor.protocol import Archive, Role
 from kbd.daemon.executor.runner_process import RunnerEnd
 from kbd.daemon.executor.runner_protocol import Failed
@@ -89,11 +91,20 @@ def kernels_to_compile(manifest: JobManifest) -> dict[Role, KernelCode]:
     }
 
 
-async def compile_kernels(manifest: JobManifest, target: Target, slots: CompileSlots) -> CompiledKernels:
-    """Build them all, each in a slot of its own. Raises NurseryFailed or OSError; no compiler is left then."""
+async def compile_kernels(
+    manifest: JobManifest, target: Target, slots: CompileSlots, begin_log: Callable[[str], Log] | None = None
+) -> CompiledKernels:
+    """Build them all, each in a slot of its own. Raises NurseryFailed or OSError; no compiler is left then.
+
+    `begin_log` gives the log of each compiler by its name (`candidate_compiler`).
+    """
     tasks = {
         role: asyncio.create_task(
-            slots.compile(CompileRequest(kernel, target, _contracts(manifest, role)), manifest.timeout)
+            slots.compile(
+                CompileRequest(kernel, target, _contracts(manifest, role)),
+                manifest.timeout,
+                None if begin_log is None else partial(begin_log, f"{role}_compiler"),
+            )
         )
         for role, kernel in kernels_to_compile(manifest).items()
     }

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -25,6 +26,7 @@ from kbd.daemon.executor.local import LocalExecutor, Outcome
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import Evaluate, Progress, WorkloadPlan
 from kbd.daemon.executor.worker import Worker
+from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.placement import target_for, why_impossible
 from kbd.inbox.manifest import JobManifest
 from kbd.inbox.names import JOB_FOLDER_SUFFIX
@@ -76,7 +78,10 @@ class PutBack:
 
 
 class JobRunner:
-    """Takes queued jobs through an attempt each. `worker_for` waits for a device that suits a compiled job."""
+    """Takes queued jobs through an attempt each.
+
+    `worker_for` waits for a device that suits a compiled job. `job_logs`: where compilers' output is written.
+    """
 
     def __init__(
         self,
@@ -85,9 +90,11 @@ class JobRunner:
         desk: Desk,
         limits: Limits,
         worker_for: Callable[[JobRun], Awaitable[Worker]],
+        job_logs: LogWriting | None = None,
     ) -> None:
         self._executor = executor
         self._worker_for = worker_for
+        self._job_logs = job_logs
         self._clerk = clerk
         self._store = desk.store
         self._spool_root = desk.spool.root
@@ -171,7 +178,7 @@ class JobRunner:
         compiled = CompiledKernels()
         try:
             if run.worker is None:
-                compiled = await self._compiled(run)
+                compiled = await self._compiled(run, attempt)
             if compiled.verdict is not None:
                 return outcome_of(compiled)
             worker = run.worker or await self._with_worker(run)
@@ -187,13 +194,15 @@ class JobRunner:
         finally:
             compiled.close()
 
-    async def _compiled(self, run: JobRun) -> CompiledKernels:
+    async def _compiled(self, run: JobRun, attempt: int) -> CompiledKernels:
         """The job's kernels, built while no device is held."""
         assert run.target is not None
         run.stage = Stage.COMPILE.value
         log.info("stage reached", action="stage", job=run.row.job_id, stage=run.stage, device=None)
         started = time.monotonic()
-        compiled = await compile_kernels(run.manifest, run.target, self._executor.compilers)
+        logs = self._job_logs
+        begin_log = None if logs is None else partial(logs.begin, run.row.job_id, attempt)
+        compiled = await compile_kernels(run.manifest, run.target, self._executor.compilers, begin_log)
         run.waited_s += max(0.0, time.monotonic() - started - (compiled.seconds or 0.0))
         return compiled
 

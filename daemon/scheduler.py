@@ -21,6 +21,7 @@ from kbd.daemon.desk import Desk
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
+from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.placement import placed, target_of
 from kbd.inbox.manifest import JobManifest
 from kbd.outbox.report import ErrorReport
@@ -40,14 +41,20 @@ class Scheduler:
     """Keeps every worker busy while there is something to do."""
 
     def __init__(
-        self, executor: LocalExecutor, clerk: Clerk, desk: Desk, limits: Limits, woken: Callable[[], None]
+        self,
+        executor: LocalExecutor,
+        clerk: Clerk,
+        desk: Desk,
+        limits: Limits,
+        woken: Callable[[], None],
+        job_logs: LogWriting | None = None,
     ) -> None:
         self._executor = executor
         self._clerk = clerk
         self._desk = desk
         self._limits = limits
         self._woken = woken
-        self._runner = JobRunner(executor, clerk, desk, limits, self._worker_for)
+        self._runner = JobRunner(executor, clerk, desk, limits, self._worker_for, job_logs)
         self._compiled: dict[str, asyncio.Future[Worker]] = {}
         self._need_no_compiler: set[str] = set()
         self._backoff = Backoff(limits.retry_first_s, limits.retry_longest_s)

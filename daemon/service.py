@@ -49,6 +49,7 @@ class Service:
         clerk: Clerk,
         desk: Desk,
         executor: LocalExecutor,
+        job_logs: LogWriting,
         *,
         pause: Pause | None,
         once: bool,
@@ -64,7 +65,7 @@ class Service:
         self._watcher = InboxWatcher(desk.spool, self._hinted)
         interval_s = limits.network_scan_interval_s
         self._claiming = Claiming(clerk, desk, interval_s)
-        self._scheduler = Scheduler(executor, clerk, desk, limits, self._wake.set)
+        self._scheduler = Scheduler(executor, clerk, desk, limits, self._wake.set, job_logs)
         self._controls = Controls(
             clerk,
             desk,
@@ -276,7 +277,7 @@ async def _serve(settings: Settings, *, once: bool) -> None:
                 compiling=settings.compilers,
             )
             pause = await clerk.do(read_pause, desk.spool)
-            await Service(settings, clerk, desk, executor, pause=pause, once=once).run()
+            await Service(settings, clerk, desk, executor, job_logs, pause=pause, once=once).run()
         finally:
             await clerk.do(desk.close)
     finally:

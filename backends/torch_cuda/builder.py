@@ -22,6 +22,7 @@ from unittest import mock
 from kbd.backends.base import CompileFailed, Target, Unsupported
 from kbd.backends.build_tools import find_cxx, find_ninja, find_nvcc
 from kbd.backends.python_source import MODULE_NAME, why_not_installed
+from kbd.backends.shown_process import showing_subprocess
 from kbd.backends.torch_cuda.compiler_output import first_error, without_commands
 from kbd.backends.torch_cuda.cpp_extension import real_cpp_extension
 from kbd.backends.torch_cuda.extension_call import ExtensionCall, listed
@@ -68,7 +69,7 @@ class PyTorchBuilder:
         shutil.rmtree(folder, ignore_errors=True)  # with the lock of a build that was killed
         folder.mkdir(parents=True)
         shutil.copy(order.module, folder / MODULE_FILE)  # compilers quote the lines that they name
-        with _environment(order.target), _only_built():
+        with _environment(order.target), _only_built(), _shown():
             self._run(order, folder)
         libraries = sorted(folder.glob("*.so"))
         if not libraries:
@@ -158,6 +159,13 @@ def _only_built() -> Iterator[None]:
         for name in ("_import_module_from_library", "remove_extension_h_precompiler_headers"):
             if hasattr(cpp_extension, name):
                 stack.enter_context(mock.patch.object(cpp_extension, name, return_value=None))
+        yield
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """What ninja collects of the compilers is printed as it comes, not only told when something is wrong."""
+    with mock.patch.object(real_cpp_extension(), "subprocess", showing_subprocess()):
         yield
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -32,12 +32,14 @@ from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.compiler_process import CompilerProcess, archive_memory
 from kbd.daemon.executor.compiler_protocol import Compile, Compiled
 from kbd.daemon.executor.nursery_client import NurseryClient
+from kbd.daemon.executor.process import Log
 from kbd.daemon.executor.runner_process import RunnerEnd
 from kbd.daemon.executor.runner_protocol import Failed
 
 log = structlog.get_logger(__name__)
 
 A = TypeVar("A", SealedArchive, SealedArchive | None)
+BeginLog: TypeAlias = Callable[[], Log]
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,13 @@ class CompileSlots:
         """Whether a compiler may exist whose process is not known yet."""
         return self._starting > 0
 
-    async def compile(self, request: CompileRequest, seconds: float) -> Compilation:
-        """Build one kernel, or find that it was built before. Raises NurseryFailed or OSError."""
+    async def compile(
+        self, request: CompileRequest, seconds: float, begin_log: BeginLog | None = None
+    ) -> Compilation:
+        """Build one kernel, or find that it was built before. Raises NurseryFailed or OSError.
+
+        `begin_log` gives the log of a compiler's output; it is called only if there is a compiler.
+        """
         started = time.monotonic()
         key = await asyncio.to_thread(self._key, request, dict(self._nursery.environment))
         turn = self._turns.setdefault(key, asyncio.Lock())
@@ -94,7 +101,7 @@ class CompileSlots:
             if archive is not None:
                 return Compilation(time.monotonic() - started, archive)
             async with self._slots:
-                return await self._build(request, key, min(seconds, self.settings.limit_s))
+                return await self._build(request, key, min(seconds, self.settings.limit_s), begin_log)
 
     def _key(self, request: CompileRequest, libraries: Mapping[str, str | None]) -> str:
         tools = tool_versions()
@@ -109,10 +116,12 @@ class CompileSlots:
             log.warning("artifact cache unusable", action="cache_failed", reason=str(error))
             return None
 
-    async def _build(self, request: CompileRequest, key: str, limit_s: float) -> Compilation:
+    async def _build(
+        self, request: CompileRequest, key: str, limit_s: float, begin_log: BeginLog | None
+    ) -> Compilation:
         started = time.monotonic()
         with archive_memory() as memory:
-            answer, end, overdue = await self._ask(request, memory, limit_s)
+            answer, end, overdue = await self._ask(request, memory, limit_s, begin_log)
             taken_s = time.monotonic() - started
             if not isinstance(answer, Compiled):
                 return Compilation(taken_s, failed=answer, end=end, overdue=overdue)
@@ -120,10 +129,12 @@ class CompileSlots:
         return Compilation(time.monotonic() - started, archive, end=end)
 
     async def _ask(
-        self, request: CompileRequest, memory: int, limit_s: float
+        self, request: CompileRequest, memory: int, limit_s: float, begin_log: BeginLog | None
     ) -> tuple[Compiled | Failed | None, RunnerEnd, bool]:
         """The answer of a new compiler, how it ended, and whether it took too long. It is gone afterwards."""
         compiler = await self._start()
+        if begin_log is not None:
+            compiler.record(begin_log())
         answer, overdue, dying, end = None, False, False, None
         try:
             async with asyncio.timeout(limit_s):

@@ -16,6 +16,7 @@ from kbd.backends.artifact_archive import LARGEST_ARCHIVE_BYTES
 from kbd.daemon.executor.async_channel import AsyncChannel
 from kbd.daemon.executor.compiler_protocol import Compile, Compiled, FromCompiler
 from kbd.daemon.executor.nursery_client import NurseryClient
+from kbd.daemon.executor.process import Log
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
 from kbd.daemon.executor.runner_protocol import Failed
@@ -41,6 +42,10 @@ class CompilerProcess:
     def pid(self) -> int:
         """Of the compiler itself, or of PID 1 of its namespaces."""
         return self.child.process.pid
+
+    def record(self, log: Log) -> None:
+        """Write down what it and its children print, as it comes."""
+        self.child.record(log)
 
     async def ask(self, request: Compile, archive: int) -> Compiled | Failed:
         """Its answer, whenever it comes. Raises ChannelError."""

@@ -2,7 +2,9 @@
 
 ::
 
-    STATE/logs/jobs/ID/ATTEMPT/{candidate,reference}.log    each as `segments` describes it
+    STATE/logs/jobs/ID/ATTEMPT/NAME.log    each as `segments` describes it
+
+NAME is one of LOG_NAMES: a kernel's process, or the compiler that built it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from pathlib import Path
 
 from kbd.inbox.names import NAME_PATTERN
 
-LOG_NAMES = ("candidate", "reference")
+KERNEL_LOGS = ("candidate", "reference")
+COMPILER_LOGS = ("candidate_compiler", "reference_compiler")
+LOG_NAMES = (*COMPILER_LOGS, *KERNEL_LOGS)
 DAY_S = 86_400.0
 _LOG_NAME = re.compile(r"[a-z][a-z_]{0,31}")
 

@@ -146,12 +146,17 @@ def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]
         evidence = Suspicion(rule="forged_answer", evidence=str(error))
         return {"status": EvaluationStatus.SUSPECT, "blame": blame, "suspect": (evidence,)}
     status = EvaluationStatus(_status_of(error))
-    if status is EvaluationStatus.COMPILE_ERROR and session.stage is not Stage.LOAD:
+    if status is EvaluationStatus.COMPILE_ERROR and _has_run(session):
         status = EvaluationStatus.RUNTIME_ERROR  # it had compiled; what it raises later is its own affair
     if status is EvaluationStatus.UNSUPPORTED:
         blame = Blame.JOB
     lost = "candidate" if isinstance(error, RunnerLost) else None
     return {"status": status, "blame": blame, "error": report_of(error), "lost": lost}
+
+
+def _has_run(session: Session) -> bool:
+    """Whether the candidate has done this workload before: until then a kernel may be compiled by its first call."""
+    return session.stage is Stage.TIMING or session.current.correctness is not None
 
 
 def _reference_trouble(error: RunnerTrouble) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Harness:
     def __init__(self, device: DeviceTarget, folder: Path) -> None:
         self._target = Target(kind=device.kind, arch=device.arch)
         self._device = torch.device(device.torch_name)
+        self.source = ""
+        """Of the kernel, as its author wrote it."""
         self._folder = folder
         self._artifact: Artifact | None = None
         self._kernel: Executable | None = None
@@ -76,6 +78,7 @@ class Harness:
 
     def load(self, message: runner_protocol.Load) -> runner_protocol.Loaded:
         """Compile what no compiler has, import, construct."""
+        self.source = message.kernel.source_code
         notes = notes_on(message.kernel.source_code) if message.role == "candidate" else ()
         started = time.perf_counter()
         backend = backend_for(message.kernel.kernel_type)

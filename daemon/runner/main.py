@@ -20,6 +20,7 @@ import torch
 from pydantic import ValidationError
 
 from kbd.backends.base import CompileFailed, KernelError, LoadFailed, Unsupported
+from kbd.backends.triton_errors import compile_failure
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, encode
 from kbd.daemon.executor.protocol import DeviceTarget
@@ -102,21 +103,21 @@ def _untellable(reason: str) -> Failed:
 
 def answer(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
     """What the harness says to one message, failures included."""
-    if isinstance(message, runner_protocol.Map):
-        return _guarded(lambda: harness.map(message, descriptors))
-    if isinstance(message, runner_protocol.TakeArtifact):
-        return _guarded(lambda: harness.take_artifact(message, descriptors))
-    verb: Callable[[Any], Answer] = getattr(harness, message.kind)
-    return _guarded(lambda: verb(message))
-
-
-def _guarded(act: Callable[[], Answer]) -> Answer:
     try:
-        return act()
+        return _act(harness, message, descriptors)
     except BaseException as error:  # noqa: BLE001 - SystemExit and the user's own kinds are answers too
         if is_shortage(error):
             traceback.clear_frames(error.__traceback__)  # what they hold is needed to tell of it
-        return describe(error)
+        return describe(compile_failure(error, harness.source) or error)
+
+
+def _act(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
+    if isinstance(message, runner_protocol.Map):
+        return harness.map(message, descriptors)
+    if isinstance(message, runner_protocol.TakeArtifact):
+        return harness.take_artifact(message, descriptors)
+    verb: Callable[[Any], Answer] = getattr(harness, message.kind)
+    return verb(message)
 
 
 def describe(error: BaseException) -> Failed:

@@ -153,6 +153,7 @@ def test_a_failed_build_is_not_kept(daemon):
     assert f"line {line}: " in error["message"]
     assert "kbd_kernel.py" in error["traceback_tail"]
     assert "ninja" not in error["traceback_tail"]
+    assert "nothing" in kbd(daemon, "logs", "second", "--role", "compiler")
 
 
 def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(daemon, marker, sleepers):
@@ -167,6 +168,8 @@ def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(daemo
         assert daemon.results()["quick"]["status"] == "passed"
         assert "slow" not in daemon.results()
         assert "compiling" in kbd(daemon, "status")
+        printed = "==> candidate_compiler <==\nin the compiler\n"
+        until(lambda: kbd(daemon, "logs", "slow", "--role", "compiler") == printed, "what it has printed")
         kbd(daemon, "cancel", "slow")
         until(lambda: "slow" in daemon.results(), "the result of the cancelled job")
         until(lambda: not sleepers(), "the end of everything in the compiler")

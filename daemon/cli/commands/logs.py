@@ -14,21 +14,25 @@ if TYPE_CHECKING:
 @click.command("logs")
 @place_options
 @click.argument("job_id", metavar="ID")
-@click.option("--role", type=click.Choice(["candidate", "reference"]), help="One of the two. Default: both.")
+@click.option(
+    "--role",
+    type=click.Choice(["candidate", "reference", "compiler"]),
+    help="One kernel, or what the compilers of both said. Default: all.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job is over.")
 def command(place: Place, job_id: str, role: str | None, *, follow: bool) -> None:
-    """Print what the kernels of a job wrote to stdout and stderr, in its latest attempt.
+    """Print what the kernels of a job and their compilers wrote to stdout and stderr, in its latest attempt.
 
-    Works while the job runs. The first and the last 64 KiB are kept, for 14 days; what a terminal would obey
+    Works while the job runs. A kernel that was built before has no compiler, and so no output of one. The first and the last 64 KiB are kept, for 14 days; what a terminal would obey
     is shown as text. Where the daemon's files cannot be read, it is what the result holds.
     """
     from kbd.daemon.cli.job_end import JobEnd
     from kbd.daemon.cli.job_output import JobOutput
     from kbd.daemon.cli.known_jobs import require_known
-    from kbd.daemon.job_logs.archive import LOG_NAMES, LogArchive
+    from kbd.daemon.job_logs.archive import LogArchive
 
     require_known(place, [job_id])
-    names = (role,) if role else LOG_NAMES
+    names = _names(role)
     output = JobOutput(LogArchive(place.state), job_id, names)
     try:
         pieces = output.followed(JobEnd(place, job_id)) if follow else output.kept()
@@ -38,6 +42,14 @@ def command(place: Place, job_id: str, role: str | None, *, follow: bool) -> Non
         anything = False
     if not anything and not _print(_in_the_result(place, job_id, names), names):
         click.echo(f"{job_id} has printed nothing{'' if follow else ' so far'}.", err=True)
+
+
+def _names(role: str | None) -> Sequence[str]:
+    from kbd.daemon.job_logs.archive import COMPILER_LOGS, LOG_NAMES
+
+    if role is None:
+        return LOG_NAMES
+    return COMPILER_LOGS if role == "compiler" else (role,)
 
 
 def _print(pieces: Iterable["Printed"], names: Sequence[str]) -> bool:
@@ -65,5 +77,5 @@ def _in_the_result(place: Place, job_id: str, names: Sequence[str]) -> Iterator[
     if result is None:
         return
     for name in names:
-        if text := getattr(result.logs, name):
+        if text := getattr(result.logs, name, None):
             yield Printed(name, result.attempt, printable(text))

@@ -43,12 +43,14 @@ class Slots:
     def __init__(self, **script):
         self.script = script
         self.asked = []
+        self.logs = {}
         self.left = 0
         self.begun = asyncio.Semaphore(0)
 
-    async def compile(self, request, seconds):
+    async def compile(self, request, seconds, begin_log=None):
         role = "reference" if "reference" in request.kernel.source_code else "candidate"
         self.asked.append((role, request, seconds))
+        self.logs[role] = begin_log and begin_log()
         self.begun.release()
         answer = self.script[role]
         if answer is None:
@@ -107,6 +109,16 @@ def test_archives_for_the_judge(on_loop, built):
     assert compiled.unfinished
     assert "reference: built where it was loaded" in compiled.notes[0]
     assert {seconds for _, _, seconds in slots.asked} == {9}
+    compiled.close()
+
+
+def test_each_compiler_has_a_log_of_its_own(on_loop, built):
+    slots, job = Slots(candidate=built(), reference=built()), manifest("torch_cuda", "torch_cuda")
+    compiled = on_loop(compile_kernels(job, CPU, slots, lambda name: f"log of {name}"))
+    assert slots.logs == {
+        "candidate": "log of candidate_compiler",
+        "reference": "log of reference_compiler",
+    }
     compiled.close()
 
 

@@ -47,7 +47,7 @@ class Compilers:
         self.asked = asyncio.Queue()
         self.targets = []
 
-    async def compile(self, request, seconds):
+    async def compile(self, request, seconds, begin_log=None):
         ended = asyncio.get_running_loop().create_future()
         self.targets.append(request.target)
         await self.asked.put(ended)

@@ -37,6 +37,23 @@ def test_one_of_them_as_it_is(kbd, has_published, make_result, printed):
     assert kbd("logs", "a", "--role", "reference").out == "two\n"
 
 
+def test_compilers_come_first_or_alone(kbd, has_published, make_result, printed):
+    has_published(make_result("a"))
+    printed("a", "candidate", b"one\n")
+    printed("a", "candidate_compiler", b"two\n")
+    printed("a", "reference_compiler", b"three\n")
+    compilers = "==> candidate_compiler <==\ntwo\n==> reference_compiler <==\nthree\n"
+    assert kbd("logs", "a").out == f"{compilers}==> candidate <==\none\n"
+    assert kbd("logs", "a", "--role", "compiler").out == compilers
+
+
+def test_what_compilers_said_is_not_in_the_result(kbd, has_published, make_result):
+    has_published(make_result("a", logs=Logs.of("spoken\n", "")))
+    ended = kbd("logs", "a", "--role", "compiler")
+    assert (ended.code, ended.out) == (0, "")
+    assert "a has printed nothing" in ended.err
+
+
 def test_the_latest_attempt(kbd, has_queued, printed):
     has_queued("a")
     printed("a", "candidate", b"first\n", attempt=1)

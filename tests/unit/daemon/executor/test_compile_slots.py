@@ -1,6 +1,7 @@
 """Compile slots with compilers that only answer: how many, for how long, and never one for what is kept."""
 
 import asyncio
+import io
 import os
 from typing import ClassVar
 
@@ -48,6 +49,9 @@ class Compiler:
     async def start(cls, nursery, folder):
         await asyncio.sleep(0)
         return cls()
+
+    def record(self, log):
+        log.write(b"words")
 
     async def ask(self, question, memory):
         self.questions.append(question)
@@ -97,6 +101,18 @@ def test_what_was_built_is_found_again(make_slots, on_loop):
     again = on_loop(make_slots().compile(request(), 10))
     assert (content(again), again.archive.unfinished, again.end) == (CONTENT, "a device", None)
     assert slots.forked == 1
+
+
+def test_what_a_compiler_prints_is_written_down_and_a_kept_kernel_has_no_log(make_slots, on_loop):
+    slots, begun = make_slots(), []
+
+    def begin_log():
+        begun.append(io.BytesIO())
+        return begun[-1]
+
+    content(on_loop(slots.compile(request(), 10, begin_log)))
+    content(on_loop(slots.compile(request(), 10, begin_log)))
+    assert [log.getvalue() for log in begun] == [b"words"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""Running a compiler whose words are shown as they come and kept for the message about what is wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from types import ModuleType
+from typing import Any
+
+
+def run_shown(command: Any, *, check: bool = False, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """`subprocess.run` with both outputs in one pipe; each line is repeated on our own stdout at once.
+
+    Raises CalledProcessError if asked to `check`, and OSError where there is no such program.
+    """
+    said: list[bytes] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line)
+            show(line.decode(errors="replace"))
+    done = subprocess.CompletedProcess(process.args, process.returncode, b"".join(said))
+    if check:
+        done.check_returncode()
+    return done
+
+
+def show(text: str) -> None:
+    """Print it, if stdout is still what it was: a user's module may have closed it."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, end="", flush=True)  # noqa: T201 - the daemon keeps what a compiler prints
+
+
+def showing_subprocess() -> ModuleType:
+    """The module `subprocess`, for code that collects both outputs in one pipe: they are shown as well."""
+    module = ModuleType(subprocess.__name__)
+    vars(module).update(vars(subprocess))
+    vars(module)["run"] = _run
+    return module
+
+
+def _run(command: Any, **options: Any) -> subprocess.CompletedProcess[Any]:
+    wanted = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    if {name: options.get(name) for name in wanted} != wanted or options.keys() & {"input", "timeout", "text"}:
+        return subprocess.run(command, **options)  # noqa: PLW1510 - whether to check is the caller's affair
+    return run_shown(command, **{name: value for name, value in options.items() if name not in wanted})
