@@ -146,6 +146,28 @@ def test_a_kernel_that_does_not_compile(judge):
     assert verdict.error.traceback_tail == "line 3"
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_kernel_that_its_first_call_compiles(judge, alone):
+    verdict, session = judge({"run": failed("compile_error")}, alone=alone)
+    assert place(verdict) == ("compile_error", "correctness", "candidate")
+    assert (verdict.compiled, verdict.correct) == (False, None)
+    assert [result.status for result in verdict.workloads] == ["compile_error"]
+    assert session.leases == []
+
+
+def test_a_kernel_that_compiles_for_one_workload_only(judge):
+    calls = len([1 for verb in judge()[1].candidate.verbs if verb == "run"])
+    verdict, _ = judge({("run", calls): failed("compile_error")})
+    assert place(verdict) == ("compile_error", "correctness", "candidate")
+    assert [result.status for result in verdict.workloads] == ["passed", "compile_error"]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_has_run_has_compiled(judge, alone):
+    verdict, _ = judge({"burst": failed("compile_error")}, alone=alone)
+    assert (verdict.status, verdict.compiled) == ("runtime_error", True)
+
+
 def test_a_wrong_kernel(judge):
     verdict, session = judge(compute=lambda x: x)
     assert place(verdict) == ("incorrect_output", "correctness", "candidate")

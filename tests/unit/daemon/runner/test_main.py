@@ -208,6 +208,36 @@ def test_syntax_errors_are_shown_where_they_are(run):
     assert "def f(:" in failed.traceback_tail
 
 
+LAUNCHES = """import torch
+import triton
+import triton.language as tl
+from kbd.backends.triton_drivers import TargetDriver, active
+
+
+@triton.jit
+def wrong(p):
+    tl.store(p, nowhere)
+
+
+def f():
+    with active(TargetDriver("sm_90")):
+        wrong.warmup(torch.float32, grid=(1,))
+"""
+
+
+def test_a_kernel_that_triton_cannot_compile_when_it_is_launched(run, monkeypatch):
+    pytest.importorskip("triton", reason="Triton is not installed")
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    interpreted = "kbd.backends.triton_interpreter.interpret_if_no_gpu"
+    monkeypatch.setattr(interpreted, lambda context: False)  # as on a device
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # Triton 3.9 warns where nobody has chosen
+    failed = run(LAUNCHES)
+    assert failed.status == "compile_error"
+    assert failed.message.startswith("line 9: ")
+    assert "nowhere" in failed.message
+    assert "tl.store(p, nowhere)" in failed.traceback_tail
+
+
 def test_leaving_is_an_error_as_any_other(run):
     failed = run("import sys\ndef f():\n    sys.exit(0)\n")
     assert (failed.status, failed.type) == ("runtime_error", "SystemExit")
