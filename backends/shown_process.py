@@ -41,6 +41,10 @@ def showing_subprocess() -> ModuleType:
 
 def _run(command: Any, **options: Any) -> subprocess.CompletedProcess[Any]:
     wanted = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    if {name: options.get(name) for name in wanted} != wanted or options.keys() & {"input", "timeout", "text"}:
-        return subprocess.run(command, **options)  # noqa: PLW1510 - whether to check is the caller's affair
+    if {name: options.get(name) for name in wanted} != wanted or options.keys() & {
+        "input",
+        "timeout",
+        "text",
+    }:
+        return subprocess.run(command, **options)
     return run_shown(command, **{name: value for name, value in options.items() if name not in wanted})

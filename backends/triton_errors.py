@@ -18,7 +18,9 @@ _PASSES = "PassManager::run failed"
 def compile_failure(error: BaseException, source: str) -> CompileFailed | None:
     """The error as one of compiling, if that is what it is; `source` is the user's whole module."""
     try:
-        return CompileFailed(_message(error, source), output=str(innermost(error))) if _is_one(error) else None
+        return (
+            CompileFailed(_message(error, source), output=str(innermost(error))) if _is_one(error) else None
+        )
     except Exception:  # noqa: BLE001 - a class of the user's that pretends to be Triton's
         return None
 

@@ -20,8 +20,8 @@ from kbd.daemon.config import Limits
 from kbd.daemon.desk import Desk
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.executor.worker import Worker
-from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
 from kbd.daemon.job_logs.log_writing import LogWriting
+from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
 from kbd.daemon.placement import placed, target_of
 from kbd.inbox.manifest import JobManifest
 from kbd.outbox.report import ErrorReport

@@ -8,7 +8,7 @@ from kbd.backends.triton_drivers import TargetDriver, active
 from kbd.backends.triton_errors import compile_failure
 
 pytest.importorskip("triton", reason="Triton is not installed")
-SOURCE = '''
+SOURCE = """
 import triton
 import triton.language as tl
 
@@ -34,7 +34,7 @@ class Holder:
 @triton.jit
 def asserts(p):
     tl.static_assert(1 > 2, "one is not enough")
-'''
+"""
 
 
 @pytest.fixture
