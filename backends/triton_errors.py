@@ -1,7 +1,7 @@
 """What Triton's compiler says of a kernel, with the line of the user's own source.
 
-Triton compiles bare kernels ahead, and those that a module launches at their first launch. The same errors come both
-ways; what a launch itself is refused for (shared memory, say) is none of them.
+Bare kernels are compiled ahead, those that a module launches by their first launch. The same errors come both ways;
+what a launch itself is refused for (shared memory, say) is none of them.
 """
 
 from __future__ import annotations

@@ -155,7 +155,7 @@ def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]
 
 
 def _has_run(session: Session) -> bool:
-    """Whether the candidate has done this workload before: until then a kernel may be compiled by its first call."""
+    """Whether the candidate has done this workload; until then, its call may be what compiles it."""
     return session.stage is Stage.TIMING or session.current.correctness is not None
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def command(place: Place, job_id: str, role: str | None, *, follow: bool) -> None:
     """Print what the kernels of a job and their compilers wrote to stdout and stderr, in its latest attempt.
 
-    Works while the job runs. A kernel that was built before has no compiler, and so no output of one. The first and the last 64 KiB are kept, for 14 days; what a terminal would obey
-    is shown as text. Where the daemon's files cannot be read, it is what the result holds.
+    Works while the job runs. The first and the last 64 KiB are kept, for 14 days; what a terminal would obey
+    is shown as text. A kernel that was built before has no compiler, and so no output of one.
+    Where the daemon's files cannot be read, it is what the result holds.
     """
     from kbd.daemon.cli.job_end import JobEnd
     from kbd.daemon.cli.job_output import JobOutput
