@@ -75,9 +75,15 @@ def initial_content(tensor: BoundTensor) -> float | int | None:
     init = tensor.init
     if init is None or isinstance(tensor.content, TensorData):
         return None
-    if init.kind is InitKind.FULL:
-        return init.fill_value
-    return _CONSTANT_INITS.get(init.kind)
+    value = init.fill_value if init.kind is InitKind.FULL else _CONSTANT_INITS.get(init.kind)
+    return None if value is None else _as_stored(value, getattr(torch, tensor.dtype.value))
+
+
+def _as_stored(value: float | int, dtype: torch.dtype) -> float | int:
+    """The value once it has been rounded to the dtype; torch fills nothing with what does not fit."""
+    wide = torch.float64 if dtype.is_floating_point else torch.int64
+    stored: float | int = torch.full((), value, dtype=wide).to(dtype).item()
+    return stored
 
 
 def allocate(tensor: BoundTensor, device: torch.device) -> torch.Tensor:

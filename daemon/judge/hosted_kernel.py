@@ -14,6 +14,7 @@ from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import Role, StageLimits
 from kbd.daemon.executor.runner_protocol import Ran, Slot, TensorMeta, Values
 from kbd.daemon.judge.lending import Lender, Loan
+from kbd.daemon.judge.output_buffers import buffer_metas, freshen
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
 from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
 from kbd.inbox.bound_contract import BoundContract
@@ -122,10 +123,12 @@ class HostedKernel:
         return InputSet(made.values.tree, self._fetch("inputs", made.values, limit_s))
 
     def bind(self, index: int, inputs: InputSet) -> None:
-        """Copy an input set to where this runner sees it as set `index`; output buffers are poisoned."""
-        loan, buffers = self._room_for(index, inputs.metas, self._output_metas())
+        """Copy an input set to where this runner sees it as set `index`; output buffers are made fresh."""
+        contract = self._contract_of_buffers()
+        outputs = [] if contract is None else buffer_metas(contract)
+        loan, buffers = self._room_for(index, inputs.metas, outputs)
         loan.fill(inputs.tensors)
-        buffers.poison()
+        freshen(buffers, contract)
         self._tell_bound(index, inputs, loan, buffers.slots)
 
     def _room_for(self, index: int, metas: list[TensorMeta], outputs: list[TensorMeta]) -> tuple[Loan, Loan]:
@@ -138,16 +141,11 @@ class HostedKernel:
         buffers = self._buffers[index] = Loan(whole.arena, whole.slots[len(metas) :])
         return loan, buffers
 
-    def _output_metas(self) -> list[TensorMeta]:
-        """One buffer for each pure output of the contract in force, if the kernel has any use for them."""
+    def _contract_of_buffers(self) -> BoundContract | None:
+        """The contract in force, if the kernel has any use for buffers."""
         if not self._takes_outputs or not self._contracts:
-            return []
-        contract = self._contracts[self.workload]
-        return [
-            TensorMeta(shape=arg.tensor.shape, dtype=arg.tensor.dtype.value, stride=arg.tensor.strides)
-            for arg in contract.outputs
-            if arg.tensor is not None and not arg.is_input
-        ]
+            return None
+        return self._contracts[self.workload]
 
     def bind_all(self, sets: Sequence[InputSet]) -> None:
         """Bind sets 0, 1, … in one piece of memory: sharing memory with a process costs milliseconds a piece."""

@@ -87,6 +87,20 @@ def test_other_outputs_begin_with_all_bits_set(dtype, value):
     assert found.flatten().tolist() == [value] * 6
 
 
+@pytest.mark.parametrize(
+    ("dtype", "given", "stored"),
+    [
+        ("float16", 1e6, float("inf")),
+        ("float16", 0.1, 0.0999755859375),
+        ("int8", -3, -3),
+        ("bool", True, True),
+    ],
+)
+def test_a_content_that_does_not_fit_is_rounded_as_everywhere(dtype, given, stored):
+    (arg,) = bound(tensor("y", "output", dtype=dtype, init={"kind": "full", "fill_value": given})).outputs
+    assert allocate(arg.tensor, CPU).unique().tolist() == [stored]
+
+
 def test_strides_are_those_of_the_contract():
     found = allocate(bound(tensor("y", "output", strides=[1, 4])).args[0].tensor, CPU)
     assert (tuple(found.shape), found.stride()) == ((2, 3), (1, 4))

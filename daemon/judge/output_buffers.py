@@ -1,0 +1,34 @@
+"""Output buffers as a kernel meets them: what the contract declares, else what no kernel computes."""
+
+from __future__ import annotations
+
+from kbd.daemon.executor.runner_protocol import TensorMeta
+from kbd.daemon.judge.draw import draw
+from kbd.daemon.judge.lending import Loan
+from kbd.inbox.bound_contract import BoundContract, BoundTensor
+
+
+def buffer_metas(contract: BoundContract) -> list[TensorMeta]:
+    """One buffer for each pure output."""
+    return [
+        TensorMeta(shape=tensor.shape, dtype=tensor.dtype.value, stride=tensor.strides)
+        for tensor in _pure_outputs(contract)
+    ]
+
+
+def freshen(buffers: Loan, contract: BoundContract | None) -> None:
+    """Poison the buffers, then write what their `init` says: a kernel may add to an output that begins as zeros.
+
+    A random init says nothing that a kernel could count on; those buffers stay poisoned.
+    """
+    buffers.poison()
+    if contract is None or not buffers.slots:
+        return
+    for lent, tensor in zip(buffers.tensors, _pure_outputs(contract), strict=True):
+        init = tensor.init
+        if init is not None and tensor.content is init and not init.kind.is_random:
+            lent.copy_(draw(tensor, 0, lent.device, None))
+
+
+def _pure_outputs(contract: BoundContract) -> list[BoundTensor]:
+    return [arg.tensor for arg in contract.outputs if arg.tensor is not None and not arg.is_input]
