@@ -79,7 +79,7 @@ def initial_content(tensor: BoundTensor) -> float | int | None:
     return None if value is None else _as_stored(value, getattr(torch, tensor.dtype.value))
 
 
-def _as_stored(value: float | int, dtype: torch.dtype) -> float | int:
+def _as_stored(value: float, dtype: torch.dtype) -> float | int:
     """The value once it has been rounded to the dtype; torch fills nothing with what does not fit."""
     wide = torch.float64 if dtype.is_floating_point else torch.int64
     stored: float | int = torch.full((), value, dtype=wide).to(dtype).item()

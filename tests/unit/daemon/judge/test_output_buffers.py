@@ -1,7 +1,6 @@
 """What outputs hold before a kernel runs: their declared content, or nothing that could pass for an answer."""
 
 import pytest
-import torch
 
 from kbd.daemon.executor.runner_protocol import Okay
 from kbd.daemon.judge.lending import Lender
