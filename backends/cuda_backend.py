@@ -15,7 +15,7 @@ from kbd.backends.base import (
 )
 from kbd.backends.cuda_checks import check_arguments
 from kbd.backends.cuda_compiler import BINARY, build, why_no_compiler
-from kbd.backends.cuda_source import parameters_of
+from kbd.backends.cuda_source import parameters_of, resolved
 from kbd.backends.cuda_symbols import base_name, symbol_of, wanted_name
 from kbd.backends.python_source import why_not_installed
 from kbd.inbox.kernel_source import accumulates
@@ -54,6 +54,8 @@ class CudaBackend:
         from kbd.backends.launches import readable
 
         symbol = symbol_of(wanted, built.symbols, readable)
+        for contract in request.contracts:
+            check_arguments(base_name(wanted), resolved(parameters, readable(symbol)), contract)
         resources = {readable(name): figures for name, figures in built.resources.items()}
         return Artifact(self.kernel_type, folder, symbol, {"resources": resources})
 
@@ -66,11 +68,12 @@ class CudaBackend:
                 hint="deliver the job where a CUDA device is",
             )
         from kbd.backends.cuda_executable import CudaExecutable
+        from kbd.backends.launches import readable
 
         assert artifact.entry is not None
         source = context.kernel.source_code
         name = base_name(wanted_name(context.kernel))
-        parameters = parameters_of(source, name)
+        parameters = resolved(parameters_of(source, name), readable(artifact.entry))
         executable = CudaExecutable(
             artifact.folder / BINARY,
             artifact.entry,

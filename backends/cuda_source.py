@@ -1,13 +1,14 @@
 """What CUDA C++ says about its kernels: their parameters, read carefully enough for messages and for sizes.
 
-The compiler has the last word. A type that is not recognised (a typedef, a template parameter) is passed as the
-contract declares it.
+The compiler has the last word: a type that is not recognised (a typedef, a template parameter) is taken from the
+symbol that it made. Where that says nothing either (`extern "C"`), the argument is passed as the contract declares it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from kbd.inbox.kernel_source import plain_cpp
 
@@ -70,6 +71,34 @@ def parameters_of(source: str, name: str) -> tuple[CudaParameter, ...] | None:
         if match:
             inside = _balanced(signature[match.end() :])
             return None if inside is None else tuple(_parameter(entry) for entry in _split(inside))
+    return None
+
+
+def resolved(parameters: Sequence[CudaParameter] | None, symbol: str) -> Sequence[CudaParameter] | None:
+    """Parameters with the types that only the compiler knew, from its demangled symbol: `void f<double>(double*, int)`."""
+    inside = _last_brackets(symbol)
+    if inside is None:
+        return parameters
+    compiled = [_parameter(entry) for entry in _split(inside)]
+    if parameters is None:
+        return compiled
+    if len(parameters) != len(compiled):
+        return parameters
+    return [
+        replace(known, text=written.text) if written.passed_as is None else written
+        for written, known in zip(parameters, compiled, strict=True)
+    ]
+
+
+def _last_brackets(text: str) -> str | None:
+    """What the parentheses at the end of a text enclose."""
+    if not text.endswith(")"):
+        return None
+    depth = 0
+    for place in range(len(text) - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(text[place], 0)
+        if depth == 0:
+            return text[place + 1 : -1]
     return None
 
 

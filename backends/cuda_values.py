@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,8 @@ from kbd.backends.base import LaunchFailed
 from kbd.backends.cuda_source import CudaParameter
 from kbd.inbox.bound_contract import BoundArg, BoundContract
 
-INT32_LIMIT = 1 << 31
+INT64_LIMIT = 1 << 63
+_NARROW = {"half": torch.float16, "bfloat16": torch.bfloat16}
 
 
 def packed(
@@ -32,10 +32,8 @@ def _c_value(arg: BoundArg, passed_as: str | None, value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return ctypes.c_void_p(value.data_ptr())
     passed_as = passed_as or _by_declaration(arg, value)
-    if passed_as == "half":
-        return ctypes.c_uint16(struct.unpack("<H", struct.pack("<e", float(value)))[0])
-    if passed_as == "bfloat16":
-        bits = torch.tensor(float(value), dtype=torch.bfloat16).view(torch.int16).item()
+    if passed_as in _NARROW:
+        bits = torch.tensor(float(value), dtype=_NARROW[passed_as]).view(torch.int16).item()
         return ctypes.c_uint16(int(bits) & 0xFFFF)
     kind = getattr(ctypes, passed_as)
     if kind in (ctypes.c_float, ctypes.c_double):
@@ -46,10 +44,14 @@ def _c_value(arg: BoundArg, passed_as: str | None, value: Any) -> Any:
 
 
 def _by_declaration(arg: BoundArg, value: Any) -> str:
-    """For a parameter whose type only the compiler knows: float, bool, and int of 32 bits where it fits."""
-    if arg.type in ("float", "bool"):
-        return {"float": "c_float", "bool": "c_bool"}[arg.type]
-    return "c_int32" if -INT32_LIMIT <= int(value) < INT32_LIMIT else "c_int64"
+    """For a parameter whose type only the compiler knows.
+
+    A kernel reads as many bytes as its parameter has, so integers are given all that there may be: on a
+    little-endian device the first ones are the same number in fewer bits.
+    """
+    if arg.type == "float":
+        return "c_float"
+    return "c_int64" if int(value) < INT64_LIMIT else "c_uint64"
 
 
 def _integer(arg: BoundArg, kind: Any, value: Any) -> Any:

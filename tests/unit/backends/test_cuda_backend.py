@@ -187,3 +187,10 @@ def test_symbols_are_found_by_the_names_people_write(wanted, symbol):
 
 def test_base_names():
     assert [base_name(name) for name in ("f", "ns::f<a::b, 3>", " f <int>")] == ["f", "f", "f"]
+
+
+def test_a_template_for_other_elements_than_the_contract_has(compile_):
+    source = "template <typename T>\n__global__ void add(T* x, int n) { x[threadIdx.x] += n; }\n"
+    assert compile_(source, name_expressions=["add<float>"]).entry == "_Z3addIfEvPT_i"
+    with pytest.raises(CompileFailed, match="expected elements of 8 bytes"):
+        compile_(source, name_expressions=["add<double>"])

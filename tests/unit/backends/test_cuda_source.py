@@ -4,7 +4,7 @@ import pytest
 
 from kbd.backends.base import CompileFailed
 from kbd.backends.cuda_checks import check_arguments
-from kbd.backends.cuda_source import parameters_of
+from kbd.backends.cuda_source import parameters_of, resolved
 from kbd.inbox.contract import IOContract
 from kbd.inbox.validation import validate
 
@@ -123,3 +123,31 @@ def test_what_does_not_fit(parameters, args, message):
 
 def test_nothing_is_said_of_parameters_that_are_not_known():
     check_arguments("f", None, contract("int", "int"))
+
+
+@pytest.mark.parametrize(
+    ("written", "symbol", "types"),
+    [
+        (
+            "T* x, T by, N n",
+            "void ns::f<double, (int)3>(double*, double, int)",
+            ["c_double", "c_double", "c_int32"],
+        ),
+        ("T* x, T by, N n", "f(__half const*, __half, unsigned long)", ["half", "half", "c_uint64"]),
+        ("float* x, F by, int n", "f(float*, float (*)(int, int), int)", ["c_float", None, "c_int32"]),
+        ("float* x, T by, int n", "f(float*, int)", ["c_float", None, "c_int32"]),
+        ("float* x, T by, int n", "f", ["c_float", None, "c_int32"]),
+    ],
+)
+def test_types_that_only_the_compiler_knows(written, symbol, types):
+    parameters = read(written)
+    found = resolved(parameters, symbol)
+    assert [parameter.passed_as for parameter in found] == types
+    assert [parameter.text for parameter in found] == [parameter.text for parameter in parameters]
+
+
+def test_parameters_that_cannot_be_read_are_those_of_the_symbol():
+    x, n = resolved(None, "f(float const*, long)")
+    assert (x.is_pointer, x.passed_as, n.passed_as) == (True, "c_float", "c_int64")
+    assert resolved(None, "f") is None
+    assert resolved(None, "f()") == []

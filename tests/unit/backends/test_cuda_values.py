@@ -30,10 +30,12 @@ def pack(value, type_, passed_as=None):
         (5, "int", "c_float", ctypes.c_float),
         (0.5, "float", "c_double", ctypes.c_double),
         (True, "bool", "c_bool", ctypes.c_bool),
-        (5, "int", None, ctypes.c_int32),
+        (5, "int", None, ctypes.c_int64),
+        (-5, "int", None, ctypes.c_int64),
+        ((1 << 64) - 1, "int", None, ctypes.c_uint64),
         (1 << 31, "int", None, ctypes.c_int64),
         (0.5, "float", None, ctypes.c_float),
-        (True, "bool", None, ctypes.c_bool),
+        (True, "bool", None, ctypes.c_int64),
         (3.0, "float", "c_int32", ctypes.c_int32),
     ],
 )
@@ -46,6 +48,19 @@ def test_types(value, type_, passed_as, kind):
 @pytest.mark.parametrize(("passed_as", "bits"), [("half", 0x3E00), ("bfloat16", 0x3FC0)])
 def test_floats_of_16_bits_are_passed_as_their_bits(passed_as, bits):
     assert pack(1.5, "float", passed_as).value == bits
+
+
+@pytest.mark.parametrize("value", [5, -5, 127, True, 0])
+@pytest.mark.parametrize("read_as", [ctypes.c_int8, ctypes.c_int16, ctypes.c_int32, ctypes.c_int64])
+def test_a_parameter_of_unknown_size_reads_the_same_number(value, read_as):
+    found = pack(value, "bool" if value is True else "int")
+    assert ctypes.sizeof(found) == 8
+    assert read_as.from_buffer(found).value == value
+
+
+@pytest.mark.parametrize(("passed_as", "bits"), [("half", 0x7C00), ("bfloat16", 0x7F80)])
+def test_floats_too_large_for_16_bits_are_infinite(passed_as, bits):
+    assert pack(1e300, "float", passed_as).value == bits
 
 
 @pytest.mark.parametrize(
