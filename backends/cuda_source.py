@@ -1,7 +1,7 @@
 """What CUDA C++ says about its kernels: their parameters, read carefully enough for messages and for sizes.
 
 The compiler has the last word: a type that is not recognised (a typedef, a template parameter) is taken from the
-symbol that it made. Where that says nothing either (`extern "C"`), the argument is passed as the contract declares it.
+symbol that it made. Where that says nothing either (`extern "C"`), the argument is passed as the contract says.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def parameters_of(source: str, name: str) -> tuple[CudaParameter, ...] | None:
 
 
 def resolved(parameters: Sequence[CudaParameter] | None, symbol: str) -> Sequence[CudaParameter] | None:
-    """Parameters with the types that only the compiler knew, from its demangled symbol: `void f<double>(double*, int)`."""
+    """The parameters with types that only the compiler knew, from its symbol, demangled."""
     inside = _last_brackets(symbol)
     if inside is None:
         return parameters
