@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import os
+import select
 import socket
 import struct
 import time
@@ -89,6 +90,8 @@ class Channel(Generic[M]):
         self.spin_s = 0.0
         self._incoming = incoming
         self._limit = limit
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def send(
         self, message: BaseModel, descriptors: Sequence[int] = (), timeout_s: float | None = None
@@ -122,6 +125,12 @@ class Channel(Generic[M]):
         header += self._read(HEADER.size - len(header), None)
         return self._finish(header, None), descriptors
 
+    @property
+    def readable(self) -> bool:
+        """Whether something can be read now: a frame, or the news that the other side is gone."""
+        # Not recv with MSG_DONTWAIT: on a socket with a timeout Python itself waits before it asks.
+        return bool(self._poll.poll(0))
+
     def close(self) -> None:
         """Close this end."""
         self.sock.close()
@@ -136,13 +145,8 @@ class Channel(Generic[M]):
         """Return as soon as something can be read, or after `spin_s`."""
         give_up = time.perf_counter() + self.spin_s
         while time.perf_counter() < give_up:
-            try:
-                self.sock.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
-            except BlockingIOError:
-                continue
-            except OSError:  # the blocking read that follows will say it
+            if self.readable:
                 return
-            return
 
     def _read(self, count: int, deadline: float | None) -> bytes:
         chunks: list[bytes] = []

@@ -2,8 +2,9 @@
 
 ::
 
-    JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Launches, Export, Prepare, Burst──► RUNNER
-           ◄─Loaded, Made, Ran, Launched, Prepared, Done, Okay, Failed──
+    JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Launches, Export──► RUNNER
+           ──BindSets, Prepare, Burst, Listen, ExportLaunches──────────────────►           (timing)
+           ◄─Loaded, Made, Ran, Launched, SetsBound, Prepared, Done, Okay, Failed──
 
 A runner hosts code that may lie, so what it says is bounded in size, checked against these models and
 believed only where a lie can hurt nobody but itself. Descriptors travel only away from the daemon and the
@@ -13,7 +14,7 @@ judge, never back: a runner cannot hand over a file whose meaning it chose.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, TypeAdapter, model_validator
 
@@ -26,6 +27,7 @@ LONGEST_US = 1e12
 LARGEST_TENSOR_ELEMENTS = 1 << 40
 MAX_LAUNCHES = 256
 """Different ones in one call."""
+MOST_SETS = 4096
 
 
 # --- what several of them carry ---------------------------------------------------------------------
@@ -166,20 +168,54 @@ class Export(Question):
     slots: tuple[Slot, ...]
 
 
+class BindSets(Question):
+    """Input sets 0 … count-1 for bursts: the tensors of set i lie i strides behind those of set 0.
+
+    `outputs`: buffers for kernels that write where they are told, laid out likewise.
+    """
+
+    kind: Literal["bind_sets"] = "bind_sets"
+    workload: Count = 0
+    count: int = Field(ge=1, le=MOST_SETS)
+    values: Any
+    slots: tuple[Slot, ...]
+    stride: Count
+    outputs: tuple[Slot, ...] = ()
+    output_stride: Count = 0
+
+
 class Prepare(Question):
-    """Get ready for bursts of these many launches, cycling over the first `sets` input sets."""
+    """Get ready for bursts: each a launch on every set that it names, in that order."""
 
     kind: Literal["prepare"] = "prepare"
-    sets: int = Field(ge=1)
-    lengths: tuple[int, ...]
+    bursts: tuple[tuple[Count, ...], ...]
     method: Literal["graph", "eager"]
 
 
 class Burst(Question):
-    """Run burst number `index` of those prepared, wait for the device, answer."""
+    """Run burst number `index` of those prepared, wait for the device, answer.
+
+    `keep`: what its launches return is kept until the next burst, to be exported.
+    """
 
     kind: Literal["burst"] = "burst"
     index: Count
+    keep: bool = False
+
+
+class Listen(Question):
+    """Do bursts at the ring of a doorbell, whose page comes along, until it says stop; answer only then."""
+
+    kind: Literal["listen"] = "listen"
+
+
+class ExportLaunches(Question):
+    """Copy what these launches of a burst returned into the slots, all outputs of one launch after the other."""
+
+    kind: Literal["export_launches"] = "export_launches"
+    burst: Count
+    launches: tuple[Count, ...]
+    slots: tuple[Slot, ...]
 
 
 # --- answers ----------------------------------------------------------------------------------------
@@ -255,6 +291,14 @@ class Launched(Answer):
     launches: tuple[LaunchSeen, ...] = Field(max_length=MAX_LAUNCHES)
 
 
+class SetsBound(Answer):
+    """What a launch returns; `in_place`: in the judge's own buffers, one after the other."""
+
+    kind: Literal["sets_bound"] = "sets_bound"
+    outputs: tuple[TensorMeta, ...] = Field(default=(), max_length=4096)
+    in_place: bool
+
+
 class Prepared(Answer):
     """Bursts are ready; `method` may be weaker than asked, then `reason` says why."""
 
@@ -288,15 +332,10 @@ class Failed(Answer):
     memory: MemoryReport | None = None
 
 
-FromJudgeToRunner: TypeAdapter[
-    TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export | Prepare | Burst
-] = TypeAdapter(
-    Annotated[
-        TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export | Prepare | Burst,
-        Field(discriminator="kind"),
-    ]
+AnyQuestion: TypeAlias = (TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export) | (
+    BindSets | Prepare | Burst | Listen | ExportLaunches
 )
+FromJudgeToRunner: TypeAdapter[AnyQuestion] = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="kind")])
 FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
-FromRunner: TypeAdapter[Loaded | Made | Ran | Launched | Prepared | Done | Okay | Failed] = TypeAdapter(
-    Annotated[Loaded | Made | Ran | Launched | Prepared | Done | Okay | Failed, Field(discriminator="kind")]
-)
+AnyAnswer: TypeAlias = Loaded | Made | Ran | Launched | SetsBound | Prepared | Done | Okay | Failed
+FromRunner: TypeAdapter[AnyAnswer] = TypeAdapter(Annotated[AnyAnswer, Field(discriminator="kind")])

@@ -112,6 +112,7 @@ class _WorkloadCheck:
         session.tell(Stage.CORRECTNESS, "reference")
         expected = self._expect(place, inputs)
         self._reports.names = [output.name for output in expected.outputs]
+        self._finding.yardsticks = tuple(output.yardstick for output in expected.outputs)
         if trial.kind == "fresh":
             self._degenerate.judge(expected.outputs, inputs.reference.tensors)
         session.tell(Stage.CORRECTNESS, "candidate")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import torch
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import Role, StageLimits
 from kbd.daemon.executor.runner_protocol import Ran, Slot, TensorMeta, Values
+from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.judge.lending import Lender, Loan
-from kbd.daemon.judge.output_buffers import buffer_metas, freshen
+from kbd.daemon.judge.output_buffers import beginnings, buffer_metas, freshen
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
 from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
 from kbd.inbox.bound_contract import BoundContract
@@ -51,12 +51,14 @@ class HostedKernel:
         self.interpreted = False
         self.init_inputs: InputSet | None = None
         self.peak_bytes: int | None = None
+        self.returned_bytes = 0
         self.workload = 0
         self.archive: tuple[int, int] | None = None
         """Descriptor and size of what a compiler made of the kernel, where one did; the kernel closes it."""
         self.notes: tuple[str, ...] = ()
-        self._limits = limits
-        self._lender = Lender(link, device_kind, limits.load_s)
+        self.limits = limits
+        self.device_kind = device_kind
+        self.lender = Lender(link, device_kind, limits.load_s)
         self._contracts: tuple[BoundContract, ...] = ()
         self._takes_outputs = False
         self._bound: dict[int, Loan] = {}
@@ -85,13 +87,13 @@ class HostedKernel:
             init_seed=seed,
             **self._given(init_inputs),
         )
-        loaded = self.link.ask(question, runner_protocol.Loaded, self._limits.load_s)
+        loaded = self.link.ask(question, runner_protocol.Loaded, self.limits.load_s)
         self.setup_us = loaded.setup_us
         self.makes_inputs, self.notes = loaded.makes_inputs, loaded.notes
         self._contracts, self._takes_outputs = tuple(contracts), loaded.takes_outputs
         self.interpreted = loaded.interpreted
         if init_inputs is None and loaded.init_inputs is not None:
-            tensors = self._fetch("init_inputs", loaded.init_inputs, self._limits.load_s)
+            tensors = self._fetch("init_inputs", loaded.init_inputs, self.limits.load_s)
             self.init_inputs = InputSet(loaded.init_inputs.tree, tensors)
 
     def _hand_over_archive(self) -> None:
@@ -99,7 +101,7 @@ class HostedKernel:
             return
         descriptor, nbytes = self.archive
         question = runner_protocol.TakeArtifact(nbytes=nbytes)
-        self.link.ask(question, runner_protocol.Okay, self._limits.load_s, [descriptor])
+        self.link.ask(question, runner_protocol.Okay, self.limits.load_s, [descriptor])
         self._close_archive()
 
     def _close_archive(self) -> None:
@@ -110,7 +112,7 @@ class HostedKernel:
     def _given(self, init_inputs: InputSet | None) -> dict[str, Any]:
         if init_inputs is None:
             return {}
-        loan = self._lender.lend(init_inputs.metas) if init_inputs.tensors else None
+        loan = self.lender.lend(init_inputs.metas) if init_inputs.tensors else None
         if loan is not None:
             loan.fill(init_inputs.tensors)
         values = Values(tree=init_inputs.tree, tensors=tuple(init_inputs.metas))
@@ -118,17 +120,15 @@ class HostedKernel:
 
     def make_inputs(self, seed: int) -> InputSet:
         """Inputs of the module's own `get_inputs()`, copied out of its reach."""
-        limit_s = self._limits.correctness_s
+        limit_s = self.limits.correctness_s
         made = self.link.ask(runner_protocol.MakeInputs(seed=seed), runner_protocol.Made, limit_s)
         return InputSet(made.values.tree, self._fetch("inputs", made.values, limit_s))
 
     def bind(self, index: int, inputs: InputSet) -> None:
         """Copy an input set to where this runner sees it as set `index`; output buffers are made fresh."""
-        contract = self._contract_of_buffers()
-        outputs = [] if contract is None else buffer_metas(contract)
-        loan, buffers = self._room_for(index, inputs.metas, outputs)
+        loan, buffers = self._room_for(index, inputs.metas, self.output_metas())
         loan.fill(inputs.tensors)
-        freshen(buffers, contract)
+        freshen(buffers, self._contract_of_buffers())
         self._tell_bound(index, inputs, loan, buffers.slots)
 
     def _room_for(self, index: int, metas: list[TensorMeta], outputs: list[TensorMeta]) -> tuple[Loan, Loan]:
@@ -136,26 +136,26 @@ class HostedKernel:
         known = self._bound.get(index), self._buffers.get(index)
         if known[0] and known[1] and (known[0].metas, known[1].metas) == (metas, outputs):
             return known[0], known[1]
-        whole = self._lender.lend([*metas, *outputs])
+        whole = self.lender.lend([*metas, *outputs])
         loan = self._bound[index] = Loan(whole.arena, whole.slots[: len(metas)])
         buffers = self._buffers[index] = Loan(whole.arena, whole.slots[len(metas) :])
         return loan, buffers
+
+    def output_metas(self) -> list[TensorMeta]:
+        """One buffer for each pure output of the contract in force, if the kernel has any use for them."""
+        contract = self._contract_of_buffers()
+        return [] if contract is None else buffer_metas(contract)
+
+    def output_beginnings(self, device: torch.device) -> list[torch.Tensor | None]:
+        """What these buffers hold before a launch, where the contract declares it."""
+        contract = self._contract_of_buffers()
+        return [] if contract is None else beginnings(contract, device)
 
     def _contract_of_buffers(self) -> BoundContract | None:
         """The contract in force, if the kernel has any use for buffers."""
         if not self._takes_outputs or not self._contracts:
             return None
         return self._contracts[self.workload]
-
-    def bind_all(self, sets: Sequence[InputSet]) -> None:
-        """Bind sets 0, 1, … in one piece of memory: sharing memory with a process costs milliseconds a piece."""
-        whole = self._lender.lend([meta for inputs in sets for meta in inputs.metas])
-        slots = iter(whole.slots)
-        self._buffers.clear()
-        for index, inputs in enumerate(sets):
-            loan = self._bound[index] = Loan(whole.arena, tuple(itertools.islice(slots, len(inputs.tensors))))
-            loan.fill(inputs.tensors)
-            self._tell_bound(index, inputs, loan)
 
     def _tell_bound(self, index: int, inputs: InputSet, loan: Loan, outputs: tuple[Slot, ...] = ()) -> None:
         """Nothing needs to be said when only the contents have changed."""
@@ -164,7 +164,7 @@ class HostedKernel:
             index=index, workload=self.workload, values=inputs.tree, slots=loan.slots, outputs=outputs
         )
         if question != self._told.get(index):
-            self.link.ask(question, runner_protocol.Okay, self._limits.correctness_s)
+            self.link.ask(question, runner_protocol.Okay, self.limits.correctness_s)
             self._told[index] = question
 
     def run(self, index: int, *, precisely: bool = False) -> Ran:
@@ -173,8 +173,9 @@ class HostedKernel:
         if not precisely:
             slots.pop("precise", None)
         question = runner_protocol.Run(index=index, precisely=precisely, **slots)
-        ran = self.link.ask(question, Ran, self._limits.correctness_s)
+        ran = self.link.ask(question, Ran, self.limits.correctness_s)
         self.peak_bytes = max(filter(None, (self.peak_bytes, ran.peak_bytes)), default=None)
+        self.returned_bytes = sum(extent(meta) for meta in self._known(ran.values.tensors))
         return ran
 
     def outputs_of(self, ran: Ran) -> list[torch.Tensor]:
@@ -193,10 +194,7 @@ class HostedKernel:
         return [found[place] for place in places]
 
     def _known(self, metas: Sequence[TensorMeta]) -> list[TensorMeta]:
-        try:
-            return [_dense(meta) for meta in metas]
-        except UnknownValue as error:
-            raise RunnerForged(self.role, str(error)) from None
+        return [self.dense(meta) for meta in metas]
 
     def _fetch_results(
         self, what: Literal["outputs", "precise"], metas: list[TensorMeta], ran: Ran
@@ -207,7 +205,7 @@ class HostedKernel:
         loan = self._results.get(what)
         if loan is not None and loan.metas == metas:
             return loan.copies() if what in ran.exported else self._export(what, loan)
-        loan = self._results[what] = self._lender.lend(metas)
+        loan = self._results[what] = self.lender.lend(metas)
         return self._export(what, loan)
 
     def trespassed(self, index: int) -> list[int]:
@@ -229,33 +227,28 @@ class HostedKernel:
     def launches(self) -> tuple[runner_protocol.LaunchSeen, ...]:
         """What one call on the set bound last in correctness launches, as the runner sees it."""
         question = runner_protocol.Launches(index=0)
-        return self.link.ask(question, runner_protocol.Launched, self._limits.correctness_s).launches
+        return self.link.ask(question, runner_protocol.Launched, self.limits.correctness_s).launches
 
-    def prepare(self, sets: int, lengths: Sequence[int], method: str) -> runner_protocol.Prepared:
-        """Have bursts of these lengths ready."""
-        question = runner_protocol.Prepare(sets=sets, lengths=tuple(lengths), method=method)
-        return self.link.ask(question, runner_protocol.Prepared, self._limits.timing_s)
-
-    def burst(self, index: int) -> tuple[float, float]:
-        """Run a burst: microseconds by the judge's clock, and what the runner claims."""
-        measured_us, done = self.link.ask_timed(
-            runner_protocol.Burst(index=index), runner_protocol.Done, self._limits.timing_s
-        )
-        return measured_us, done.claimed_us
+    def dense(self, meta: TensorMeta) -> TensorMeta:
+        """How a tensor that this runner described is stored when it is copied. Raises RunnerForged."""
+        try:
+            return _dense(meta)
+        except UnknownValue as error:
+            raise RunnerForged(self.role, str(error)) from None
 
     def release(self) -> None:
         """Let the runner exit and take the lent memory back; the runner must be dead by now."""
         self._close_archive()
         self.link.close()
-        self._lender.release()
+        self.lender.release()
 
     def _fetch(self, what: Any, values: Values, limit_s: float) -> list[torch.Tensor]:
         metas = self._known(values.tensors)
-        return self._export(what, self._lender.lend(metas), limit_s) if metas else []
+        return self._export(what, self.lender.lend(metas), limit_s) if metas else []
 
     def _export(self, what: Any, loan: Loan, limit_s: float | None = None) -> list[torch.Tensor]:
         question = runner_protocol.Export(what=what, slots=loan.slots)
-        self.link.ask(question, runner_protocol.Okay, limit_s or self._limits.correctness_s)
+        self.link.ask(question, runner_protocol.Okay, limit_s or self.limits.correctness_s)
         return loan.copies()
 
 

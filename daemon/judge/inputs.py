@@ -41,6 +41,10 @@ class InputSource(Protocol):
 
     pinned: bool
 
+    @property
+    def contract(self) -> BoundContract | None:
+        """What says how the inputs are drawn; None where a module makes them."""
+
     def draw(self, seed: int, *, first: bool) -> TrialInputs:
         """Fresh inputs; `first` allows the seeds that the contract itself gives."""
 
@@ -65,6 +69,7 @@ class ModuleInputs:
     """Inputs as a module's `get_inputs()` makes them, in that module's runner."""
 
     pinned = False
+    contract: BoundContract | None = None
 
     def __init__(self, owner: HostedKernel) -> None:
         self._owner = owner
@@ -87,7 +92,7 @@ class ContractInputs:
     def __init__(
         self, plan: WorkloadPlan, contract: BoundContract, device: torch.device, folder: Path | None
     ) -> None:
-        self._contract = contract
+        self.contract: BoundContract = contract
         self._candidate = plan.candidate or contract
         self._reference = plan.reference or contract
         self._device = device
@@ -98,14 +103,14 @@ class ContractInputs:
         """Every tensor under a seed of its own."""
         tensors = [
             draw(tensor, _seed(tensor, seed, place, first=first), self._device, self._folder)
-            for place, arg in enumerate(self._contract.input_tensors)
+            for place, arg in enumerate(self.contract.input_tensors)
             if (tensor := arg.tensor) is not None
         ]
         return self._as_called(tensors)
 
     def altered(self, inputs: TrialInputs) -> TrialInputs | None:
         """Elements that were drawn independently may change places: what is left is as good an input."""
-        args = self._contract.input_tensors
+        args = self.contract.input_tensors
         tensors = [
             _exchanged(tensor) if _drawn_independently(arg) else tensor
             for arg, tensor in zip(args, inputs.reference.tensors, strict=True)

@@ -16,6 +16,9 @@ from kbd.daemon.executor.shared_memory import ALIGNMENT, Arena, extent, tensor_a
 from kbd.daemon.judge.canaries import GUARD_BYTES, broken_fences, poison, raise_fences
 from kbd.daemon.judge.runner_link import RunnerLink
 
+STOCK_BYTES = 512 << 20
+STOCK_SHARE = 1 / 64
+
 
 @dataclass(frozen=True)
 class Loan:
@@ -52,14 +55,23 @@ class Loan:
         return [tensor.clone() for tensor in self.tensors]
 
 
-def lay_out(arena: int, metas: Sequence[TensorMeta]) -> tuple[tuple[Slot, ...], int]:
-    """Aligned places for tensors like these, a guard zone around each, and the bytes they take together."""
+def lay_out(arena: int, metas: Sequence[TensorMeta], base: int = 0) -> tuple[tuple[Slot, ...], int]:
+    """Aligned places from `base` on, a guard zone around each, and the bytes they take together."""
     slots: list[Slot] = []
-    offset = GUARD_BYTES
+    offset = base + GUARD_BYTES
     for meta in metas:
         slots.append(Slot(arena=arena, offset=offset, meta=meta))
         offset += -(-extent(meta) // ALIGNMENT) * ALIGNMENT + GUARD_BYTES
-    return tuple(slots), offset
+    return tuple(slots), offset - base
+
+
+@dataclass(frozen=True)
+class Room:
+    """A piece of an arena: its number, where the piece begins in it, and the arena itself."""
+
+    number: int
+    base: int
+    arena: Arena
 
 
 class Lender:
@@ -70,20 +82,42 @@ class Lender:
         self._kind = device_kind
         self._limit_s = limit_s
         self._arenas: list[Arena] = []
+        self._used = 0
 
     def lend(self, metas: Sequence[TensorMeta]) -> Loan:
         """Room for tensors like these. Raises RunnerTrouble or SharingFailed."""
-        number = len(self._arenas)
-        slots, nbytes = lay_out(number, metas)
+        _, nbytes = lay_out(0, metas)
+        room = self.lend_bytes(nbytes)
+        slots, _ = lay_out(room.number, metas, room.base)
+        raise_fences(room.arena.memory, slots)
+        return Loan(room.arena, slots)
+
+    def lend_bytes(self, nbytes: int) -> Room:
+        """Room for so many bytes. Raises RunnerTrouble or SharingFailed."""
+        nbytes = -(-nbytes // ALIGNMENT) * ALIGNMENT
+        if not self._arenas or self._used + nbytes > self._arenas[-1].nbytes:
+            self._map(max(nbytes, _stock_bytes(self._kind)))
+        room = Room(len(self._arenas) - 1, self._used, self._arenas[-1])
+        self._used += nbytes
+        return room
+
+    def _map(self, nbytes: int) -> None:
         arena = Arena(nbytes, self._kind)
         self._arenas.append(arena)
+        self._used = 0
         descriptors = [arena.descriptor] if arena.descriptor is not None else []
-        question = Map(arena=number, nbytes=arena.nbytes, handle=arena.handle)
+        question = Map(arena=len(self._arenas) - 1, nbytes=arena.nbytes, handle=arena.handle)
         self._link.ask(question, Okay, self._limit_s, descriptors)
-        raise_fences(arena.memory, slots)
-        return Loan(arena, slots)
 
     def release(self) -> None:
         """Give everything back; only once the runner is gone."""
         while self._arenas:
             self._arenas.pop().release()
+
+
+def _stock_bytes(kind: str) -> int:
+    """Size of an arena at least: another process takes 20 ms to open device memory, however much it is."""
+    if kind != "cuda":
+        return 0
+    free, _ = torch.cuda.mem_get_info()
+    return min(STOCK_BYTES, int(free * STOCK_SHARE))

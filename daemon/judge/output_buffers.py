@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from kbd.daemon.executor.runner_protocol import TensorMeta
 from kbd.daemon.judge.draw import draw
 from kbd.daemon.judge.lending import Loan
@@ -24,10 +26,22 @@ def freshen(buffers: Loan, contract: BoundContract | None) -> None:
     buffers.poison()
     if contract is None or not buffers.slots:
         return
-    for lent, tensor in zip(buffers.tensors, _pure_outputs(contract), strict=True):
-        init = tensor.init
-        if init is not None and tensor.content is init and not init.kind.is_random:
-            lent.copy_(draw(tensor, 0, lent.device, None))
+    declared = beginnings(contract, buffers.arena.memory.device)
+    for lent, beginning in zip(buffers.tensors, declared, strict=True):
+        if beginning is not None:
+            lent.copy_(beginning)
+
+
+def beginnings(contract: BoundContract, device: torch.device) -> list[torch.Tensor | None]:
+    """What each buffer's `init` says, None where it is random or says nothing."""
+    return [_beginning(tensor, device) for tensor in _pure_outputs(contract)]
+
+
+def _beginning(tensor: BoundTensor, device: torch.device) -> torch.Tensor | None:
+    init = tensor.init
+    if init is None or tensor.content is not init or init.kind.is_random:
+        return None
+    return draw(tensor, 0, device, None)
 
 
 def _pure_outputs(contract: BoundContract) -> list[BoundTensor]:

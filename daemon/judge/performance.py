@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-import torch
-
-from kbd.daemon.judge.inputs import input_source
+from kbd.daemon.judge.audit import Auditor
+from kbd.daemon.judge.bench import Bench
+from kbd.daemon.judge.device_speed import cache_bytes, device_speed
+from kbd.daemon.judge.plausibility import Floor, check_plausible
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
-from kbd.daemon.judge.timing import Series, TimedKernels, time_kernels
-from kbd.outbox.performance import ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
+from kbd.daemon.judge.stocking import stocked_bench
+from kbd.daemon.judge.timing import Readiness, Series, TimedKernels, Way, get_ready, time_kernels
+from kbd.outbox.performance import Audit, ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
 from kbd.outbox.verdict import Stage
 
-MIN_SETS = 2
-MAX_SETS = 8
-HOST_SETS_BYTES = 1 << 30
-DEVICE_SHARE = 0.25
-AS_CALLED_SAMPLES = 30
+AS_CALLED_SAMPLES = 20
+AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
-FALLBACK_CACHE_BYTES = 32 << 20
+PROCESS_BIAS: Final = {"cuda": 0.006, "cpu": 0.02}
+"""By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
+L2_POLICIES: Final = {
+    True: "every launch of a burst on the same input set",
+    False: "flushed before every turn; every input set launched on once a turn",
+}
 
 
 def time_workload(session: Session, finding: Finding) -> None:
-    """Time candidate and reference on the same input sets. Raises RunnerTrouble."""
+    """Time candidate and reference on the same input sets. Raises RunnerTrouble, Suspicious or BadData."""
     session.enter(finding)
-    sets, cold = _bind_sets(session, finding)
     session.tell(Stage.TIMING)
-    ways = _time_in_each_way(session, sets)
-    found = _performance(session, ways, sets=sets, cold=cold)
+    bench = stocked_bench(session, finding)
+    on_device = session.device.type == "cuda"
+    floor = Floor.of(device_speed(), bench.candidate.output_bytes) if on_device else None
+    wants_graph = on_device and session.request.evaluation.timing != "as_called"
+    ready = get_ready(bench, "graph" if wants_graph else "eager")
+    auditor = Auditor(bench, finding.yardsticks)
+    with session.lease():
+        session.inspector.timing_begins()
+        ways = _time_in_each_way(session, bench, ready, auditor)
+        session.device_report = session.inspector.report()
+    found = _performance(session, bench, ways, auditor.report(), floor)
     finding.performance = found.model_copy(update={"launches": finding.launches})
+    if not _interpreted(session):
+        check_plausible(ways.headline, floor, on_device=on_device)
 
 
 @dataclass(frozen=True)
@@ -46,68 +59,29 @@ class _Ways:
         return self.device or self.as_called
 
 
-def _time_in_each_way(session: Session, sets: int) -> _Ways:
+def _time_in_each_way(session: Session, bench: Bench, ready: Readiness, auditor: Auditor) -> _Ways:
     evaluation, budget_s = session.request.evaluation, session.request.limits.timing_budget_s
-    kernels = (session.candidate, session.reference)
     samples = INTERPRETED_SAMPLES if _interpreted(session) else evaluation.num_trials
-    if session.device.type != "cuda" or evaluation.timing == "as_called":
-        eager = time_kernels(*kernels, sets=sets, method="eager", max_samples=samples, budget_s=budget_s)
-        return _Ways(None, eager)
-    first = time_kernels(*kernels, sets=sets, method="graph", max_samples=samples, budget_s=budget_s)
-    if first.method == "eager":
+    first = time_kernels(bench, ready, Way(ready.method, samples, budget_s), auditor)
+    if ready.method == "eager":
         return _Ways(None, first)
-    few = min(samples, AS_CALLED_SAMPLES)
-    eager = time_kernels(*kernels, sets=sets, method="eager", max_samples=few, budget_s=budget_s / 4)
-    return _Ways(first, eager)
+    few = Way("eager", min(samples, AS_CALLED_SAMPLES), budget_s * AS_CALLED_BUDGET_SHARE)
+    return _Ways(first, time_kernels(bench, get_ready(bench, "eager"), few, auditor))
 
 
-def _bind_sets(session: Session, finding: Finding) -> tuple[int, bool]:
-    """Give both kernels the same input sets; returns how many, and whether together they exceed the cache."""
-    source = input_source(session, finding.plan)
-    first = source.draw(session.seeds.timing(finding.number, 0), first=False)
-    nbytes = max(first.candidate.nbytes, 1)
-    sets = _how_many_sets(nbytes, session.device)
-    others = (
-        source.draw(session.seeds.timing(finding.number, number), first=False) for number in range(1, sets)
-    )
-    drawn = [first, *others]
-    session.candidate.bind_all([inputs.candidate for inputs in drawn])
-    if session.reference is not None:
-        session.reference.bind_all([inputs.reference for inputs in drawn])
-    return sets, sets * nbytes > _cache_bytes(session.device)
+def _is_cold(session: Session, bench: Bench) -> bool:
+    """Whether inputs come from memory: flushed on a device, more of them than the cache holds on the CPU."""
+    if bench.warm or session.device.type == "cuda":
+        return not bench.warm
+    return bench.bytes_in_use > cache_bytes(session.device)
 
 
-def _how_many_sets(nbytes: int, device: torch.device) -> int:
-    """Enough to exceed the cache, as memory allows."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        room = int(free * DEVICE_SHARE) // (2 * nbytes)
-    else:
-        room = HOST_SETS_BYTES // (2 * nbytes)
-    wanted = -(-_cache_bytes(device) * 3 // 2 // nbytes)
-    return max(1, min(max(wanted, MIN_SETS), MAX_SETS, room))
-
-
-def _cache_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return int(torch.cuda.get_device_properties(device).L2_cache_size)
-    return _host_cache_bytes()
-
-
-def _host_cache_bytes() -> int:
-    """Size of the last-level cache as Linux tells it."""
-    sizes = [
-        int(text[:-1]) << 10
-        for path in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
-        if (text := path.read_text().strip()).endswith("K")
-    ]
-    return max(sizes, default=FALLBACK_CACHE_BYTES)
-
-
-def _performance(session: Session, ways: _Ways, *, sets: int, cold: bool) -> Performance:
+def _performance(
+    session: Session, bench: Bench, ways: _Ways, audit: Audit | None, floor: Floor | None
+) -> Performance:
     headline = ways.headline
     interpreted = _interpreted(session)
-    ratio = None if interpreted else _ratio(headline)
+    ratio = None if interpreted else _ratio(headline, PROCESS_BIAS[session.device.type])
     return Performance(
         candidate=_candidate_timing(ways),
         reference=_reference_timing(ways),
@@ -117,10 +91,13 @@ def _performance(session: Session, ways: _Ways, *, sets: int, cold: bool) -> Per
         timing=_basis(ways) if ratio else None,
         method=_method(session, ways),
         method_reason=headline.reason,
-        cache="cold" if cold else "warm",
-        input_sets=sets,
+        cache="cold" if _is_cold(session, bench) else "warm",
+        l2_policy=L2_POLICIES[bench.warm] if session.device.type == "cuda" else None,
+        input_sets=bench.sets_in_use,
         noise=ratio.half_width if ratio else relative_half_width(headline.candidate.measured_us),
         stop=headline.stop,
+        audit=audit,
+        floor_us=max(floor.launch_us, floor.write_us) if floor else None,
         peak_memory_bytes=session.candidate.peak_bytes,
         setup_us=session.candidate.setup_us,
         interpreted=interpreted,
@@ -141,10 +118,10 @@ def _method(session: Session, ways: _Ways) -> Literal["graph", "events", "wall"]
     return "events" if ways.device is None else "graph"
 
 
-def _ratio(timed: TimedKernels) -> SpeedUp | None:
+def _ratio(timed: TimedKernels, bias: float) -> SpeedUp | None:
     if timed.reference is None:
         return None
-    return speed_up(timed.reference.measured_us, timed.candidate.measured_us)
+    return speed_up(timed.reference.measured_us, timed.candidate.measured_us, bias=bias)
 
 
 def _candidate_timing(ways: _Ways) -> KernelTiming:

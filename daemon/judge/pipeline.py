@@ -4,6 +4,7 @@ A stage is a name and a function of the session. It returns when all is well and
 
     RunnerTrouble    a runner failed, died, stayed silent or forged an answer    -> blamed on its kernel
     Wrong            outputs were compared and are wrong                         -> incorrect_*, non_finite
+    Suspicious       timed launches were wrong, or faster than anything can be   -> suspect
     ReferenceUnusable the reference gave nothing to compare                      -> invalid_reference
     BadData          the job's literal data does not fit                         -> invalid_job
     SharingFailed    no memory, no handle                                        -> out_of_memory, device_error
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
+from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.draw import BadData
 from kbd.daemon.judge.launches import note_launches
@@ -70,12 +72,9 @@ def correctness(session: Session) -> None:
 
 
 def timing(session: Session) -> None:
-    """Every workload under the device's exclusive lease."""
-    with session.lease():
-        session.inspector.timing_begins()
-        for finding in session.findings:
-            time_workload(session, finding)
-        session.device_report = session.inspector.report()
+    """Every workload; each takes the device's exclusive lease when it is ready."""
+    for finding in session.findings:
+        time_workload(session, finding)
 
 
 STAGES = (
@@ -85,7 +84,10 @@ STAGES = (
 )
 
 
-TROUBLES = (RunnerTrouble, Wrong, ReferenceUnusable, BadData, SharingFailed, torch.cuda.OutOfMemoryError)
+TROUBLES = (
+    *(RunnerTrouble, Wrong, Suspicious, ReferenceUnusable, BadData),
+    *(SharingFailed, torch.cuda.OutOfMemoryError),
+)
 
 
 def evaluate(session: Session) -> Verdict:
@@ -115,6 +117,12 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
     match error:
         case Wrong():
             return {"status": error.status, "blame": Blame.CANDIDATE, "error": error.report}
+        case Suspicious():
+            return {
+                "status": EvaluationStatus.SUSPECT,
+                "blame": Blame.CANDIDATE,
+                "suspect": (error.suspicion,),
+            }
         case RunnerTrouble(role="reference"):
             return _reference_trouble(error)
         case RunnerTrouble():

@@ -27,6 +27,12 @@ from kbd.daemon.executor.runner_protocol import Answer, Failed, FromRunner, Ques
 
 NONCE_BITS = 47
 
+
+def new_nonce() -> int:
+    """A number that nobody can know before it is sent; never 0."""
+    return secrets.randbits(NONCE_BITS) | 1
+
+
 A = TypeVar("A", bound=Answer)
 
 
@@ -84,10 +90,26 @@ class RunnerLink:
 
     def ask(self, question: Question, answer: type[A], limit_s: float, descriptors: Sequence[int] = ()) -> A:
         """Send one message, wait for its answer. Raises RunnerTrouble."""
-        limit_s = self._deadline.limit(limit_s)
-        question = question.model_copy(update={"nonce": secrets.randbits(NONCE_BITS)})
+        limit_s = self.limit(limit_s)
+        return self.answer_to(self.pose(question, limit_s, descriptors), answer, limit_s)
+
+    def limit(self, seconds: float) -> float:
+        """The time that one answer may take: this, or what is left of the job's."""
+        return self._deadline.limit(seconds)
+
+    def pose(self, question: Question, limit_s: float, descriptors: Sequence[int] = ()) -> int:
+        """Send one message; returns the nonce that its answer will repeat. Raises RunnerTrouble."""
+        nonce = new_nonce()
         try:
+            question = question.model_copy(update={"nonce": nonce})
             self._channel.send(question, descriptors, timeout_s=max(limit_s, 0.001))
+        except PeerGone as error:
+            raise RunnerLost(self.role, str(error)) from None
+        return nonce
+
+    def answer_to(self, nonce: int, answer: type[A], limit_s: float) -> A:
+        """Wait for the answer to the question with this nonce. Raises RunnerTrouble."""
+        try:
             found = self._channel.receive(limit_s)
         except PeerSilent:
             raise RunnerSilent(self.role, limit_s) from None
@@ -95,13 +117,18 @@ class RunnerLink:
             raise RunnerLost(self.role, str(error)) from None
         except BadFrame as error:
             raise RunnerForged(self.role, str(error)) from None
-        if found.nonce != question.nonce:
+        if found.nonce != nonce:
             raise RunnerForged(self.role, f"{type(found).__name__} does not answer what was asked")
         if isinstance(found, Failed):
             raise RunnerFailed(self.role, found)
         if not isinstance(found, answer):
             raise RunnerForged(self.role, f"expected {answer.__name__}, found {type(found).__name__}")
         return found
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the runner said something or is gone, without waiting for it."""
+        return self._channel.readable
 
     def ask_timed(self, question: Question, answer: type[A], limit_s: float) -> tuple[float, A]:
         """As `ask`, with the microseconds from sending to the answer's arrival by the judge's own clock."""

@@ -13,6 +13,7 @@ import torch
 
 from kbd.daemon.executor.protocol import Evaluate, Role, WorkloadPlan
 from kbd.daemon.judge.device_report import DeviceInspector
+from kbd.daemon.judge.expected import Yardstick
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.seeds import Seeds
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
@@ -38,6 +39,7 @@ class Finding:
     pinned_inputs: bool = False
     weak_test: tuple[str, ...] = ()
     launches: tuple[Launch, ...] = ()
+    yardsticks: tuple[Yardstick, ...] = ()
 
 
 @dataclass

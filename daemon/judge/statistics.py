@@ -91,13 +91,17 @@ def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def speed_up(reference: Sequence[float], candidate: Sequence[float]) -> SpeedUp:
-    """Median of the paired log-ratios and its bootstrap interval; sample i of both was taken back to back."""
+def speed_up(reference: Sequence[float], candidate: Sequence[float], *, bias: float = 0.0) -> SpeedUp:
+    """Median of the paired log-ratios and its bootstrap interval; sample i of both was taken back to back.
+
+    `bias`: by how much (relative) two processes that run the same kernel differ for as long as they live. No
+    number of samples from this pair of processes shows it, so the interval is widened by it on either side.
+    """
     if len(reference) != len(candidate):
         raise ValueError(f"{len(reference)} samples of the reference, {len(candidate)} of the candidate")
     ratios = np.log(np.asarray(reference, dtype=np.float64)) - np.log(np.asarray(candidate, dtype=np.float64))
     low, high = _interval(ratios)
-    return SpeedUp(math.exp(float(np.median(ratios))), math.exp(low), math.exp(high))
+    return SpeedUp(math.exp(float(np.median(ratios))), math.exp(low - bias), math.exp(high + bias))
 
 
 def relative_half_width(samples: Sequence[float] | NDArray[np.float64]) -> float:

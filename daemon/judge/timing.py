@@ -1,46 +1,57 @@
 """Time per launch by the judge's own clock.
 
-A burst is many launches between the judge's question and the runner's answer. Two burst lengths are timed back
-to back; the slope between them is the time of one launch, because whatever a burst costs by itself (frames,
-wake-ups, graph start) is in both and cancels. Bursts of reference and candidate alternate (A B, B A, …), so
-that drift of clocks and temperature falls on both alike. What the runner claims stands beside and decides
-nothing.
+A *turn* of one kernel is three bursts between the judge's `go` and the runner's `done`: an empty one, a short
+one and a long one; the slope between the latter two is the time of one launch, because whatever a burst costs by
+itself (the bell, starting a graph) is in both and cancels. The empty burst comes first and twice: on a device that
+several processes share, the first of a process waits until the device has turned to it (measured on an H100:
+0.1 ms, give or take as much), and that must not fall into a burst that counts. Turns of reference and candidate
+alternate (A B, B A, …), so that drift of clocks and temperature falls on both alike. What the runner claims stands
+beside and decides nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kbd.daemon.judge.hosted_kernel import HostedKernel
+from kbd.daemon.judge.audit import Auditor
+from kbd.daemon.judge.bench import ONCE_MORE, Bench, BurstPlan
 from kbd.daemon.judge.runner_link import RunnerForged
 from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, slope
+from kbd.daemon.judge.timed_kernel import TimedKernel
 
 Method = Literal["graph", "eager"]
 
-# Long enough for one launch to stand out from the noise of two wake-ups, short enough to be done often.
-BURST_US = {"graph": (250.0, 1_250.0), "eager": (100.0, 500.0)}
-MAX_LAUNCHES = 2_000
-PROBE_LENGTHS = (0, 1, 64)
-PROBE_REPEATS = 3
+SHORT_US, LONG_US = 100.0, 600.0
 WIDE_LAUNCH_US = 10_000.0
-SLOW_LAUNCH_US = 1_000.0
 SHORTEST_LAUNCH_US = 0.2
 SMALLEST_SAMPLE_US = 1e-3
-CHECK_EVERY = 10
+PROBED_LAUNCHES = 8
+PROBE_REPEATS = 3
+SLOW_LAUNCH_US = 1_000.0
+CHECK_EVERY = 5
 FIRST_CHECK = 20
 TARGET_HALF_WIDTH = 0.005
+SINGLE_LAUNCHES = 8
+EMPTY, SHORT, LONG, SINGLE = range(4)
 
 
 @dataclass
 class Series:
-    """Microseconds per launch of one kernel: measured by the judge, and as claimed by its runner."""
+    """Microseconds per launch of one kernel, sample by sample.
+
+    `measured_us` is the slope between two bursts and counts; `whole_us` is what they took altogether, less what
+    empty ones take; `single_us` are launches all by themselves.
+    """
 
     measured_us: list[float] = field(default_factory=list)
     claimed_us: list[float] = field(default_factory=list)
+    whole_us: list[float] = field(default_factory=list)
+    single_us: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -54,98 +65,166 @@ class TimedKernels:
     stop: str
 
 
-def time_kernels(
-    candidate: HostedKernel,
-    reference: HostedKernel | None,
-    *,
-    sets: int,
-    method: Method,
-    max_samples: int,
-    budget_s: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> TimedKernels:
-    """Alternate bursts of both kernels until the noise is small enough, the samples are enough or time is up.
+@dataclass(frozen=True)
+class Way:
+    """How kernels are timed, and for how long at most."""
 
-    Both are timed by the same method: where one cannot be captured, both fall back to the eager loop.
-    Raises RunnerTrouble.
-    """
-    kernels = [kernel for kernel in (candidate, reference) if kernel is not None]
-    reason = None
-    try:
-        timers = [_calibrated(kernel, sets, method) for kernel in kernels]
-    except _CannotCapture as error:
-        method, reason = "eager", str(error)
-        timers = [_calibrated(kernel, sets, method) for kernel in kernels]
-    series = [Series() for _ in kernels]
-    deadline = clock() + budget_s
-    stop = f"{max_samples} samples"
-    for sample in range(max_samples):
-        order = range(len(timers)) if sample % 2 == 0 else reversed(range(len(timers)))
-        for place in order:
-            timers[place].sample(series[place])
-        if verdict := _stop(series, sample + 1):
-            stop = verdict
-            break
-        if clock() >= deadline and sample + 1 >= 2:
-            stop = f"time budget of {budget_s:g} s"
-            break
-    return TimedKernels(method, reason, series[0], series[1] if reference else None, stop)
+    method: Method
+    max_samples: int
+    budget_s: float
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Kernels whose bursts are prepared: nothing but timing is left to do."""
+
+    method: Method
+    reason: str | None
+    timers: tuple[Timer, ...]
 
 
 class _CannotCapture(Exception):
     """A kernel fell back to a weaker method, so both have to."""
 
 
-def _prepare(kernel: HostedKernel, sets: int, lengths: Sequence[int], method: Method) -> None:
-    prepared = kernel.prepare(sets, lengths, method)
-    if prepared.method == method:
-        return
-    if method == "eager":
-        raise RunnerForged(kernel.role, f"asked for a plain loop, it prepared {prepared.method}")
-    raise _CannotCapture(f"the {kernel.role} cannot be captured: {prepared.reason}")
-
-
 @dataclass(frozen=True)
-class _Timer:
-    """A kernel with two burst lengths prepared: index 0 the short one, index 1 the long one."""
+class Timer:
+    """A kernel with its bursts prepared."""
 
-    kernel: HostedKernel
-    lengths: tuple[int, int]
+    kernel: TimedKernel
+    plan: BurstPlan
 
-    def sample(self, series: Series) -> None:
-        bursts = [self.kernel.burst(index) for index in (0, 1)]
-        for column, kept in enumerate((series.measured_us, series.claimed_us)):
-            short, long = (burst[column] for burst in bursts)
-            kept.append(max(slope(short, long, *self.lengths), SMALLEST_SAMPLE_US))
+    def turn(self, series: Series, *, keep: bool, single: bool) -> None:
+        """One sample; nothing is added to the series where a loop had to keep its outputs on the CPU."""
+        if self.kernel.takes_turns_on_device:
+            self.kernel.burst(EMPTY)
+        empty, _ = self.kernel.burst(EMPTY)
+        short, short_claimed = self.kernel.burst(SHORT, keep=keep) if self.plan.short else (empty, 0.0)
+        long, long_claimed = self.kernel.burst(LONG, keep=keep)
+        if keep and self.kernel.keeping_costs:
+            return
+        lengths = self.plan.short, self.plan.long
+        series.measured_us.append(max(slope(short, long, *lengths), SMALLEST_SAMPLE_US))
+        series.claimed_us.append(max(slope(short_claimed, long_claimed, *lengths), SMALLEST_SAMPLE_US))
+        bursts = 2 if self.plan.short else 1
+        whole = (short if self.plan.short else 0.0) + long - bursts * empty
+        series.whole_us.append(max(whole / sum(lengths), SMALLEST_SAMPLE_US))
+        if single:
+            alone, _ = self.kernel.burst(SINGLE)
+            series.single_us.append(max(alone - empty, SMALLEST_SAMPLE_US))
 
 
-def _calibrated(kernel: HostedKernel, sets: int, method: Method) -> _Timer:
+def get_ready(bench: Bench, method: Method) -> Readiness:
+    """Prepare the bursts of both kernels; needs no quiet device. Raises RunnerTrouble.
+
+    Both are timed by the same method: where one cannot be captured, both fall back to the eager loop.
+    """
+    reason = None
+    try:
+        plans = _calibrated(bench.kernels, method)
+        _prepare_all(bench, plans, method)
+    except _CannotCapture as error:
+        method, reason = "eager", str(error)
+        plans = _calibrated(bench.kernels, method)
+        _prepare_all(bench, plans, method)
+    bench.plan(plans[0], plans[1] if bench.reference is not None else None)
+    timers = tuple(map(Timer, bench.kernels, plans))
+    return Readiness(method, reason, timers)
+
+
+def time_kernels(
+    bench: Bench,
+    ready: Readiness,
+    way: Way,
+    auditor: Auditor,
+    clock: Callable[[], float] = time.monotonic,
+) -> TimedKernels:
+    """Alternate turns of both kernels until the noise is small enough, the samples are enough or time is up.
+
+    Raises RunnerTrouble, or Suspicious.
+    """
+    series = [Series() for _ in ready.timers]
+    with contextlib.ExitStack() as listening:
+        for kernel in bench.kernels:
+            listening.enter_context(kernel.listening())
+        stop = _take_turns(bench, ready, way, auditor, series, clock)
+    return TimedKernels(ready.method, ready.reason, series[0], series[1] if bench.reference else None, stop)
+
+
+def _take_turns(
+    bench: Bench,
+    ready: Readiness,
+    way: Way,
+    auditor: Auditor,
+    series: Sequence[Series],
+    clock: Callable[[], float],
+) -> str:
+    """Fill the series; returns why it ended."""
+    deadline, turn = clock() + way.budget_s, 0
+    while len(series[0].measured_us) < way.max_samples:
+        keep = auditor.is_due(turn)
+        bench.refresh()
+        order = range(len(ready.timers)) if turn % 2 == 0 else reversed(range(len(ready.timers)))
+        for place in order:
+            bench.flush()
+            ready.timers[place].turn(series[place], keep=keep, single=turn < SINGLE_LAUNCHES)
+        if keep:
+            auditor.check()
+        turn += 1
+        samples = len(series[0].measured_us)
+        if verdict := _stop(series, samples):
+            return verdict
+        if clock() >= deadline and samples >= 2:
+            return f"time budget of {way.budget_s:g} s"
+    return f"{way.max_samples} samples"
+
+
+def _prepare_all(bench: Bench, plans: Sequence[BurstPlan], method: Method) -> None:
+    bursts = [plan.bursts(warm=bench.warm) for plan in plans]
+    _prepare(bench.kernels, bursts, method)
+    for kernel in bench.kernels:
+        for index in (EMPTY, SHORT, LONG, SINGLE):
+            kernel.burst(index)
+
+
+def _prepare(
+    kernels: Sequence[TimedKernel], bursts: Sequence[Sequence[Sequence[int]]], method: Method
+) -> None:
+    """All at once: each runner captures on its own."""
+    for kernel, wanted in zip(kernels, bursts, strict=True):
+        kernel.start_preparing(wanted, method)
+    for kernel, prepared in [(kernel, kernel.prepared()) for kernel in kernels]:
+        if prepared.method == method:
+            continue
+        if method == "eager":
+            raise RunnerForged(kernel.role, f"asked for a plain loop, it prepared {prepared.method}")
+        raise _CannotCapture(f"the {kernel.role} cannot be captured: {prepared.reason}")
+
+
+def _calibrated(kernels: Sequence[TimedKernel], method: Method) -> list[BurstPlan]:
     """Choose burst lengths that make one launch's time stand out from the clock's noise."""
-    _prepare(kernel, sets, PROBE_LENGTHS, method)
-    lengths = burst_lengths(_rough_launch_us(kernel), *BURST_US[method])
-    _prepare(kernel, sets, lengths, method)
-    for index in (0, 1):
-        kernel.burst(index)
-    return _Timer(kernel, lengths)
+    several = min(PROBED_LAUNCHES, *(kernel.count for kernel in kernels))
+    _prepare(kernels, [[[], [0], list(range(several))]] * len(kernels), method)
+    return [burst_plan(_rough_launch_us(kernel, several), kernel.count) for kernel in kernels]
 
 
-def _rough_launch_us(kernel: HostedKernel) -> float:
+def _rough_launch_us(kernel: TimedKernel, several: int) -> float:
     """Time of one launch, good enough to choose lengths by; slow kernels are not run often for it."""
     empty = min(kernel.burst(0)[0] for _ in range(PROBE_REPEATS))
     once = kernel.burst(1)[0] - empty
     if once >= SLOW_LAUNCH_US:
         return once
-    several = min(kernel.burst(2)[0] for _ in range(PROBE_REPEATS))
-    return max((several - empty) / PROBE_LENGTHS[2], SHORTEST_LAUNCH_US)
+    many = min(kernel.burst(2)[0] for _ in range(PROBE_REPEATS))
+    return max((many - empty) / several, SHORTEST_LAUNCH_US)
 
 
-def burst_lengths(launch_us: float, short_us: float, long_us: float) -> tuple[int, int]:
-    """Launches in a burst of about `short_us` and one of about `long_us`, for a kernel of this time per launch."""
-    if launch_us >= WIDE_LAUNCH_US:
-        return 0, 1
-    long = min(max(math.ceil(long_us / launch_us), 2), MAX_LAUNCHES)
-    short = min(math.floor(short_us / launch_us), long // 4)
-    return short, long
+def burst_plan(launch_us: float, sets: int) -> BurstPlan:
+    """Launches of a short and of a long burst for a kernel of this time per launch, with so many input sets."""
+    room = max(sets - ONCE_MORE, 1)
+    if launch_us >= WIDE_LAUNCH_US or room < 2:
+        return BurstPlan(0, 1)
+    short = min(math.floor(SHORT_US / launch_us), room // 4)
+    return BurstPlan(short, min(max(math.ceil(LONG_US / launch_us), short + 2), room - short))
 
 
 def _stop(series: Sequence[Series], samples: int) -> str | None:

@@ -1,8 +1,8 @@
-"""Bursts: many launches between one `go` and one `done`.
+"""Bursts: several launches, each on an input set of its own, between one `go` and one `done`.
 
 On CUDA a burst is one captured graph, so that launch overhead is gone; where the kernel cannot be captured,
-and on the CPU, it is a plain loop. The judge chooses the lengths and holds the clock; the figure measured here
-is only a claim.
+and on the CPU, it is a plain loop. The judge chooses which sets a burst runs on and holds the clock; the
+figure measured here is only a claim. A burst without launches does what every burst costs by itself.
 """
 
 from __future__ import annotations
@@ -15,94 +15,97 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.runner_protocol import Prepared
+from kbd.daemon.runner.values import pack
 
-WARM_UP_ROUNDS = 3
 WARM_UP_S = 0.1
+WARM_UP_ROUNDS = 3
+# Outputs that stay alive in a loop on the CPU: with all of them kept, every launch would fault in new pages.
+HOST_KEPT = 4
 
 
 class Bursts:
-    """Bursts of one kernel over its input sets, each call in turn on the next set."""
+    """Bursts of one kernel: `calls[i]` launches it on input set i."""
 
     def __init__(self, calls: Sequence[Callable[[], Any]], device: torch.device) -> None:
         self._calls = tuple(calls)
         self._device = device
-        self._bursts: list[Callable[[], Any]] = []
-        self._pool: Any = None
+        self._plans: tuple[tuple[int, ...], ...] = ()
+        self._graphs: list[Any] | None = None
+        self._returned: list[list[Any]] = []
+        self._scratch = torch.zeros(1, device=device)
+        # Bound before any user's code could put another in its place; it waits for every stream.
+        self._wait_for_device = torch.cuda.synchronize if device.type == "cuda" else _nothing
 
-    @property
-    def sets(self) -> int:
-        """How many input sets the bursts cycle over."""
-        return len(self._calls)
-
-    def prepare(self, lengths: Sequence[int], method: str) -> Prepared:
+    def prepare(self, plans: Sequence[Sequence[int]], method: str) -> Prepared:
         """Make every burst ready; falls back from graph to eager with the reason."""
+        self._plans = tuple(map(tuple, plans))
+        self._graphs, self._returned, reason = None, [[] for _ in plans], None
         if method == "graph":
-            # The graphs of one preparation share a pool; it is gone with the last of them.
-            self._pool = torch.cuda.graph_pool_handle()
             try:
-                self._bursts = [self._captured(length) for length in lengths]
+                self._capture_all()
                 return Prepared(method="graph")
             except Exception as error:  # noqa: BLE001 - whatever stops a capture is the reason to report
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+                self._graphs, self._returned = None, [[] for _ in plans]
                 torch.cuda.synchronize(self._device)
-        else:
-            reason = None
-        self._bursts = [self._loop(length) for length in lengths]
         return Prepared(method="eager", reason=reason)
-
-    def run(self, index: int) -> float:
-        """Run burst `index` to its end; returns the claimed microseconds."""
-        if self._device.type == "cuda":
-            return self._run_on_device(self._bursts[index])
-        started = time.perf_counter_ns()
-        self._bursts[index]()
-        return (time.perf_counter_ns() - started) / 1e3
-
-    def _run_on_device(self, burst: Callable[[], Any]) -> float:
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        first.record()
-        burst()
-        last.record()
-        last.synchronize()
-        return float(first.elapsed_time(last)) * 1e3
 
     def warm_up(self) -> None:
         """Call the kernel a few times, so that nothing is built, tuned or loaded later; a slow one once."""
         deadline = time.perf_counter() + WARM_UP_S
-        for call in self._calls * WARM_UP_ROUNDS:
+        for call in self._calls[:WARM_UP_ROUNDS] * WARM_UP_ROUNDS:
             call()
-            if self._device.type == "cuda":
-                torch.cuda.synchronize(self._device)
+            self._wait_for_device()
             if time.perf_counter() >= deadline:
                 return
 
-    def _loop(self, length: int) -> Callable[[], None]:
-        calls = [self._calls[position % len(self._calls)] for position in range(length)]
+    def run(self, index: int, *, keep: bool = False) -> int:
+        """Run burst `index` to its end; returns the claimed nanoseconds."""
+        started = time.perf_counter_ns()
+        if self._graphs is not None:
+            self._graphs[index].replay()
+        else:
+            self._loop(index, keep=keep or self._device.type == "cuda")
+        self._wait_for_device()
+        return time.perf_counter_ns() - started
 
-        def burst() -> None:
-            for call in calls:
-                call()
+    def outputs_of(self, index: int, launch: int) -> list[torch.Tensor]:
+        """The tensors that a launch of burst `index` returned when that was run last."""
+        return pack(self._returned[index][launch])[1]
 
-        return burst
+    def _loop(self, index: int, *, keep: bool) -> None:
+        calls = self._calls
+        returned: Any = [] if keep else deque(maxlen=HOST_KEPT)
+        append = returned.append
+        for place in self._plans[index]:
+            append(calls[place]())
+        if not self._plans[index] and self._device.type == "cuda":
+            self._scratch.zero_()
+        self._returned[index] = returned if keep else []
 
-    def _captured(self, length: int) -> Callable[[], None]:
-        """One graph of `length` launches.
+    def _capture_all(self) -> None:
+        """The graphs of one preparation share a pool; it is gone with the last of them."""
+        pool = torch.cuda.graph_pool_handle()
+        self._graphs = []
+        for index, plan in enumerate(self._plans):
+            self._graphs.append(self._captured(index, plan, pool))
 
-        As many outputs as there are sets are kept apart: no launch finds the last one in the cache.
-        """
-        if length == 0:
-            return lambda: None
+    def _captured(self, index: int, plan: Sequence[int], pool: Any) -> Any:
+        """One graph; the outputs of all its launches stay where they are, apart from each other."""
         graph = torch.cuda.CUDAGraph()
-        outputs: deque[Any] = deque(maxlen=len(self._calls))
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         # Not torch.cuda.graph: it collects garbage and empties the allocator's cache at every capture.
         with torch.cuda.stream(stream):
-            graph.capture_begin(pool=self._pool)
+            graph.capture_begin(pool=pool)
             try:
-                for position in range(length):
-                    outputs.append(self._calls[position % len(self._calls)]())
+                self._scratch.zero_()
+                self._returned[index] = [self._calls[place]() for place in plan]
             finally:
                 graph.capture_end()
         torch.cuda.current_stream().wait_stream(stream)
-        return graph.replay
+        return graph
+
+
+def _nothing() -> None:
+    """The CPU has finished when the call returns."""

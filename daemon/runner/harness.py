@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,7 @@ from kbd.backends.base import Artifact, CompileRequest, Executable, LoadContext,
 from kbd.backends.launches import LaunchRecord, record_launches
 from kbd.backends.registry import backend_for
 from kbd.daemon.executor import runner_protocol
+from kbd.daemon.executor.doorbell import STOP, Doorbell
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at
@@ -33,6 +34,8 @@ from kbd.inbox.bound_contract import BoundContract
 
 NAME_CHARS = 256
 MAX_NOTES = 16
+# Nobody rings for so long only when the judge is gone; the daemon kills this process then.
+DESERTED_S = 300.0
 
 
 class Harness:
@@ -194,7 +197,7 @@ class Harness:
 
     def launches(self, message: runner_protocol.Launches) -> runner_protocol.Launched:
         """Call the kernel once more and tell what it launches."""
-        counts = Counter(record_launches(self._call_on(message.index), self._device))
+        counts = Counter(record_launches(self.kernel.call_on(*self._sets[message.index]), self._device))
         seen = [_told(launch, count, self.kernel.resources) for launch, count in counts.items()]
         return runner_protocol.Launched(launches=tuple(seen[: runner_protocol.MAX_LAUNCHES]))
 
@@ -209,22 +212,62 @@ class Harness:
                 self._tensor(slot).copy_(tensor)
         self._synchronize()
 
+    def bind_sets(self, message: runner_protocol.BindSets) -> runner_protocol.SetsBound:
+        """Remember the input sets of the bursts to come, one call each; tries out the first."""
+        self._enter(message.workload)
+        buffers: list[list[torch.Tensor]] = []
+        calls = []
+        for number in range(message.count):
+            tensors = [self._tensor(_moved(slot, number * message.stride)) for slot in message.slots]
+            buffers.append(
+                [self._tensor(_moved(slot, number * message.output_stride)) for slot in message.outputs]
+            )
+            calls.append(self.kernel.call_on(list(unpack(message.values, tensors)), buffers[-1]))
+        self._bursts = Bursts(calls, self._device)
+        values, returned = pack_values(calls[0]())
+        self._bursts.warm_up()
+        return runner_protocol.SetsBound(
+            outputs=values.tensors,
+            in_place=[t.data_ptr() for t in returned] == [t.data_ptr() for t in buffers[0]],
+        )
+
     def prepare(self, message: runner_protocol.Prepare) -> runner_protocol.Prepared:
         """Capture (or just remember) the bursts that the judge will ask for."""
-        if self._bursts is None or self._bursts.sets != message.sets:
-            calls = [self._call_on(index) for index in range(message.sets)]
-            self._bursts = Bursts(calls, self._device)
-            self._bursts.warm_up()
-        return self._bursts.prepare(message.lengths, message.method)
+        return self._prepared_bursts().prepare(message.bursts, message.method)
 
     def burst(self, message: runner_protocol.Burst) -> runner_protocol.Done:
         """Run one burst to its end."""
-        if self._bursts is None:
-            raise RuntimeError("no bursts are prepared")
-        return runner_protocol.Done(claimed_us=self._bursts.run(message.index))
+        return runner_protocol.Done(
+            claimed_us=self._prepared_bursts().run(message.index, keep=message.keep) / 1e3
+        )
 
-    def _call_on(self, index: int) -> Callable[[], Any]:
-        return self.kernel.call_on(*self._sets[index])
+    def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
+        """Run bursts as a doorbell asks for them, until it says stop."""
+        del message
+        (page,) = descriptors
+        bell, bursts = Doorbell(page), self._prepared_bursts()
+        os.close(page)
+        bell.listen()
+        while True:
+            burst, keep = bell.wait(DESERTED_S)
+            if burst == STOP:
+                return runner_protocol.Okay()
+            bell.answer(bursts.run(burst, keep=keep))
+
+    def export_launches(self, message: runner_protocol.ExportLaunches) -> runner_protocol.Okay:
+        """Copy what some launches of a burst returned to where the judge can read it."""
+        bursts, slots = self._prepared_bursts(), iter(message.slots)
+        with torch.inference_mode():
+            for launch in message.launches:
+                for tensor in bursts.outputs_of(message.burst, launch):
+                    self._tensor(next(slots)).copy_(tensor)
+        self._synchronize()
+        return runner_protocol.Okay()
+
+    def _prepared_bursts(self) -> Bursts:
+        if self._bursts is None:
+            raise RuntimeError("no input sets are bound")
+        return self._bursts
 
     def _keep(self, what: str, value: Any) -> Values:
         values, self._made[what] = pack_values(value)
@@ -247,3 +290,7 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
 
 def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
     return (one.data_ptr(), one.shape, one.stride()) == (other.data_ptr(), other.shape, other.stride())
+
+
+def _moved(slot: Slot, nbytes: int) -> Slot:
+    return slot.model_copy(update={"offset": slot.offset + nbytes})

@@ -34,6 +34,7 @@ FRAME_SLACK_BYTES = 1024
 MESSAGE_CHARS = 8_000
 TRACEBACK_CHARS = 8_000
 SPIN_S = 0.005
+WITH_DESCRIPTORS = runner_protocol.Map | runner_protocol.TakeArtifact | runner_protocol.Listen
 HARNESS_FOLDERS = ("/daemon/runner/", "/backends/", "importlib")
 
 
@@ -112,10 +113,9 @@ def answer(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
 
 
 def _act(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
-    if isinstance(message, runner_protocol.Map):
-        return harness.map(message, descriptors)
-    if isinstance(message, runner_protocol.TakeArtifact):
-        return harness.take_artifact(message, descriptors)
+    if isinstance(message, WITH_DESCRIPTORS):
+        with_descriptors: Callable[[Any, list[int]], Answer] = getattr(harness, message.kind)
+        return with_descriptors(message, descriptors)
     verb: Callable[[Any], Answer] = getattr(harness, message.kind)
     return verb(message)
 

@@ -1,0 +1,81 @@
+"""The secret audit of timed bursts: what some of their launches left is compared with the reference's.
+
+Which turns are audited, and which launches of them, nobody can know before they are over. A kernel that computed
+while it was judged and not while it was timed is found: the contents were new, and the same at the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+
+from kbd.daemon.judge.bench import Bench
+from kbd.daemon.judge.compare import compare
+from kbd.daemon.judge.expected import Yardstick
+from kbd.outbox.performance import Audit
+from kbd.outbox.report import Suspicion
+
+SHARE: Final = 1 / 12
+SURE_WITHIN: Final = 16
+"""Two of the first so many turns are audited, whatever the odds."""
+PLACES: Final = 8
+
+
+class Suspicious(Exception):
+    """A kernel did what no honest one can do; the evidence is for its author to read."""
+
+    def __init__(self, rule: str, evidence: str) -> None:
+        super().__init__(evidence)
+        self.suspicion = Suspicion(rule=rule, evidence=evidence)
+
+
+class Auditor:
+    """Decides in secret which turns are compared, and compares them."""
+
+    def __init__(self, bench: Bench, yardsticks: Sequence[Yardstick]) -> None:
+        self._bench = bench
+        self._yardsticks = yardsticks
+        self._sure = set(bench.two_below(SURE_WITHIN))
+        self._turns = 0
+        self._compared = 0
+        self._failed = 0
+
+    def is_due(self, turn: int) -> bool:
+        """Whether this turn will be compared; to be asked once for every turn, before it."""
+        self._turns += 1
+        if not self._bench.can_compare:
+            return False
+        return turn in self._sure or self._bench.odds(SHARE)
+
+    def check(self) -> None:
+        """Compare what some launches of both kernels left in the turn that is just over. Raises Suspicious."""
+        places = self._bench.shared_places(PLACES)
+        if not places:
+            return
+        expected, found = self._bench.outputs_at(places)
+        self._compared += 1
+        for yardstick, want, have in zip(self._yardsticks, expected, found, strict=False):
+            if problem := _problem(yardstick, want, have):
+                self._failed += 1
+                raise Suspicious("timed_output_wrong", problem)
+
+    def report(self) -> Audit | None:
+        """How many turns there were, and how many of them were compared."""
+        if self._bench.reference is None:
+            return None
+        return Audit(bursts=self._turns, compared=self._compared, failed=self._failed)
+
+
+def _problem(yardstick: Yardstick, want: torch.Tensor, have: torch.Tensor) -> str | None:
+    if want.shape != have.shape or want.dtype != have.dtype:
+        return f"{yardstick.name} has another shape or dtype while it is timed than while it is judged"
+    comparison = compare(want, have, yardstick.between_kernels)
+    if comparison.passes(yardstick.required_matched_ratio):
+        return None
+    return (
+        f"{yardstick.name} was right whenever it was judged, and wrong in a launch that was timed: "
+        f"{1 - comparison.matched_ratio:.2%} of the elements of {want.shape[0]} launches differ from the "
+        f"reference's; worst: expected {comparison.expected:.9g}, found {comparison.found:.9g}"
+    )

@@ -1,0 +1,222 @@
+"""The bench on which kernels are timed: as many input sets as the memory allows, and new contents every turn.
+
+::
+
+    candidate's sets   0 1 2 3 4 5 6 …        each launched once a turn: cold, and never seen before
+                           │   │ │
+    reference's sets       0   1 2            the same contents, at places that only the judge knows
+
+The kernel that is launched more often has the wider range of sets; the other one gets the contents of some of
+them, chosen in secret, so that any launch of the candidate may be one that is compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+
+from kbd.daemon.judge.device_speed import cache_bytes
+from kbd.daemon.judge.freshening import Freshener
+from kbd.daemon.judge.timed_kernel import TimedKernel
+
+FLUSH_CACHES: Final = 2
+ONCE_MORE: Final = 1  # a set of its own for the burst of a single launch
+
+
+@dataclass(frozen=True)
+class BurstPlan:
+    """How many launches the short and the long burst of a kernel have."""
+
+    short: int
+    long: int
+
+    @property
+    def sets(self) -> int:
+        """Input sets that are in use, that of the single launch included."""
+        return self.short + self.long + ONCE_MORE
+
+    def bursts(self, *, warm: bool) -> list[list[int]]:
+        """No launch; the short burst; the long one; a single launch. `warm`: all on the same set."""
+        ends = (0, self.short, self.short + self.long, self.sets)
+        ranges = [list(range(first, last)) for first, last in itertools.pairwise(ends)]
+        return [[], *([[0] * len(sets) for sets in ranges] if warm else ranges)]
+
+    def launch_of(self, place: int) -> tuple[int, int]:
+        """Which launch of which burst (1 or 2) has the set at this place."""
+        return (1, place) if place < self.short else (2, place - self.short)
+
+
+class Bench:
+    """Both kernels with their sets. `plans` say which sets are in use; without them all are."""
+
+    def __init__(
+        self,
+        candidate: TimedKernel,
+        reference: TimedKernel | None,
+        freshener: Freshener,
+        device: torch.device,
+        seed: int,
+        *,
+        warm: bool,
+    ) -> None:
+        self.candidate = candidate
+        self.reference = reference
+        self.device = device
+        self.warm = warm
+        self._freshener = freshener
+        self._secret = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
+        self._chosen: list[int] = []
+        self._candidate_plan: BurstPlan | None = None
+        self._reference_plan: BurstPlan | None = None
+        size = FLUSH_CACHES * cache_bytes(device) if device.type == "cuda" and not warm else 0
+        self._flushed = torch.empty(size, dtype=torch.uint8, device=device)
+
+    @property
+    def can_compare(self) -> bool:
+        """Whether what launches leave can be compared: not where each builds on what the last one left."""
+        return self.reference is not None and not (self.warm and self.candidate.writes_inputs)
+
+    @property
+    def kernels(self) -> list[TimedKernel]:
+        """The candidate, and the reference where there is one."""
+        return [kernel for kernel in (self.candidate, self.reference) if kernel is not None]
+
+    @property
+    def sets_in_use(self) -> int:
+        """Different input sets of the candidate that are timed."""
+        assert self._candidate_plan is not None
+        return 1 if self.warm else self._candidate_plan.sets - ONCE_MORE
+
+    @property
+    def bytes_in_use(self) -> int:
+        """Bytes of the candidate's inputs that a turn reads."""
+        return self.sets_in_use * self.candidate.inputs.stride
+
+    def fill(self) -> None:
+        """Contents for every set of both kernels."""
+        self._freshener.fill(self.candidate.inputs.columns)
+        if self.reference is not None:
+            for ours, theirs in zip(
+                self.reference.inputs.columns, self.candidate.inputs.columns, strict=True
+            ):
+                ours.copy_(theirs)
+        self.settle()
+
+    def plan(self, candidate: BurstPlan, reference: BurstPlan | None) -> None:
+        """From here on these many sets are in use; chooses in secret which contents both kernels share."""
+        self._candidate_plan, self._reference_plan = candidate, reference
+        if reference is not None:
+            narrow, wide = sorted((candidate.sets, reference.sets))
+            self._chosen = list(range(narrow)) if self.warm else self._secret.sample(range(wide), narrow)
+            self._align()
+
+    def refresh(self) -> None:
+        """New contents for all sets in use, the same for both kernels; outputs are spoilt."""
+        wide, narrow, used = self._sides()
+        columns = [column[:used] for column in wide.inputs.columns]
+        if narrow is None:
+            self._freshener.refresh(columns, [column[:0] for column in columns], self._index([]))
+        else:
+            copies = [column[: len(self._chosen)] for column in narrow.inputs.columns]
+            self._freshener.refresh(columns, copies, self._index(self._chosen))
+        if self.device.type == "cuda":
+            for kernel in self.kernels:
+                kernel.spoil_outputs()
+
+    def flush(self) -> None:
+        """Leave nothing of the inputs in the device's cache, and wait until the judge's own work is over."""
+        if self._flushed.numel():
+            self._flushed.zero_()
+        self.settle()
+
+    def settle(self) -> None:
+        """What the judge writes on the device must be over before another process reads it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def shared_places(self, most: int) -> list[tuple[int, int]]:
+        """Some places (candidate's, reference's) with equal contents, timed in both; another choice every time."""
+        assert self._candidate_plan is not None
+        assert self._reference_plan is not None
+        if self.warm:
+            return [(0, 0)]
+        pairs = [
+            (place, other) if self._candidate_is_narrow else (other, place)
+            for place, other in enumerate(self._chosen)
+        ]
+        return self._of_one_burst(
+            [
+                (ours, theirs)
+                for ours, theirs in pairs
+                if ours < self._candidate_plan.sets - ONCE_MORE
+                and theirs < self._reference_plan.sets - ONCE_MORE
+            ],
+            most,
+        )
+
+    def _of_one_burst(self, pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+        """Those in the same bursts as one that is chosen at random: what a burst left is fetched in one piece."""
+        if not pairs:
+            return []
+        bursts = self._bursts_of(self._secret.choice(pairs))
+        alike = [pair for pair in pairs if self._bursts_of(pair) == bursts]
+        return self._secret.sample(alike, min(most, len(alike)))
+
+    def _bursts_of(self, pair: tuple[int, int]) -> tuple[int, int]:
+        assert self._candidate_plan is not None
+        assert self._reference_plan is not None
+        return self._candidate_plan.launch_of(pair[0])[0], self._reference_plan.launch_of(pair[1])[0]
+
+    def outputs_at(self, places: Sequence[tuple[int, int]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """What the launches on these sets left: the reference's, the candidate's; launches first."""
+        assert self._candidate_plan is not None
+        assert self._reference_plan is not None
+        assert self.reference is not None
+        found = self._left_by(self.candidate, self._candidate_plan, [ours for ours, _ in places])
+        expected = self._left_by(self.reference, self._reference_plan, [theirs for _, theirs in places])
+        return expected, found
+
+    def odds(self, share: float) -> bool:
+        """True this often, unpredictably."""
+        return self._secret.random() < share
+
+    def two_below(self, limit: int) -> list[int]:
+        """Two different numbers from 0 to limit-1, unpredictable."""
+        return self._secret.sample(range(limit), 2)
+
+    def _left_by(self, kernel: TimedKernel, plan: BurstPlan, places: Sequence[int]) -> list[torch.Tensor]:
+        """Each output of the launches on these sets, all of one burst, in this order."""
+        launches = [(2, plan.long - 1) if self.warm else plan.launch_of(place) for place in places]
+        return kernel.outputs_of(launches[0][0], [launch for _, launch in launches], places)
+
+    @property
+    def _candidate_is_narrow(self) -> bool:
+        assert self._candidate_plan is not None
+        assert self._reference_plan is not None
+        return self._candidate_plan.sets <= self._reference_plan.sets
+
+    def _sides(self) -> tuple[TimedKernel, TimedKernel | None, int]:
+        """The kernel with more sets in use, the other, and how many the first uses."""
+        assert self._candidate_plan is not None
+        if self.reference is None or self._reference_plan is None:
+            return self.candidate, None, self._candidate_plan.sets
+        if self._candidate_is_narrow:
+            return self.reference, self.candidate, self._reference_plan.sets
+        return self.candidate, self.reference, self._candidate_plan.sets
+
+    def _align(self) -> None:
+        """Equal contents at the places that were chosen."""
+        wide, narrow, _ = self._sides()
+        assert narrow is not None
+        index = self._index(self._chosen)
+        for source, copy in zip(wide.inputs.columns, narrow.inputs.columns, strict=True):
+            copy[: len(self._chosen)].copy_(source[index])
+        self.settle()
+
+    def _index(self, places: Sequence[int]) -> torch.Tensor:
+        return torch.tensor(places, dtype=torch.int64, device=self.device)

@@ -1,0 +1,153 @@
+"""New contents for the input sets, before every turn of bursts: nothing that is timed has been seen before.
+
+By the cheapest means that keeps inputs valid. On a device, what the contract calls random is drawn again, and
+everything else is dealt anew from a few originals; on the CPU, where that would take longer than the bursts,
+some elements of each tensor are drawn again. Floating tensors that nobody may draw (a module's `get_inputs()`,
+literal data) have some elements swapped, integers are only dealt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kbd.daemon.judge.draw import draw
+from kbd.inbox.bound_contract import BoundTensor
+from kbd.inbox.tensor_init import InitKind, TensorInit
+
+ELEMENTWISE = frozenset({InitKind.RANDN, InitKind.UNIFORM, InitKind.RANDINT})
+TOUCHED_SHARE = 1 / 1024
+TOUCHED_LEAST = 16
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One input: originals to deal from, and how it is drawn where that is known.
+
+    Attributes:
+        originals: the same input as it was made several times.
+        drawn: what the contract says of it; None where it is a module's or literal data, so that nobody knows
+            what is valid.
+        changes: whether kernels write it (inout), so that it must be made anew every time.
+    """
+
+    originals: Sequence[torch.Tensor]
+    drawn: BoundTensor | None
+    changes: bool = False
+
+    @property
+    def elementwise(self) -> BoundTensor | None:
+        """What it is drawn by, where every element is drawn by itself."""
+        content = self.drawn.content if self.drawn is not None else None
+        return self.drawn if isinstance(content, TensorInit) and content.kind in ELEMENTWISE else None
+
+    @property
+    def swappable(self) -> bool:
+        """Whether its elements may change places."""
+        return self.drawn is None and self.originals[0].dtype.is_floating_point
+
+
+class Freshener:
+    """Fills the columns of one kernel's sets, and the same contents into another's."""
+
+    def __init__(self, origins: Sequence[Origin], device: torch.device, seed: int) -> None:
+        self._origins = origins
+        self._stacked = [
+            None if origin.elementwise is not None else torch.stack([_bits(one) for one in origin.originals])
+            for origin in origins
+        ]
+        self.swaps = True
+        """Whether elements of inputs that nobody may draw change places. False: such inputs bear no change."""
+        self._device = device
+        self._generator = torch.Generator(device=device).manual_seed(seed)
+        self._seeds = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
+
+    def fill(self, columns: Sequence[torch.Tensor]) -> None:
+        """Contents for every set, all of them new."""
+        for place, column in enumerate(columns):
+            self._renew(place, column)
+
+    def refresh(
+        self, columns: Sequence[torch.Tensor], copies: Sequence[torch.Tensor], chosen: torch.Tensor
+    ) -> None:
+        """New contents; `copies` get those of the sets that are `chosen`."""
+        for place, (column, copy) in enumerate(zip(columns, copies, strict=True)):
+            if self._may_touch(place, column):
+                self._touch(place, column, copy, chosen)
+            else:
+                self._renew(place, column)
+                _bits(copy).copy_(_bits(column)[chosen])
+
+    def _may_touch(self, place: int, column: torch.Tensor) -> bool:
+        """Whether changing some elements will do: on the CPU, for what stays as it was put there."""
+        origin = self._origins[place]
+        plain = column.numel() > 0 and column[0].is_contiguous()
+        return self._device.type == "cpu" and plain and not origin.changes
+
+    def _renew(self, place: int, column: torch.Tensor) -> None:
+        origin, stacked = self._origins[place], self._stacked[place]
+        if column.numel() == 0:
+            return
+        if stacked is None:
+            column.copy_(self._draws(origin, tuple(column.shape)))
+            return
+        _bits(column).copy_(stacked[self._integers(stacked.shape[0], (column.shape[0],))])
+        if self.swaps and origin.swappable and column[0].is_contiguous():
+            flat = _rows(column)
+            _swap(flat, *self._pairs(flat))
+
+    def _touch(self, place: int, column: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor) -> None:
+        """Change some elements of every set, in both kernels' memory alike."""
+        origin, flat, other = self._origins[place], _rows(column), _rows(copy)
+        if origin.elementwise is not None:
+            places = self._spread(flat.shape[0], flat.shape[1])
+            values = _bits(self._draws(origin, tuple(places.shape)))
+            flat.scatter_(1, places, values)
+            other.scatter_(1, places[chosen], values[chosen])
+        elif self.swaps and origin.swappable:
+            first, second = self._pairs(flat)
+            _swap(flat, first, second)
+            _swap(other, first[chosen], second[chosen])
+
+    def _draws(self, origin: Origin, shape: tuple[int, ...]) -> torch.Tensor:
+        assert origin.elementwise is not None
+        wanted = origin.elementwise.model_copy(update={"shape": shape, "strides": None})
+        return draw(wanted, self._seeds.getrandbits(62), self._device, None)
+
+    def _pairs(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Places to exchange: the first in one half of every row, the second in the other."""
+        half = rows.shape[1] // 2
+        first = self._spread(rows.shape[0], half)
+        return first, half + self._spread(rows.shape[0], half)
+
+    def _spread(self, sets: int, elements: int) -> torch.Tensor:
+        """Some places in every row, one in each of as many steps, so that no place comes twice."""
+        count = min(max(TOUCHED_LEAST, int(elements * TOUCHED_SHARE)), elements)
+        step = elements // max(count, 1)
+        base = torch.arange(count, device=self._device) * step
+        return base + self._integers(max(step, 1), (sets, count))
+
+    def _integers(self, below: int, shape: tuple[int, ...]) -> torch.Tensor:
+        return torch.randint(0, below, shape, generator=self._generator, device=self._device)
+
+
+def _bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The same memory as integers: not every operation knows every floating format."""
+    return tensor.view(_INTEGERS[tensor.dtype.itemsize]) if tensor.dtype.is_floating_point else tensor
+
+
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _rows(column: torch.Tensor) -> torch.Tensor:
+    """Every set as one row of bits."""
+    return _bits(column).view(column.shape[0], -1)
+
+
+def _swap(rows: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:
+    left, right = rows.gather(1, first), rows.gather(1, second)
+    rows.scatter_(1, first, right)
+    rows.scatter_(1, second, left)

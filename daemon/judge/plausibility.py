@@ -1,0 +1,88 @@
+"""Figures that no honest kernel can have: where the time went somewhere else than into the launches.
+
+    time_outside_launches   bursts as a whole took far longer than their launches: work is done once for many
+    merged_launches         a launch all by itself takes far longer than one among many
+    below_floor             faster than an empty launch, or than its outputs can be written
+
+Each rule leaves a wide margin: one that fails honest kernels is worse than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from kbd.daemon.judge.audit import Suspicious
+from kbd.daemon.judge.device_speed import DeviceSpeed
+from kbd.daemon.judge.timing import Series, TimedKernels
+
+WHOLE_FACTOR: Final = 2.0
+WHOLE_MARGIN_US: Final = {"graph": 1.0, "eager": 20.0}
+SINGLE_FACTOR: Final = 3.0
+SINGLE_MARGIN_US: Final = 50.0
+FLOOR_SHARE: Final = 0.5
+WRITE_FACTOR: Final = 4.0
+"""Writes that stay in the cache are faster than memory, but never by so much."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The least time of one launch in microseconds, from what the device showed at its best."""
+
+    launch_us: float
+    write_us: float
+
+    @classmethod
+    def of(cls, speed: DeviceSpeed, output_bytes: int) -> Floor:
+        """For a kernel that writes so many bytes."""
+        return cls(speed.launch_us, output_bytes / speed.bytes_per_us)
+
+    @property
+    def least_us(self) -> float:
+        """Below this nothing is believed."""
+        return max(FLOOR_SHARE * self.launch_us, self.write_us / WRITE_FACTOR)
+
+
+def check_plausible(timed: TimedKernels, floor: Floor | None, *, on_device: bool) -> None:
+    """Raise Suspicious for a candidate whose figures contradict each other or the device."""
+    _check_whole(timed)
+    if on_device:
+        _check_single(timed.candidate)
+    if floor is not None and timed.method == "graph":
+        _check_floor(timed, floor)
+
+
+def _check_whole(timed: TimedKernels) -> None:
+    launch, whole = median(timed.candidate.measured_us), median(timed.candidate.whole_us)
+    if whole > WHOLE_FACTOR * launch + WHOLE_MARGIN_US[timed.method]:
+        raise Suspicious(
+            "time_outside_launches",
+            f"{launch:.3f} us for each further launch, but {whole:.3f} us for each of all launches of a burst: "
+            "most of the time does not depend on how often the kernel is launched",
+        )
+
+
+def _check_single(candidate: Series) -> None:
+    if not candidate.single_us:
+        return
+    launch, single = median(candidate.measured_us), min(candidate.single_us)
+    if single > SINGLE_FACTOR * launch + SINGLE_MARGIN_US:
+        raise Suspicious(
+            "merged_launches",
+            f"{single:.3f} us for a launch by itself, but {launch:.3f} us for each of many: "
+            "launches of one burst seem to be done together",
+        )
+
+
+def _check_floor(timed: TimedKernels, floor: Floor) -> None:
+    launch = median(timed.candidate.measured_us)
+    if launch >= floor.least_us:
+        return
+    if timed.reference is not None and median(timed.reference.measured_us) < floor.least_us:
+        return  # there is nothing to compute: a view, or a constant
+    raise Suspicious(
+        "below_floor",
+        f"{launch:.3f} us for a launch; on this device an empty one takes {floor.launch_us:.3f} us, and moving "
+        f"its outputs once through memory {floor.write_us:.3f} us",
+    )

@@ -1,0 +1,106 @@
+"""How many input sets a bench gets, and what they are made from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+
+from kbd.daemon.judge.bench import Bench
+from kbd.daemon.judge.freshening import Freshener, Origin
+from kbd.daemon.judge.hosted_kernel import HostedKernel
+from kbd.daemon.judge.inputs import InputSource, TrialInputs, input_source
+from kbd.daemon.judge.runner_link import RunnerFailed
+from kbd.daemon.judge.session import Finding, Session
+from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel
+from kbd.inbox.tensor_data import TensorData
+
+FEWEST_SETS: Final = 3
+MOST_SETS: Final = {"cuda": 512, "cpu": 32}
+MOST_BYTES: Final = {"cuda": 2 << 30, "cpu": 64 << 20}
+FREE_SHARE: Final = 0.25
+ORIGINALS: Final = 4
+
+
+def stocked_bench(session: Session, finding: Finding) -> Bench:
+    """Both kernels with equal contents in their sets. Raises RunnerTrouble, BadData or SharingFailed."""
+    source = input_source(session, finding.plan)
+    draws = _draws(session, finding, source)
+    count = _how_many(session, draws[0])
+    seed = session.seeds.timing(finding.number, ORIGINALS)
+    freshener = Freshener(_origins(source, draws), session.device, seed)
+    bench = Bench(
+        _timed(session.candidate, draws[0], count, reference=False),
+        _timed(session.reference, draws[0], count, reference=True) if session.reference is not None else None,
+        freshener,
+        session.device,
+        seed,
+        warm=session.request.evaluation.cache == "warm",
+    )
+    bench.fill()
+    for kernel in bench.kernels:
+        kernel.bind(finding.number)
+    if bench.reference is not None:
+        _await_reference(bench.reference, bench, freshener, finding)
+    bench.candidate.bound()
+    return bench
+
+
+def _await_reference(reference: TimedKernel, bench: Bench, freshener: Freshener, finding: Finding) -> None:
+    """Inputs that somebody made may not bear that elements change places (a matrix to be factorised, say)."""
+    try:
+        reference.bound()
+    except RunnerFailed:
+        with contextlib.suppress(RunnerFailed):
+            bench.candidate.bound()
+        freshener.swaps = False
+        bench.fill()
+        for kernel in bench.kernels:
+            kernel.bind(finding.number)
+        reference.bound()
+
+
+def _draws(session: Session, finding: Finding, source: InputSource) -> list[TrialInputs]:
+    """One example where the contract says how each element is drawn, else several originals."""
+    contract = source.contract
+    tensors = [arg.tensor for arg in contract.input_tensors] if contract is not None else [None]
+    plain = all(tensor is not None and Origin((), tensor).elementwise is not None for tensor in tensors)
+    wanted = 1 if plain or source.pinned else ORIGINALS
+    seeds = (session.seeds.timing(finding.number, number) for number in range(wanted))
+    return [source.draw(seed, first=False) for seed in seeds]
+
+
+def _origins(source: InputSource, draws: Sequence[TrialInputs]) -> list[Origin]:
+    contract = source.contract
+    origins = []
+    for place, _ in enumerate(draws[0].candidate.tensors):
+        tensor = contract.input_tensors[place].tensor if contract is not None else None
+        literal = tensor is not None and isinstance(tensor.content, TensorData)
+        origins.append(
+            Origin(
+                [inputs.candidate.tensors[place] for inputs in draws],
+                None if literal else tensor,
+                changes=place in draws[0].may_change,
+            )
+        )
+    return origins
+
+
+def _timed(hosted: HostedKernel, example: TrialInputs, count: int, *, reference: bool) -> TimedKernel:
+    inputs = example.reference if reference else example.candidate
+    plan = SetsPlan(inputs, hosted.output_metas(), sorted(example.may_change), count)
+    return TimedKernel(hosted, plan)
+
+
+def _how_many(session: Session, example: TrialInputs) -> int:
+    """As many as bursts of the fastest kernels can use, and memory allows."""
+    kind = session.device.type
+    one = example.candidate.nbytes + session.candidate.returned_bytes
+    kernels = 2 if session.reference is not None else 1
+    room = MOST_BYTES[kind]
+    if kind == "cuda":
+        free, _ = torch.cuda.mem_get_info(session.device)
+        room = min(room, int(free * FREE_SHARE))
+    return max(FEWEST_SETS, min(MOST_SETS[kind], room // (max(one, 1) * kernels)))

@@ -1,0 +1,215 @@
+"""One kernel while it is timed: its input sets, its bursts, and what its launches left behind.
+
+On a CUDA device bursts are asked for at a doorbell, since two wake-ups cost more than most kernels; on the CPU by
+frames, because a judge that spins would take a core from the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kbd.daemon.executor.doorbell import PATIENT_NAP_S, PATIENT_S, STOP, Doorbell, make_page
+from kbd.daemon.executor.runner_protocol import (
+    BindSets,
+    Burst,
+    Done,
+    ExportLaunches,
+    Listen,
+    Okay,
+    Prepare,
+    Prepared,
+    SetsBound,
+    TensorMeta,
+)
+from kbd.daemon.executor.shared_memory import extent
+from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.runner_link import RunnerLost, RunnerSilent, new_nonce
+from kbd.daemon.judge.set_table import SetTable, lend_sets
+
+HEALTH_CHECK_S = 0.001
+
+
+@dataclass(frozen=True)
+class SetsPlan:
+    """What one kernel's sets are made like.
+
+    Attributes:
+        inputs: an example of a set.
+        outputs: buffers for kernels that write where they are told.
+        written: places among the input tensors that the kernel writes (inout).
+    """
+
+    inputs: InputSet
+    outputs: Sequence[TensorMeta]
+    written: Sequence[int]
+    count: int
+
+
+class TimedKernel:
+    """The candidate or the reference with `count` input sets. Raises RunnerTrouble wherever it fails."""
+
+    def __init__(self, hosted: HostedKernel, sets: SetsPlan) -> None:
+        inputs, outputs, count = sets.inputs, sets.outputs, sets.count
+        self.role = hosted.role
+        self.count = count
+        self.inputs = lend_sets(hosted.lender, inputs.metas, count)
+        self._outputs = lend_sets(hosted.lender, outputs, count) if outputs else None
+        self._tree = inputs.tree
+        self._written = tuple(sets.written)
+        self._hosted = hosted
+        self._link = hosted.link
+        self._limit_s = hosted.limits.timing_s
+        self._bound: SetsBound | None = None
+        self._exports: SetTable | None = None
+        self._bell: Doorbell | None = None
+        self._listen = self._asked = 0
+        self._asked_limit_s = 0.0
+
+    def bind(self, workload: int) -> None:
+        """Tell the runner where the sets lie, which must have been filled; `bound` waits for its answer."""
+        buffers = self._outputs
+        question = BindSets(
+            workload=workload,
+            count=self.count,
+            values=self._tree,
+            slots=self.inputs.slots,
+            stride=self.inputs.stride,
+            outputs=buffers.slots if buffers else (),
+            output_stride=buffers.stride if buffers else 0,
+        )
+        self._asked_limit_s = self._link.limit(self._limit_s)
+        self._asked = self._link.pose(question, self._asked_limit_s)
+
+    def bound(self) -> None:
+        """Wait until the runner has tried out the first set."""
+        self._bound = self._link.answer_to(self._asked, SetsBound, self._asked_limit_s)
+
+    @property
+    def writes_inputs(self) -> bool:
+        """Whether it has inout arguments."""
+        return bool(self._written)
+
+    @property
+    def takes_turns_on_device(self) -> bool:
+        """Whether the device has to turn to this process first, after it has worked for another."""
+        return self._hosted.device_kind == "cuda"
+
+    @property
+    def keeping_costs(self) -> bool:
+        """Whether a burst that keeps its outputs is slower: on the CPU every launch faults in new pages then."""
+        return self._hosted.device_kind == "cpu"
+
+    @property
+    def output_bytes(self) -> int:
+        """What one launch writes, by what it returned."""
+        return sum(extent(self._hosted.dense(meta)) for meta in self._bound.outputs) if self._bound else 0
+
+    def start_preparing(self, bursts: Sequence[Sequence[int]], method: str) -> None:
+        """Have bursts over these sets made ready; `prepared` waits for it."""
+        self._asked_limit_s = self._link.limit(self._limit_s)
+        question = Prepare(bursts=tuple(map(tuple, bursts)), method=method)
+        self._asked = self._link.pose(question, self._asked_limit_s)
+
+    def prepared(self) -> Prepared:
+        """How they were made ready."""
+        return self._link.answer_to(self._asked, Prepared, self._asked_limit_s)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within this the runner hears the doorbell, and nothing else (on the CPU: no difference)."""
+        self._start_listening()
+        yield
+        self._stop_listening()
+
+    def _start_listening(self) -> None:
+        if self._hosted.device_kind != "cuda":
+            return
+        page = make_page()
+        try:
+            bell = Doorbell(page)
+            limit_s = self._link.limit(self._limit_s)
+            self._listen = self._link.pose(Listen(), limit_s, [page])
+        finally:
+            os.close(page)
+        self._wait_until_listening(bell, limit_s)
+        self._bell = bell
+
+    def _stop_listening(self) -> None:
+        if self._bell is None:
+            return
+        self._bell.ring(new_nonce(), STOP)
+        self._bell = None
+        self._link.answer_to(self._listen, Okay, self._link.limit(self._limit_s))
+
+    def burst(self, index: int, *, keep: bool = False) -> tuple[float, float]:
+        """Run a burst: microseconds by the judge's clock, and what the runner claims."""
+        if self._bell is not None:
+            return self._ring(self._bell, index, keep=keep)
+        measured_us, done = self._link.ask_timed(Burst(index=index, keep=keep), Done, self._limit_s)
+        return measured_us, done.claimed_us
+
+    def outputs_of(self, burst: int, launches: Sequence[int], sets: Sequence[int]) -> list[torch.Tensor]:
+        """What these launches of a burst left, each output of all of them as one tensor (launches first)."""
+        assert self._bound is not None
+        if self._bound.in_place and self._outputs is not None:
+            chosen = torch.tensor(sets, device=self._outputs.columns[0].device)
+            return [column[chosen] for column in self._outputs.columns]
+        if not self._bound.outputs:
+            return [self.inputs.columns[place][list(sets)] for place in self._written]
+        metas = [self._hosted.dense(meta) for meta in self._bound.outputs]
+        listening = self._bell is not None
+        self._stop_listening()
+        if self._exports is None or self._exports.count < len(launches):
+            self._exports = lend_sets(self._hosted.lender, metas, len(launches))
+        question = ExportLaunches(
+            burst=burst, launches=tuple(launches), slots=self._exports.slots_of(len(launches))
+        )
+        self._link.ask(question, Okay, self._limit_s)
+        if listening:
+            self._start_listening()
+        return [column[: len(launches)].clone() for column in self._exports.columns]
+
+    def spoil_outputs(self) -> None:
+        """Random bytes into the judge's own output buffers: what a launch does not write is seen."""
+        if self._outputs is not None:
+            self._outputs.memory.random_(0, 256)
+
+    def _wait_until_listening(self, bell: Doorbell, limit_s: float) -> None:
+        give_up = time.monotonic() + limit_s
+        while not bell.listening:
+            if self._link.has_news:
+                self._link.answer_to(
+                    self._listen, Okay, limit_s
+                )  # raises what went wrong, in nearly every case
+                raise RunnerLost(self.role, "it stopped listening before anything was asked")
+            if time.monotonic() > give_up:
+                raise RunnerSilent(self.role, limit_s)
+
+    def _ring(self, bell: Doorbell, index: int, *, keep: bool) -> tuple[float, float]:
+        nonce, limit_s = new_nonce(), self._link.limit(self._limit_s)
+        started = time.perf_counter_ns()
+        bell.ring(nonce, index, keep=keep)
+        health_check_ns = started + int(HEALTH_CHECK_S * 1e9)
+        while not bell.done(nonce):
+            now = time.perf_counter_ns()
+            if now < health_check_ns:
+                continue
+            self._check_health(now - started, limit_s)
+            if now - started > PATIENT_S * 1e9:
+                time.sleep(PATIENT_NAP_S)
+            health_check_ns = now + int(HEALTH_CHECK_S * 1e9)
+        return (time.perf_counter_ns() - started) / 1e3, bell.claimed_us
+
+    def _check_health(self, waited_ns: int, limit_s: float) -> None:
+        """Raises RunnerTrouble when there is nothing to wait for."""
+        if self._link.has_news:
+            self._link.answer_to(self._listen, Okay, limit_s)
+            raise RunnerLost(self.role, "it stopped listening in the middle of a burst")
+        if waited_ns / 1e9 > limit_s:
+            raise RunnerSilent(self.role, limit_s)
