@@ -23,17 +23,31 @@ class SameProcessLink:
     Memory needs no sharing inside one process, so "mapped" arenas are the judge's own.
     """
 
+    rings = False  # nobody can ring and listen at once
+    has_news = False
+
     def __init__(self, role, harness):
         self.role = role
         self.harness = harness
         self.kernel = None
+        self._answers = []
 
     def ask(self, question, answer, limit_s, descriptors=()):
         if question.kind == "map":
-            arenas = self.kernel._lender._arenas
+            arenas = self.kernel.lender._arenas
             self.harness._arenas[question.arena] = arenas[question.arena].memory
             return Okay()
         return getattr(self.harness, question.kind)(question)
+
+    def pose(self, question, limit_s, descriptors=()):
+        self._answers.append(self.ask(question, None, limit_s))
+        return len(self._answers) - 1
+
+    def answer_to(self, nonce, answer, limit_s):
+        return self._answers[nonce]
+
+    def limit(self, seconds):
+        return seconds
 
     def ask_timed(self, question, answer, limit_s):
         started = time.perf_counter_ns()

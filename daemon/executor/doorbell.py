@@ -13,12 +13,14 @@ and what was computed by then is compared.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import time
 from typing import Final
 
 from kbd.daemon.executor.channel import PeerSilent
+from kbd.daemon.executor.shared_memory import SEALS
 
 PAGE_BYTES: Final = 4096
 _GO, _BURST, _DONE, _CLAIMED_NS, _LISTENING = range(5)
@@ -91,10 +93,11 @@ class Doorbell:
 
 
 def make_page() -> int:
-    """A descriptor of a zeroed page. Raises OSError."""
-    descriptor = os.memfd_create("kbd-doorbell", os.MFD_CLOEXEC)
+    """A descriptor of a zeroed page, which nobody can shrink under the judge's feet. Raises OSError."""
+    descriptor = os.memfd_create("kbd-doorbell", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(descriptor, PAGE_BYTES)
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
     except OSError:
         os.close(descriptor)
         raise

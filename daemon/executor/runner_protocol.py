@@ -4,7 +4,7 @@
 
     JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Launches, Export──► RUNNER
            ──BindSets, Prepare, Burst, Listen, ExportLaunches──────────────────►           (timing)
-           ◄─Loaded, Made, Ran, Launched, SetsBound, Prepared, Done, Okay, Failed──
+           ◄─Loaded, Made, Ran, Launched, SetsBound, Prepared, Done, Exported, Okay, Failed──
 
 A runner hosts code that may lie, so what it says is bounded in size, checked against these models and
 believed only where a lie can hurt nobody but itself. Descriptors travel only away from the daemon and the
@@ -314,6 +314,13 @@ class Done(Answer):
     claimed_us: float = Field(ge=0, le=LONGEST_US)
 
 
+class Exported(Answer):
+    """What launches returned lies in the slots; that of `overwritten` ones was made by a later launch."""
+
+    kind: Literal["exported"] = "exported"
+    overwritten: tuple[Count, ...] = Field(default=(), max_length=MOST_SETS)
+
+
 class Okay(Answer):
     """Mapped, bound or exported."""
 
@@ -337,5 +344,5 @@ AnyQuestion: TypeAlias = (TakeArtifact | Load | Map | Bind | MakeInputs | Run | 
 )
 FromJudgeToRunner: TypeAdapter[AnyQuestion] = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="kind")])
 FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
-AnyAnswer: TypeAlias = Loaded | Made | Ran | Launched | SetsBound | Prepared | Done | Okay | Failed
+AnyAnswer: TypeAlias = Loaded | Made | Ran | Launched | SetsBound | Prepared | Done | Exported | Okay | Failed
 FromRunner: TypeAdapter[AnyAnswer] = TypeAdapter(Annotated[AnyAnswer, Field(discriminator="kind")])

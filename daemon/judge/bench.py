@@ -79,7 +79,8 @@ class Bench:
     @property
     def can_compare(self) -> bool:
         """Whether what launches leave can be compared: not where each builds on what the last one left."""
-        return self.reference is not None and not (self.warm and self.candidate.writes_inputs)
+        builds_on = any(kernel.written or kernel.adds_to_outputs for kernel in self.kernels)
+        return self.reference is not None and not (self.warm and builds_on)
 
     @property
     def kernels(self) -> list[TimedKernel]:
@@ -112,11 +113,15 @@ class Bench:
         self._candidate_plan, self._reference_plan = candidate, reference
         if reference is not None:
             narrow, wide = sorted((candidate.sets, reference.sets))
-            self._chosen = list(range(narrow)) if self.warm else self._secret.sample(range(wide), narrow)
+            self._chosen = list(range(narrow))
+            if not self.warm:  # the last launches of both are a pair, and so are the single ones
+                ends = ONCE_MORE + 1
+                others = self._secret.sample(range(wide - ends), narrow - ends)
+                self._chosen = [*others, *range(wide - ends, wide)]
             self._align()
 
     def refresh(self) -> None:
-        """New contents for all sets in use, the same for both kernels; outputs are spoilt."""
+        """New contents for all sets in use, the same for both kernels; output buffers begin anew."""
         wide, narrow, used = self._sides()
         columns = [column[:used] for column in wide.inputs.columns]
         if narrow is None:
@@ -124,9 +129,8 @@ class Bench:
         else:
             copies = [column[: len(self._chosen)] for column in narrow.inputs.columns]
             self._freshener.refresh(columns, copies, self._index(self._chosen))
-        if self.device.type == "cuda":
-            for kernel in self.kernels:
-                kernel.spoil_outputs()
+        for kernel in self.kernels:
+            kernel.begin_outputs()
 
     def flush(self) -> None:
         """Leave nothing of the inputs in the device's cache, and wait until the judge's own work is over."""
@@ -141,23 +145,22 @@ class Bench:
 
     def shared_places(self, most: int) -> list[tuple[int, int]]:
         """Some places (candidate's, reference's) with equal contents, timed in both; another choice every time."""
-        assert self._candidate_plan is not None
-        assert self._reference_plan is not None
         if self.warm:
             return [(0, 0)]
         pairs = [
             (place, other) if self._candidate_is_narrow else (other, place)
-            for place, other in enumerate(self._chosen)
+            for place, other in enumerate(self._chosen[:-ONCE_MORE])
         ]
-        return self._of_one_burst(
-            [
-                (ours, theirs)
-                for ours, theirs in pairs
-                if ours < self._candidate_plan.sets - ONCE_MORE
-                and theirs < self._reference_plan.sets - ONCE_MORE
-            ],
-            most,
-        )
+        return self._of_one_burst(pairs, most)
+
+    @property
+    def last_places(self) -> tuple[int, int]:
+        """Places of the launches that come last in the long bursts; equal contents."""
+        assert self._candidate_plan is not None
+        assert self._reference_plan is not None
+        if self.warm:
+            return 0, 0
+        return self._candidate_plan.sets - ONCE_MORE - 1, self._reference_plan.sets - ONCE_MORE - 1
 
     def _of_one_burst(self, pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
         """Those in the same bursts as one that is chosen at random: what a burst left is fetched in one piece."""
@@ -172,27 +175,42 @@ class Bench:
         assert self._reference_plan is not None
         return self._candidate_plan.launch_of(pair[0])[0], self._reference_plan.launch_of(pair[1])[0]
 
-    def outputs_at(self, places: Sequence[tuple[int, int]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """What the launches on these sets left: the reference's, the candidate's; launches first."""
+    def outputs_at(
+        self, places: Sequence[tuple[int, int]]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]] | None:
+        """What the launches on these sets left: the reference's, the candidate's; launches first.
+
+        As in correctness: inout arguments count where the reference returns no tensor, and where they are all
+        that the candidate gives. None where later launches have used the memory of one of them again.
+        """
         assert self._candidate_plan is not None
         assert self._reference_plan is not None
         assert self.reference is not None
-        found = self._left_by(self.candidate, self._candidate_plan, [ours for ours, _ in places])
-        expected = self._left_by(self.reference, self._reference_plan, [theirs for _, theirs in places])
-        return expected, found
+        ours, theirs = [list(side) for side in zip(*places, strict=True)]
+        if not self.reference.returns:
+            return self.reference.written_to(theirs), self.candidate.written_to(ours)
+        expected = self._returned(self.reference, self._reference_plan, theirs)
+        if expected is None:
+            return None
+        if not self.candidate.returns and self.candidate.written == len(expected):
+            return expected, self.candidate.written_to(ours)
+        found = self._returned(self.candidate, self._candidate_plan, ours)
+        return None if found is None else (expected, found)
 
     def odds(self, share: float) -> bool:
         """True this often, unpredictably."""
         return self._secret.random() < share
 
-    def two_below(self, limit: int) -> list[int]:
-        """Two different numbers from 0 to limit-1, unpredictable."""
-        return self._secret.sample(range(limit), 2)
+    def some_below(self, limit: int, count: int) -> list[int]:
+        """Different numbers from 0 to limit-1, as many as asked for where there are as many; unpredictable."""
+        return self._secret.sample(range(limit), min(count, limit))
 
-    def _left_by(self, kernel: TimedKernel, plan: BurstPlan, places: Sequence[int]) -> list[torch.Tensor]:
+    def _returned(
+        self, kernel: TimedKernel, plan: BurstPlan, places: Sequence[int]
+    ) -> list[torch.Tensor] | None:
         """Each output of the launches on these sets, all of one burst, in this order."""
         launches = [(2, plan.long - 1) if self.warm else plan.launch_of(place) for place in places]
-        return kernel.outputs_of(launches[0][0], [launch for _, launch in launches], places)
+        return kernel.returned_by(launches[0][0], [launch for _, launch in launches], places)
 
     @property
     def _candidate_is_narrow(self) -> bool:

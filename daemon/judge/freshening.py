@@ -8,6 +8,7 @@ literal data) have some elements swapped, integers are only dealt.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from kbd.inbox.tensor_init import InitKind, TensorInit
 ELEMENTWISE = frozenset({InitKind.RANDN, InitKind.UNIFORM, InitKind.RANDINT})
 TOUCHED_SHARE = 1 / 1024
 TOUCHED_LEAST = 16
+MOST_ZEROS = 0.25
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,28 @@ class Origin:
 
     @property
     def swappable(self) -> bool:
-        """Whether its elements may change places."""
-        return self.drawn is None and self.originals[0].dtype.is_floating_point
+        """Whether its elements may change places: nobody drew them, and no order is seen in them."""
+        return (
+            self.drawn is None
+            and self.originals[0].dtype.is_floating_point
+            and not any(map(_has_order, self.originals))
+        )
+
+
+def _has_order(tensor: torch.Tensor) -> bool:
+    """Whether something seems to hold between the elements: sorted, symmetric, masked, mostly zeros.
+
+    An exchange would make it an input that nobody has promised to deal with, and equal kernels may differ there.
+    """
+    values = tensor.double()
+    if not bool(values.isfinite().all()):
+        return True
+    if values.numel() > 1 and int((values == 0).sum()) > MOST_ZEROS * values.numel():
+        return True
+    if values.dim() >= 2 and values.shape[-1] == values.shape[-2] and torch.equal(values, values.mT):
+        return True
+    steps = values.diff() if values.dim() else values.new_empty(0)
+    return steps.numel() > 1 and bool((steps >= 0).all() or (steps <= 0).all())
 
 
 class Freshener:
@@ -59,6 +81,7 @@ class Freshener:
             None if origin.elementwise is not None else torch.stack([_bits(one) for one in origin.originals])
             for origin in origins
         ]
+        self._swappable = [origin.swappable for origin in origins]
         self.swaps = True
         """Whether elements of inputs that nobody may draw change places. False: such inputs bear no change."""
         self._device = device
@@ -95,7 +118,7 @@ class Freshener:
             column.copy_(self._draws(origin, tuple(column.shape)))
             return
         _bits(column).copy_(stacked[self._integers(stacked.shape[0], (column.shape[0],))])
-        if self.swaps and origin.swappable and column[0].is_contiguous():
+        if self.swaps and self._swappable[place] and column[0].is_contiguous():
             flat = _rows(column)
             _swap(flat, *self._pairs(flat))
 
@@ -107,7 +130,7 @@ class Freshener:
             values = _bits(self._draws(origin, tuple(places.shape)))
             flat.scatter_(1, places, values)
             other.scatter_(1, places[chosen], values[chosen])
-        elif self.swaps and origin.swappable:
+        elif self.swaps and self._swappable[place]:
             first, second = self._pairs(flat)
             _swap(flat, first, second)
             _swap(other, first[chosen], second[chosen])
@@ -144,7 +167,7 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def _rows(column: torch.Tensor) -> torch.Tensor:
     """Every set as one row of bits."""
-    return _bits(column).view(column.shape[0], -1)
+    return _bits(column).view(column.shape[0], math.prod(column.shape[1:]))
 
 
 def _swap(rows: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:

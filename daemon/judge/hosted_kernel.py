@@ -51,7 +51,7 @@ class HostedKernel:
         self.interpreted = False
         self.init_inputs: InputSet | None = None
         self.peak_bytes: int | None = None
-        self.returned_bytes = 0
+        self._returned_bytes: dict[int, int] = {}
         self.workload = 0
         self.archive: tuple[int, int] | None = None
         """Descriptor and size of what a compiler made of the kernel, where one did; the kernel closes it."""
@@ -70,6 +70,11 @@ class HostedKernel:
     def role(self) -> Role:
         """Whose kernel it is."""
         return self.link.role
+
+    @property
+    def returned_bytes(self) -> int:
+        """Bytes of what the latest run of the workload in force returned."""
+        return self._returned_bytes.get(self.workload, 0)
 
     def load(
         self,
@@ -175,7 +180,7 @@ class HostedKernel:
         question = runner_protocol.Run(index=index, precisely=precisely, **slots)
         ran = self.link.ask(question, Ran, self.limits.correctness_s)
         self.peak_bytes = max(filter(None, (self.peak_bytes, ran.peak_bytes)), default=None)
-        self.returned_bytes = sum(extent(meta) for meta in self._known(ran.values.tensors))
+        self._returned_bytes[self.workload] = sum(extent(meta) for meta in self._known(ran.values.tensors))
         return ran
 
     def outputs_of(self, ran: Ran) -> list[torch.Tensor]:

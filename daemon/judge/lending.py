@@ -83,6 +83,7 @@ class Lender:
         self._limit_s = limit_s
         self._arenas: list[Arena] = []
         self._used = 0
+        self._known: dict[str, tuple[Room, int]] = {}
 
     def lend(self, metas: Sequence[TensorMeta]) -> Loan:
         """Room for tensors like these. Raises RunnerTrouble or SharingFailed."""
@@ -101,6 +102,17 @@ class Lender:
         self._used += nbytes
         return room
 
+    def lend_again(self, purpose: str, nbytes: int) -> Room:
+        """The room that served this purpose before, where it is large enough: its tensors are given up.
+
+        Raises RunnerTrouble or SharingFailed.
+        """
+        room, size = self._known.get(purpose, (None, 0))
+        if room is None or size < nbytes:
+            room = self.lend_bytes(nbytes)
+            self._known[purpose] = room, nbytes
+        return room
+
     def _map(self, nbytes: int) -> None:
         arena = Arena(nbytes, self._kind)
         self._arenas.append(arena)
@@ -111,6 +123,7 @@ class Lender:
 
     def release(self) -> None:
         """Give everything back; only once the runner is gone."""
+        self._known.clear()
         while self._arenas:
             self._arenas.pop().release()
 

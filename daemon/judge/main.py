@@ -96,10 +96,11 @@ def probe(device: torch.device) -> Probed:
 def _kernels(request: Evaluate, target: DeviceTarget, descriptors: list[int]) -> list[HostedKernel]:
     deadline = Deadline(request.seconds_left)
     roles: tuple[Role, ...] = ("candidate", "reference")
-    spin_s = SPIN_S if target.kind == "cuda" else 0.0
+    rings = target.kind == "cuda"
+    spin_s = SPIN_S if rings else 0.0
     kernels = {
         role: HostedKernel(
-            RunnerLink(role, socket.socket(fileno=descriptors.pop(0)), deadline, spin_s=spin_s),
+            RunnerLink(role, socket.socket(fileno=descriptors.pop(0)), deadline, spin_s=spin_s, rings=rings),
             target.kind,
             request.limits,
         )

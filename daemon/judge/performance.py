@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -12,7 +13,15 @@ from kbd.daemon.judge.plausibility import Floor, check_plausible
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
 from kbd.daemon.judge.stocking import stocked_bench
-from kbd.daemon.judge.timing import Readiness, Series, TimedKernels, Way, get_ready, time_kernels
+from kbd.daemon.judge.timing import (
+    SMALLEST_SAMPLE_US,
+    Readiness,
+    Series,
+    TimedKernels,
+    Way,
+    get_ready,
+    time_kernels,
+)
 from kbd.outbox.performance import Audit, ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
 from kbd.outbox.verdict import Stage
 
@@ -21,6 +30,7 @@ AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 PROCESS_BIAS: Final = {"cuda": 0.006, "cpu": 0.02}
 """By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
+TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
     False: "flushed before every turn; every input set launched on once a turn",
@@ -36,7 +46,7 @@ def time_workload(session: Session, finding: Finding) -> None:
     floor = Floor.of(device_speed(), bench.candidate.output_bytes) if on_device else None
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
     ready = get_ready(bench, "graph" if wants_graph else "eager")
-    auditor = Auditor(bench, finding.yardsticks)
+    auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         session.inspector.timing_begins()
         ways = _time_in_each_way(session, bench, ready, auditor)
@@ -60,8 +70,8 @@ class _Ways:
 
 
 def _time_in_each_way(session: Session, bench: Bench, ready: Readiness, auditor: Auditor) -> _Ways:
-    evaluation, budget_s = session.request.evaluation, session.request.limits.timing_budget_s
-    samples = INTERPRETED_SAMPLES if _interpreted(session) else evaluation.num_trials
+    budget_s = session.request.limits.timing_budget_s
+    samples = _samples(session)
     first = time_kernels(bench, ready, Way(ready.method, samples, budget_s), auditor)
     if ready.method == "eager":
         return _Ways(None, first)
@@ -86,7 +96,7 @@ def _performance(
         candidate=_candidate_timing(ways),
         reference=_reference_timing(ways),
         speedup=ratio.ratio if ratio else None,
-        speedup_ci95=(ratio.low, ratio.high) if ratio else None,
+        speedup_ci95=(ratio.low, ratio.high) if ratio and ratio.bounded else None,
         significant=ratio.significant if ratio else None,
         timing=_basis(ways) if ratio else None,
         method=_method(session, ways),
@@ -94,14 +104,26 @@ def _performance(
         cache="cold" if _is_cold(session, bench) else "warm",
         l2_policy=L2_POLICIES[bench.warm] if session.device.type == "cuda" else None,
         input_sets=bench.sets_in_use,
-        noise=ratio.half_width if ratio else relative_half_width(headline.candidate.measured_us),
-        stop=headline.stop,
+        noise=_finite(ratio.half_width if ratio else relative_half_width(headline.candidate.measured_us)),
+        stop=headline.stop if ratio or not _compares(session) else f"{headline.stop}; {TOO_NOISY}",
         audit=audit,
         floor_us=max(floor.launch_us, floor.write_us) if floor else None,
         peak_memory_bytes=session.candidate.peak_bytes,
         setup_us=session.candidate.setup_us,
         interpreted=interpreted,
     )
+
+
+def _samples(session: Session) -> int:
+    return INTERPRETED_SAMPLES if _interpreted(session) else session.request.evaluation.num_trials
+
+
+def _compares(session: Session) -> bool:
+    return session.reference is not None and not _interpreted(session)
+
+
+def _finite(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
 
 
 def _interpreted(session: Session) -> bool:
@@ -145,4 +167,6 @@ def _kernel_timing(device: Series | None, as_called: Series) -> KernelTiming:
 
 
 def _figures(series: Series) -> TimingFigures:
-    return TimingFigures(**vars(summarize(series.measured_us)))
+    return TimingFigures(
+        **vars(summarize([max(sample, SMALLEST_SAMPLE_US) for sample in series.measured_us]))
+    )

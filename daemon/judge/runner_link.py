@@ -82,8 +82,18 @@ class Deadline:
 class RunnerLink:
     """Questions to one runner. Every answer is checked for its type."""
 
-    def __init__(self, role: Role, sock: socket.socket, deadline: Deadline, *, spin_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        role: Role,
+        sock: socket.socket,
+        deadline: Deadline,
+        *,
+        spin_s: float = 0.0,
+        rings: bool = False,
+    ) -> None:
         self.role: Role = role
+        self.rings = rings
+        """Whether bursts are asked for at a doorbell; else by frames."""
         self._channel = Channel(sock, FromRunner, RUNNER_FRAME_BYTES)
         self._deadline = deadline
         self._spin_s = spin_s

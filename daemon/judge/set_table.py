@@ -35,11 +35,14 @@ class SetTable:
         )
 
 
-def lend_sets(lender: Lender, metas: Sequence[TensorMeta], count: int) -> SetTable:
-    """Room for `count` sets of tensors like these. Raises RunnerTrouble or SharingFailed."""
+def lend_sets(lender: Lender, purpose: str, metas: Sequence[TensorMeta], count: int) -> SetTable:
+    """Room for `count` sets of tensors like these, where those for this purpose lay before, if it is enough.
+
+    Raises RunnerTrouble or SharingFailed.
+    """
     _, stride = lay_out(0, metas)
     stride = -(-stride // ALIGNMENT) * ALIGNMENT
-    room = lender.lend_bytes(stride * count)
+    room = lender.lend_again(purpose, stride * count)
     slots, _ = lay_out(room.number, metas, room.base)
     memory = room.arena.memory
     columns = tuple(_column(memory, slot, stride, count) for slot in slots)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2_000
+FEWEST_PAIRS = 2
 CONFIDENCE = 0.95
 NORMAL_QUANTILE = 1.959964  # two-sided 95 %
 # The interval must not depend on anything that a kernel can influence, nor differ between two readings.
@@ -78,30 +79,63 @@ class SpeedUp:
         """Half the interval, relative to the ratio."""
         return (self.high - self.low) / 2 / self.ratio
 
+    @property
+    def bounded(self) -> bool:
+        """Whether anything is known of the interval: it reaches from 0 to infinity where there is one sample."""
+        return self.low > 0 and math.isfinite(self.high)
+
+
+def _log_ratios(reference: Sequence[float], candidate: Sequence[float]) -> NDArray[np.float64]:
+    """Logarithms of the paired ratios; infinite where one side is not positive, left out where neither is.
+
+    A slope that noise has made negative says that the kernel is fast, not how fast: as an infinity it keeps its
+    side of the median. To drop it, or to put a small number in its place, would shift the ratio.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        theirs, ours = (
+            np.log(np.maximum(np.asarray(side, np.float64), 0)) for side in (reference, candidate)
+        )
+        ratios: NDArray[np.float64] = theirs - ours
+    known: NDArray[np.float64] = ratios[~np.isnan(ratios)]
+    return known
+
 
 def _bootstrap_medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
     generator = np.random.default_rng(BOOTSTRAP_SEED)
     picks = generator.integers(0, values.size, size=(RESAMPLES, values.size))
-    return np.median(values[picks], axis=1)
+    with np.errstate(invalid="ignore"):  # between -inf and inf nothing is known
+        medians: NDArray[np.float64] = np.median(values[picks], axis=1)
+    return medians
 
 
 def _interval(values: NDArray[np.float64]) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(_bootstrap_medians(values), (tail, 1 - tail))
-    return float(low), float(high)
+    """Of the median; without end where the samples are infinite there, or only one."""
+    if values.size < FEWEST_PAIRS:
+        return -math.inf, math.inf
+    medians, tail = _bootstrap_medians(values), int((1 - CONFIDENCE) / 2 * RESAMPLES)
+    low, high = (
+        np.sort(np.nan_to_num(medians, nan=end, posinf=np.inf, neginf=-np.inf)) for end in (-np.inf, np.inf)
+    )
+    return float(low[tail]), float(high[-1 - tail])
 
 
-def speed_up(reference: Sequence[float], candidate: Sequence[float], *, bias: float = 0.0) -> SpeedUp:
+def speed_up(reference: Sequence[float], candidate: Sequence[float], *, bias: float = 0.0) -> SpeedUp | None:
     """Median of the paired log-ratios and its bootstrap interval; sample i of both was taken back to back.
+
+    None where noise has left nothing: too many samples are not positive.
 
     `bias`: by how much (relative) two processes that run the same kernel differ for as long as they live. No
     number of samples from this pair of processes shows it, so the interval is widened by it on either side.
     """
     if len(reference) != len(candidate):
         raise ValueError(f"{len(reference)} samples of the reference, {len(candidate)} of the candidate")
-    ratios = np.log(np.asarray(reference, dtype=np.float64)) - np.log(np.asarray(candidate, dtype=np.float64))
+    ratios = _log_ratios(reference, candidate)
+    with np.errstate(invalid="ignore"):
+        centre = float(np.median(ratios)) if ratios.size else math.nan
+    if not math.isfinite(centre):
+        return None
     low, high = _interval(ratios)
-    return SpeedUp(math.exp(float(np.median(ratios))), math.exp(low - bias), math.exp(high + bias))
+    return SpeedUp(math.exp(centre), math.exp(low - bias), math.exp(high + bias))
 
 
 def relative_half_width(samples: Sequence[float] | NDArray[np.float64]) -> float:
@@ -110,15 +144,21 @@ def relative_half_width(samples: Sequence[float] | NDArray[np.float64]) -> float
     The interval lies between two order statistics (the sign test inverted: Conover, "Practical Nonparametric
     Statistics", 3rd edition, section 3.2), in the normal approximation of the binomial.
     """
-    values = np.sort(np.asarray(samples, dtype=np.float64))
-    reach = NORMAL_QUANTILE * math.sqrt(values.size) / 2
-    low = max(math.floor(values.size / 2 - reach), 0)
-    high = min(math.ceil(values.size / 2 + reach), values.size - 1)
-    return float(values[high] - values[low]) / 2 / float(np.median(values))
+    values = np.asarray(samples, dtype=np.float64)
+    middle = float(np.median(values))
+    return _half_width(values) / middle if middle > 0 else math.inf
 
 
 def ratio_half_width(reference: Sequence[float], candidate: Sequence[float]) -> float:
     """The same for the paired ratio of two series."""
-    return relative_half_width(
-        np.asarray(reference, dtype=np.float64) / np.asarray(candidate, dtype=np.float64)
-    )
+    return _half_width(_log_ratios(reference, candidate))
+
+
+def _half_width(samples: NDArray[np.float64]) -> float:
+    if not samples.size:
+        return math.inf
+    values = np.sort(samples)
+    reach = NORMAL_QUANTILE * math.sqrt(values.size) / 2
+    low = values[max(math.floor(values.size / 2 - reach), 0)]
+    high = values[min(math.ceil(values.size / 2 + reach), values.size - 1)]
+    return float(high - low) / 2 if math.isfinite(low) and math.isfinite(high) else math.inf

@@ -32,8 +32,10 @@ def stocked_bench(session: Session, finding: Finding) -> Bench:
     seed = session.seeds.timing(finding.number, ORIGINALS)
     freshener = Freshener(_origins(source, draws), session.device, seed)
     bench = Bench(
-        _timed(session.candidate, draws[0], count, reference=False),
-        _timed(session.reference, draws[0], count, reference=True) if session.reference is not None else None,
+        _timed(session.candidate, draws[0], count, session.device, reference=False),
+        _timed(session.reference, draws[0], count, session.device, reference=True)
+        if session.reference is not None
+        else None,
         freshener,
         session.device,
         seed,
@@ -42,24 +44,26 @@ def stocked_bench(session: Session, finding: Finding) -> Bench:
     bench.fill()
     for kernel in bench.kernels:
         kernel.bind(finding.number)
-    if bench.reference is not None:
-        _await_reference(bench.reference, bench, freshener, finding)
-    bench.candidate.bound()
+    _await_bound(bench, freshener, finding)
     return bench
 
 
-def _await_reference(reference: TimedKernel, bench: Bench, freshener: Freshener, finding: Finding) -> None:
+def _await_bound(bench: Bench, freshener: Freshener, finding: Finding) -> None:
     """Inputs that somebody made may not bear that elements change places (a matrix to be factorised, say)."""
+    first, *others = reversed(bench.kernels)
     try:
-        reference.bound()
+        first.bound()
     except RunnerFailed:
         with contextlib.suppress(RunnerFailed):
-            bench.candidate.bound()
+            for kernel in others:
+                kernel.bound()
         freshener.swaps = False
         bench.fill()
         for kernel in bench.kernels:
             kernel.bind(finding.number)
-        reference.bound()
+        first.bound()
+    for kernel in others:
+        kernel.bound()
 
 
 def _draws(session: Session, finding: Finding, source: InputSource) -> list[TrialInputs]:
@@ -88,9 +92,17 @@ def _origins(source: InputSource, draws: Sequence[TrialInputs]) -> list[Origin]:
     return origins
 
 
-def _timed(hosted: HostedKernel, example: TrialInputs, count: int, *, reference: bool) -> TimedKernel:
+def _timed(
+    hosted: HostedKernel, example: TrialInputs, count: int, device: torch.device, *, reference: bool
+) -> TimedKernel:
     inputs = example.reference if reference else example.candidate
-    plan = SetsPlan(inputs, hosted.output_metas(), sorted(example.may_change), count)
+    plan = SetsPlan(
+        inputs,
+        hosted.output_metas(),
+        sorted(example.may_change),
+        count,
+        hosted.output_beginnings(device),
+    )
     return TimedKernel(hosted, plan)
 
 

@@ -19,6 +19,7 @@ from kbd.daemon.executor.runner_protocol import (
     BindSets,
     Burst,
     Done,
+    Exported,
     ExportLaunches,
     Listen,
     Okay,
@@ -29,10 +30,13 @@ from kbd.daemon.executor.runner_protocol import (
 )
 from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
-from kbd.daemon.judge.runner_link import RunnerLost, RunnerSilent, new_nonce
+from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, new_nonce
 from kbd.daemon.judge.set_table import SetTable, lend_sets
 
 HEALTH_CHECK_S = 0.001
+# Shapes may depend on the inputs, but room is made for what a runner claims.
+RETURN_FACTOR = 4
+RETURN_MARGIN_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,14 @@ class SetsPlan:
         inputs: an example of a set.
         outputs: buffers for kernels that write where they are told.
         written: places among the input tensors that the kernel writes (inout).
+        beginnings: what each buffer holds before a launch; None where nothing is declared.
     """
 
     inputs: InputSet
     outputs: Sequence[TensorMeta]
     written: Sequence[int]
     count: int
+    beginnings: Sequence[torch.Tensor | None] = ()
 
 
 class TimedKernel:
@@ -58,10 +64,11 @@ class TimedKernel:
         inputs, outputs, count = sets.inputs, sets.outputs, sets.count
         self.role = hosted.role
         self.count = count
-        self.inputs = lend_sets(hosted.lender, inputs.metas, count)
-        self._outputs = lend_sets(hosted.lender, outputs, count) if outputs else None
+        self.inputs = lend_sets(hosted.lender, "timed inputs", inputs.metas, count)
+        self._outputs = lend_sets(hosted.lender, "timed outputs", outputs, count) if outputs else None
         self._tree = inputs.tree
         self._written = tuple(sets.written)
+        self._beginnings = tuple(sets.beginnings)
         self._hosted = hosted
         self._link = hosted.link
         self._limit_s = hosted.limits.timing_s
@@ -89,11 +96,22 @@ class TimedKernel:
     def bound(self) -> None:
         """Wait until the runner has tried out the first set."""
         self._bound = self._link.answer_to(self._asked, SetsBound, self._asked_limit_s)
+        judged = self._hosted.returned_bytes
+        if self.output_bytes > RETURN_FACTOR * judged + RETURN_MARGIN_BYTES:
+            raise RunnerForged(
+                self.role,
+                f"it returns {self.output_bytes} bytes when it is timed, {judged} when it is judged",
+            )
 
     @property
-    def writes_inputs(self) -> bool:
-        """Whether it has inout arguments."""
-        return bool(self._written)
+    def written(self) -> int:
+        """How many inout arguments it has."""
+        return len(self._written)
+
+    @property
+    def returns(self) -> bool:
+        """Whether it returned tensors when it was tried out."""
+        return self._bound is not None and bool(self._bound.outputs)
 
     @property
     def takes_turns_on_device(self) -> bool:
@@ -124,11 +142,15 @@ class TimedKernel:
     def listening(self) -> Iterator[None]:
         """Within this the runner hears the doorbell, and nothing else (on the CPU: no difference)."""
         self._start_listening()
-        yield
+        try:
+            yield
+        except BaseException:
+            self._ring_out()  # there are worse news than its answer
+            raise
         self._stop_listening()
 
     def _start_listening(self) -> None:
-        if self._hosted.device_kind != "cuda":
+        if not self._link.rings:
             return
         page = make_page()
         try:
@@ -143,9 +165,17 @@ class TimedKernel:
     def _stop_listening(self) -> None:
         if self._bell is None:
             return
-        self._bell.ring(new_nonce(), STOP)
-        self._bell = None
+        self._ring_out()
         self._link.answer_to(self._listen, Okay, self._link.limit(self._limit_s))
+
+    def _listen_again(self, listening: bool) -> None:
+        if listening:
+            self._start_listening()
+
+    def _ring_out(self) -> None:
+        if self._bell is not None:
+            self._bell.ring(new_nonce(), STOP)
+            self._bell = None
 
     def burst(self, index: int, *, keep: bool = False) -> tuple[float, float]:
         """Run a burst: microseconds by the judge's clock, and what the runner claims."""
@@ -154,31 +184,56 @@ class TimedKernel:
         measured_us, done = self._link.ask_timed(Burst(index=index, keep=keep), Done, self._limit_s)
         return measured_us, done.claimed_us
 
-    def outputs_of(self, burst: int, launches: Sequence[int], sets: Sequence[int]) -> list[torch.Tensor]:
-        """What these launches of a burst left, each output of all of them as one tensor (launches first)."""
+    def written_to(self, sets: Sequence[int]) -> list[torch.Tensor]:
+        """The inout arguments of these sets as they are now, each of all sets as one tensor (sets first)."""
+        return [self.inputs.columns[place][list(sets)] for place in self._written]
+
+    def returned_by(
+        self, burst: int, launches: Sequence[int], sets: Sequence[int]
+    ) -> list[torch.Tensor] | None:
+        """What these launches of a burst returned, each output of all of them as one tensor (launches first).
+
+        None where later launches have used the memory again.
+        """
         assert self._bound is not None
         if self._bound.in_place and self._outputs is not None:
-            chosen = torch.tensor(sets, device=self._outputs.columns[0].device)
-            return [column[chosen] for column in self._outputs.columns]
-        if not self._bound.outputs:
-            return [self.inputs.columns[place][list(sets)] for place in self._written]
+            return [column[list(sets)] for column in self._outputs.columns]
         metas = [self._hosted.dense(meta) for meta in self._bound.outputs]
+        if not metas:
+            return []
         listening = self._bell is not None
         self._stop_listening()
         if self._exports is None or self._exports.count < len(launches):
-            self._exports = lend_sets(self._hosted.lender, metas, len(launches))
-        question = ExportLaunches(
-            burst=burst, launches=tuple(launches), slots=self._exports.slots_of(len(launches))
-        )
-        self._link.ask(question, Okay, self._limit_s)
-        if listening:
-            self._start_listening()
+            self._exports = lend_sets(self._hosted.lender, "timed exports", metas, len(launches))
+        slots = self._exports.slots_of(len(launches))
+        question = ExportLaunches(burst=burst, launches=tuple(launches), slots=slots)
+        try:
+            exported = self._link.ask(question, Exported, self._limit_s)
+        except RunnerFailed:
+            self._listen_again(listening)
+            raise
+        self._listen_again(listening)
+        if exported.overwritten:
+            return None
         return [column[: len(launches)].clone() for column in self._exports.columns]
 
-    def spoil_outputs(self) -> None:
-        """Random bytes into the judge's own output buffers: what a launch does not write is seen."""
-        if self._outputs is not None:
+    @property
+    def adds_to_outputs(self) -> bool:
+        """Whether a launch may build on what its output buffers hold."""
+        return any(beginning is not None for beginning in self._beginnings)
+
+    def begin_outputs(self) -> None:
+        """Into the judge's own output buffers what is declared; on a device random bytes where nothing is.
+
+        So what a launch does not write is seen.
+        """
+        if self._outputs is None:
+            return
+        if self._outputs.memory.is_cuda:
             self._outputs.memory.random_(0, 256)
+        for column, beginning in zip(self._outputs.columns, self._beginnings, strict=False):
+            if beginning is not None:
+                column.copy_(beginning)
 
     def _wait_until_listening(self, bell: Doorbell, limit_s: float) -> None:
         give_up = time.monotonic() + limit_s

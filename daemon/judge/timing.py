@@ -44,8 +44,8 @@ EMPTY, SHORT, LONG, SINGLE = range(4)
 class Series:
     """Microseconds per launch of one kernel, sample by sample.
 
-    `measured_us` is the slope between two bursts and counts; `whole_us` is what they took altogether, less what
-    empty ones take; `single_us` are launches all by themselves.
+    `measured_us` is the slope between two bursts and counts; noise may make it negative. `whole_us` is what they
+    took altogether, less what empty ones take; `single_us` are launches all by themselves.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -95,16 +95,22 @@ class Timer:
     plan: BurstPlan
 
     def turn(self, series: Series, *, keep: bool, single: bool) -> None:
-        """One sample; nothing is added to the series where a loop had to keep its outputs on the CPU."""
+        """One sample; nothing is added to the series where a loop had to keep its outputs on the CPU.
+
+        Only there is the runner told beforehand that its outputs will be looked at.
+        """
+        keep = keep and self.kernel.keeping_costs
         if self.kernel.takes_turns_on_device:
             self.kernel.burst(EMPTY)
-        empty, _ = self.kernel.burst(EMPTY)
-        short, short_claimed = self.kernel.burst(SHORT, keep=keep) if self.plan.short else (empty, 0.0)
+        empty, empty_claimed = self.kernel.burst(EMPTY)
+        short, short_claimed = empty, empty_claimed
+        if self.plan.short:
+            short, short_claimed = self.kernel.burst(SHORT, keep=keep)
         long, long_claimed = self.kernel.burst(LONG, keep=keep)
-        if keep and self.kernel.keeping_costs:
+        if keep:
             return
         lengths = self.plan.short, self.plan.long
-        series.measured_us.append(max(slope(short, long, *lengths), SMALLEST_SAMPLE_US))
+        series.measured_us.append(slope(short, long, *lengths))
         series.claimed_us.append(max(slope(short_claimed, long_claimed, *lengths), SMALLEST_SAMPLE_US))
         bursts = 2 if self.plan.short else 1
         whole = (short if self.plan.short else 0.0) + long - bursts * empty
@@ -163,11 +169,12 @@ def _take_turns(
     deadline, turn = clock() + way.budget_s, 0
     while len(series[0].measured_us) < way.max_samples:
         keep = auditor.is_due(turn)
+        single = turn < SINGLE_LAUNCHES and not keep  # nothing may come after what is to be looked at
         bench.refresh()
         order = range(len(ready.timers)) if turn % 2 == 0 else reversed(range(len(ready.timers)))
         for place in order:
             bench.flush()
-            ready.timers[place].turn(series[place], keep=keep, single=turn < SINGLE_LAUNCHES)
+            ready.timers[place].turn(series[place], keep=keep, single=single)
         if keep:
             auditor.check()
         turn += 1

@@ -32,6 +32,7 @@ class Bursts:
         self._plans: tuple[tuple[int, ...], ...] = ()
         self._graphs: list[Any] | None = None
         self._returned: list[list[Any]] = []
+        self._order: list[int] = []
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
         self._wait_for_device = torch.cuda.synchronize if device.type == "cuda" else _nothing
@@ -40,6 +41,7 @@ class Bursts:
         """Make every burst ready; falls back from graph to eager with the reason."""
         self._plans = tuple(map(tuple, plans))
         self._graphs, self._returned, reason = None, [[] for _ in plans], None
+        self._order = [0] * len(plans)
         if method == "graph":
             try:
                 self._capture_all()
@@ -61,11 +63,12 @@ class Bursts:
 
     def run(self, index: int, *, keep: bool = False) -> int:
         """Run burst `index` to its end; returns the claimed nanoseconds."""
+        self._order[index] = max(self._order) + 1
         started = time.perf_counter_ns()
         if self._graphs is not None:
             self._graphs[index].replay()
         else:
-            self._loop(index, keep=keep or self._device.type == "cuda")
+            self._loop(index, keep=keep)
         self._wait_for_device()
         return time.perf_counter_ns() - started
 
@@ -73,15 +76,28 @@ class Bursts:
         """The tensors that a launch of burst `index` returned when that was run last."""
         return pack(self._returned[index][launch])[1]
 
+    def overwritten(self, index: int, launch: int) -> bool:
+        """Whether a later launch returned the same memory: a kernel may have one buffer for all it returns."""
+        later = self._returned[index][launch + 1 :]
+        for other, order in enumerate(self._order):
+            if order > self._order[index]:
+                later = later + self._returned[other]
+        mine = _addresses(self._returned[index][launch])
+        return any(mine & _addresses(value) for value in later)
+
     def _loop(self, index: int, *, keep: bool) -> None:
         calls = self._calls
-        returned: Any = [] if keep else deque(maxlen=HOST_KEPT)
+        on_device = self._device.type == "cuda"
+        returned: Any = [] if keep or on_device else deque(maxlen=HOST_KEPT)
         append = returned.append
+        if keep and not on_device:
+            # Such a burst is no sample, so there is time for copies: the next launch may use the memory again.
+            append = lambda value: returned.append([tensor.clone() for tensor in pack(value)[1]])  # noqa: E731
         for place in self._plans[index]:
             append(calls[place]())
         if not self._plans[index] and self._device.type == "cuda":
             self._scratch.zero_()
-        self._returned[index] = returned if keep else []
+        self._returned[index] = returned if keep or on_device else []
 
     def _capture_all(self) -> None:
         """The graphs of one preparation share a pool; it is gone with the last of them."""
@@ -105,6 +121,10 @@ class Bursts:
                 graph.capture_end()
         torch.cuda.current_stream().wait_stream(stream)
         return graph
+
+
+def _addresses(value: Any) -> set[int]:
+    return {tensor.data_ptr() for tensor in pack(value)[1] if tensor.numel()}
 
 
 def _nothing() -> None:

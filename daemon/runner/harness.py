@@ -29,7 +29,7 @@ from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.screening import notes_on
-from kbd.daemon.runner.values import pack, pack_values, tensors_in, unpack
+from kbd.daemon.runner.values import meta_of, pack, pack_values, tensors_in, unpack
 from kbd.inbox.bound_contract import BoundContract
 
 NAME_CHARS = 256
@@ -254,15 +254,16 @@ class Harness:
                 return runner_protocol.Okay()
             bell.answer(bursts.run(burst, keep=keep))
 
-    def export_launches(self, message: runner_protocol.ExportLaunches) -> runner_protocol.Okay:
+    def export_launches(self, message: runner_protocol.ExportLaunches) -> runner_protocol.Exported:
         """Copy what some launches of a burst returned to where the judge can read it."""
-        bursts, slots = self._prepared_bursts(), iter(message.slots)
-        with torch.inference_mode():
-            for launch in message.launches:
-                for tensor in bursts.outputs_of(message.burst, launch):
-                    self._tensor(next(slots)).copy_(tensor)
-        self._synchronize()
-        return runner_protocol.Okay()
+        bursts = self._prepared_bursts()
+        found = [t for launch in message.launches for t in bursts.outputs_of(message.burst, launch)]
+        wanted = [slot.meta for slot in message.slots]
+        if [_form(meta_of(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
+            raise RuntimeError("a launch that was timed returned other tensors than one that was not")
+        self._copy_out(found, message.slots)
+        overwritten = [launch for launch in message.launches if bursts.overwritten(message.burst, launch)]
+        return runner_protocol.Exported(overwritten=tuple(overwritten))
 
     def _prepared_bursts(self) -> Bursts:
         if self._bursts is None:
@@ -286,6 +287,10 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
     known = {name: value for name, value in vars(launch).items() if value is not None}
     known |= {"kernel": launch.kernel[:NAME_CHARS], "config": dict(launch.config) if launch.config else None}
     return LaunchSeen(count=count, **(dict(resources.get(launch.kernel, {})) | known))
+
+
+def _form(meta: runner_protocol.TensorMeta) -> tuple[tuple[int, ...], str]:
+    return meta.shape, meta.dtype
 
 
 def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:

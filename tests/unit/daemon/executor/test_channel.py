@@ -217,3 +217,19 @@ def test_what_is_no_message_is_a_bad_frame(body):
 def test_the_header_is_four_bytes_big_endian():
     body = b'{"nonce":0,"kind":"okay"}'
     assert encode(Okay()) == struct.pack(">I", len(body)) + body
+
+
+def test_looking_for_news_never_waits(reader, writer):
+    assert not reader.readable
+    with pytest.raises(PeerSilent):
+        reader.receive(0.05)
+    reader.sock.settimeout(3600)  # recv with MSG_DONTWAIT would wait for as long
+    for _ in range(100):
+        assert not reader.readable
+    writer.sendall(FRAME[:1])
+    assert reader.readable
+
+
+def test_a_peer_that_is_gone_is_news(reader, writer):
+    writer.close()
+    assert reader.readable

@@ -145,7 +145,7 @@ def test_a_runner_answers_on_its_own_channel_and_ends_with_it(nest, fork):
     process, channel = fork("runner")
     answer = ask(channel, Burst(index=0))
     assert isinstance(answer, Failed)
-    assert answer.message == "no bursts are prepared"
+    assert answer.message == "no input sets are bound"
     channel.close()
     assert nest.do(process.wait()) == ExitStatus(0)
 

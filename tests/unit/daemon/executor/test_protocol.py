@@ -34,9 +34,12 @@ from kbd.daemon.executor.protocol import (
 )
 from kbd.daemon.executor.runner_protocol import (
     Bind,
+    BindSets,
     Burst,
     Done,
     Export,
+    Exported,
+    ExportLaunches,
     Failed,
     FromJudgeToRunner,
     FromNewRunner,
@@ -44,6 +47,7 @@ from kbd.daemon.executor.runner_protocol import (
     Launched,
     Launches,
     LaunchSeen,
+    Listen,
     Load,
     Loaded,
     Made,
@@ -54,6 +58,7 @@ from kbd.daemon.executor.runner_protocol import (
     Prepared,
     Ran,
     Run,
+    SetsBound,
     Slot,
     TakeArtifact,
     TensorMeta,
@@ -149,8 +154,13 @@ MESSAGES = {
         Launches(index=1),
         Run(index=0),
         Export(what="outputs", slots=(SLOT,)),
-        Prepare(sets=2, lengths=(0, 1, 8), method="graph"),
-        Burst(index=1),
+        BindSets(
+            count=3, values=[{"tensor": 0}], slots=(SLOT,), stride=512, outputs=(SLOT,), output_stride=256
+        ),
+        Prepare(bursts=((), (0, 1), (5, 2)), method="graph"),
+        Burst(index=1, keep=True),
+        Listen(),
+        ExportLaunches(burst=2, launches=(4, 0), slots=(SLOT,)),
     ],
     FromNewRunner: [Warm()],
     FromRunner: [
@@ -162,8 +172,10 @@ MESSAGES = {
         Loaded(setup_us=1.5, makes_inputs=True, init_inputs=VALUES),
         Made(values=VALUES),
         Ran(values=VALUES, peak_bytes=1 << 40),
+        SetsBound(outputs=(SLOT.meta,), in_place=True),
         Prepared(method="eager", reason="no"),
         Done(claimed_us=0.0),
+        Exported(overwritten=(0, 3)),
         Okay(),
         Failed(
             status="compile_error", type="SyntaxError", message="línea 3", hint="h", traceback_tail="t\nt"

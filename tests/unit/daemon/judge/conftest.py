@@ -1,6 +1,7 @@
 """Evaluations in the making: kernels that are functions of this process, and runners that are threads of it."""
 
 import contextlib
+import itertools
 import threading
 
 import pytest
@@ -10,25 +11,37 @@ from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
 from kbd.daemon.executor.runner_protocol import (
+    Done,
+    Exported,
     FromJudgeToRunner,
     FromNewRunner,
     LaunchSeen,
+    Okay,
     Prepared,
     Ran,
+    SetsBound,
     Warm,
 )
+from kbd.daemon.executor.shared_memory import tensor_at
 from kbd.daemon.job_run import workload_plans
+from kbd.daemon.judge.bench import Bench
 from kbd.daemon.judge.device_report import DeviceInspector
-from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.freshening import Freshener, Origin
+from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet, _dense
+from kbd.daemon.judge.lending import Lender
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
+from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel
 from kbd.daemon.runner.main import serve
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import widened
 from kbd.daemon.runner.values import pack, pack_values, unpack
+from kbd.inbox.bound_contract import BoundTensor
+from kbd.inbox.dtypes import DType
 from kbd.inbox.formats.registry import parse_manifest
 
 CPU = DeviceTarget(kind="cpu")
+RANDN = Origin([torch.zeros(4)], BoundTensor(shape=(4,), dtype=DType.FLOAT32))
 LIMITS = StageLimits(load_s=60, correctness_s=60, timing_s=60, timing_budget_s=60)
 SOURCE = "def double(x):\n    return x + x\n"
 IO = {"args": [{"name": "x", "type": "tensor", "tensor_spec": {"shape": ["N"], "dtype": "float32"}}]}
@@ -77,16 +90,65 @@ def make_request():
     return build
 
 
+class FakeLink:
+    """A link to a runner that is this process: a FakeKernel answers. Memory is lent as ever."""
+
+    rings = False
+    has_news = False
+
+    def __init__(self, kernel):
+        self._kernel = kernel
+        self._posed = []
+
+    def limit(self, seconds):
+        return seconds
+
+    def pose(self, question, limit_s, descriptors=()):
+        self._posed.append(question)
+        return len(self._posed) - 1
+
+    def answer_to(self, nonce, answer, limit_s):
+        question = self._posed[nonce]
+        found = getattr(self._kernel, f"on_{question.kind}")(question)
+        assert isinstance(found, answer)
+        return found
+
+    def ask(self, question, answer, limit_s, descriptors=()):
+        return self.answer_to(self.pose(question, limit_s), answer, limit_s)
+
+    def ask_timed(self, question, answer, limit_s):
+        done = self.ask(question, answer, limit_s)
+        return 2 * done.claimed_us, done
+
+
 class FakeKernel:
     """Stands for a HostedKernel: `compute` is its kernel, `troubles` are raised by the verbs they name.
 
-    A trouble with a number is raised at that call of its verb. Bursts cost `overhead_us` and `launch_us` for
-    each launch, on a clock of their own.
+    A trouble with a number is raised at that call of its verb. While it is timed it runs `timed` where that is
+    given; bursts cost `overhead_us` and `launch_us` for each launch, and what `noise` adds, on a clock of their
+    own, and claim half of it.
     """
 
+    device_kind = "cpu"
+    limits = LIMITS
+    returned_bytes = 0
+    dense = staticmethod(_dense)
+
     def __init__(
-        self, role, compute, *, precise=None, launch_us=50.0, overhead_us=7.0, captures=True, troubles=None
+        self,
+        role,
+        compute,
+        *,
+        precise=None,
+        timed=None,
+        launch_us=50.0,
+        overhead_us=7.0,
+        noise=None,
+        captures=True,
+        troubles=None,
     ):
+        self.link = FakeLink(self)
+        self.lender = Lender(self.link, "cpu", 60)
         self.role = role
         self.setup_us = 12.0
         self.makes_inputs = False
@@ -100,6 +162,12 @@ class FakeKernel:
         self.verbs = []
         self.loads = []
         self.prepared = []
+        self.bursts = []
+        self.kept = []
+        self.timed = timed or compute
+        self.noise = noise or itertools.repeat(0.0)
+        self._returned = {}
+        self.reuses = lambda burst, launches: False
         self.seen = []
         self.places = []
         self.trespasses = []
@@ -131,9 +199,11 @@ class FakeKernel:
         self.workloads.append(self.workload)
         self._sets[index] = [tensor.clone() for tensor in inputs.tensors], inputs.tree
 
-    def bind_all(self, sets):
-        for index, inputs in enumerate(sets):
-            self.bind(index, inputs)
+    def output_metas(self):
+        return []
+
+    def output_beginnings(self, device):
+        return []
 
     def run(self, index, *, precisely=False):
         self._do("run")
@@ -144,6 +214,7 @@ class FakeKernel:
         precise = self._run_precisely(tree, tensors) if precisely else {}
         values, self._made = pack_values(self._compute(*arguments))
         overlaps = overlaps_of(self._made, tensors)
+        self.returned_bytes = sum(tensor.nbytes for tensor in self._made)
         return Ran(values=values.model_copy(update={"overlaps": overlaps}), **precise)
 
     def _run_precisely(self, tree, tensors):
@@ -178,23 +249,85 @@ class FakeKernel:
         self._do("launches")
         return tuple(LaunchSeen(kernel=name, count=1) for name in self.launched)
 
-    def prepare(self, sets, lengths, method):
-        self._do("prepare")
-        self.prepared.append((sets, tuple(lengths), method))
-        if method == "graph" and not self._captures:
-            return Prepared(method="eager", reason="no capture here")
-        return Prepared(method=method)
+    # --- what its runner answers while it is timed ------------------------------------------------------
 
-    def burst(self, index):
+    def on_map(self, question):
+        return Okay()
+
+    def on_bind_sets(self, question):
+        self._do("bind_sets")
+        self.sets_bound = question
+        self.workloads.append(question.workload)
+        values, _ = pack_values(self._launch(0))
+        return SetsBound(outputs=values.tensors, in_place=False)
+
+    def on_prepare(self, question):
+        self._do("prepare")
+        self.prepared.append((question.bursts, question.method))
+        if question.method == "graph" and not self._captures:
+            return Prepared(method="eager", reason="no capture here")
+        return Prepared(method=question.method)
+
+    def on_burst(self, question):
         self._do("burst")
-        length = self.prepared[-1][1][index]
-        measured_us = self._overhead_us + length * self._launch_us
-        return measured_us, measured_us / 2
+        sets = self.prepared[-1][0][question.index]
+        self.bursts.append((question.index, sets))
+        self.kept.append(question.keep)
+        self._returned[question.index] = [self._launch(place) for place in sets]
+        measured_us = self._overhead_us + len(sets) * self._launch_us + next(self.noise)
+        return Done(claimed_us=measured_us / 2)
+
+    def on_export_launches(self, question):
+        self._do("export_launches")
+        made = [t for launch in question.launches for t in pack(self._returned[question.burst][launch])[1]]
+        for slot, tensor in zip(question.slots, made, strict=True):
+            self._tensor(slot, 0).copy_(tensor)
+        overwritten = [launch for launch in question.launches if self.reuses(question.burst, launch)]
+        return Exported(overwritten=tuple(overwritten))
+
+    def _launch(self, place):
+        bound = self.sets_bound
+        return self.timed(*unpack(bound.values, [self._tensor(slot, place) for slot in bound.slots]))
+
+    def _tensor(self, slot, place):
+        moved = slot.model_copy(update={"offset": slot.offset + place * self.sets_bound.stride * bool(place)})
+        return tensor_at(self.lender._arenas[slot.arena].memory, moved)
 
 
 @pytest.fixture
 def make_kernel():
-    return FakeKernel
+    kernels = []
+
+    def build(*arguments, **options):
+        kernels.append(FakeKernel(*arguments, **options))
+        return kernels[-1]
+
+    yield build
+    for kernel in kernels:
+        kernel.lender.release()
+
+
+@pytest.fixture
+def make_bench(cpu_device):
+    """A bench of hosted kernels, whose sets are filled from origins (by default: four floats, randn)."""
+
+    def build(
+        candidate, reference=None, *, origins=(RANDN,), written=(), sets=32, warm=False, seed=3, values=None
+    ):
+        examples = [origin.originals[0] for origin in origins]
+        inputs = InputSet(*pack(examples if values is None else values(*examples)))
+        plan = SetsPlan(inputs, (), written, sets)
+        ours = TimedKernel(candidate, plan)
+        theirs = TimedKernel(reference, plan) if reference is not None else None
+        freshener = Freshener(list(origins), cpu_device, seed)
+        bench = Bench(ours, theirs, freshener, cpu_device, seed, warm=warm)
+        bench.fill()
+        for kernel in bench.kernels:
+            kernel.bind(0)
+            kernel.bound()
+        return bench
+
+    return build
 
 
 @pytest.fixture
@@ -268,7 +401,7 @@ def host(start_runner):
     yield build
     for kernel in hosted:
         kernel.link.close()
-        kernel._lender.release()
+        kernel.lender.release()
 
 
 class ScriptedRunner:

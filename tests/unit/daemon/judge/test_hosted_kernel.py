@@ -118,7 +118,8 @@ def test_a_set_can_be_bound_to_another_shape(loaded):
 def test_sets_lie_apart_even_in_one_piece_of_memory(loaded):
     hosted = loaded("def f(x):\n    return x.add_(1)\n")
     sets = [inputs(torch.full((5,), float(number))) for number in range(3)]
-    hosted.bind_all(sets)
+    for index, one in enumerate(sets):
+        hosted.bind(index, one)
     hosted.run(1)
     assert [hosted.changed_inputs(number, sets[number]) for number in range(3)] == [[], [0], []]
 
@@ -155,19 +156,6 @@ def test_constructor_arguments_and_weights_are_the_references(loaded):
     expected, found = outputs_of(reference, inputs()), outputs_of(candidate, inputs())
     assert expected[0].item() == found[0].item() == 6
     assert torch.equal(expected[1], found[1])
-
-
-def test_bursts(loaded):
-    hosted = loaded("def f(x):\n    return x.add_(1)\n")
-    given = [inputs(torch.zeros(1)), inputs(torch.zeros(1))]
-    hosted.bind_all(given)
-    assert hosted.prepare(2, (0, 3), "eager").method == "eager"
-    before = [float(tensor) for loan in hosted._bound.values() for tensor in loan.tensors]
-    measured_us, claimed_us = hosted.burst(1)
-    after = [float(tensor) for loan in hosted._bound.values() for tensor in loan.tensors]
-    assert sum(after) - sum(before) == 3
-    assert claimed_us >= 0
-    assert measured_us > 0
 
 
 def test_the_users_error_comes_through(loaded):

@@ -80,7 +80,7 @@ def test_a_whole_evaluation(judge, request_of, start_runner):
     assert verdict.status == "passed", verdict.error
     assert verdict.seed == 7
     kinds = [type(message) for message in said if not isinstance(message, Progress)]
-    assert kinds == [LeaseWanted, LeaseReleased, Evaluated]
+    assert kinds == [LeaseWanted, LeaseReleased] * 2 + [Evaluated]
     news = [(message.stage, message.role) for message in said if isinstance(message, Progress)]
     assert news[:2] == [("load", "reference"), ("load", "candidate")]
     assert news[-1] == ("timing", None)

@@ -1,11 +1,17 @@
 """The performance part of a result: what is timed, how, and what is said about it."""
 
+import itertools
+
 import pytest
 import torch
 
 from kbd.daemon.judge import performance as performance_module
-from kbd.daemon.judge.performance import MAX_SETS, MIN_SETS, time_workload
+from kbd.daemon.judge.audit import Suspicious
+from kbd.daemon.judge.correctness import check_workload
+from kbd.daemon.judge.device_speed import host_cache_bytes
+from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerSilent
+from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
 from kbd.outbox.verdict import Stage
 
 MIB = 1 << 20
@@ -13,19 +19,32 @@ MIB = 1 << 20
 
 @pytest.fixture
 def time_it(make_kernel, make_session, document, monkeypatch):
-    """Time the only workload; returns the session. The cache of this machine holds 1 MiB."""
-    monkeypatch.setattr(performance_module, "_host_cache_bytes", lambda: MIB)
+    """Check and time the only workload; returns the session. The cache of this machine holds 1 MiB."""
+    monkeypatch.setattr("kbd.daemon.judge.device_speed.host_cache_bytes", lambda: MIB)
 
-    def run(elements=4, *, alone=False, candidate_us=50.0, reference_us=100.0, **evaluation):
-        candidate = make_kernel("candidate", lambda x: x, launch_us=candidate_us)
-        reference = None if alone else make_kernel("reference", lambda x: x, launch_us=reference_us)
+    def run(
+        elements=4,
+        *,
+        alone=False,
+        candidate_us=50.0,
+        reference_us=100.0,
+        ours=None,
+        theirs=None,
+        **evaluation,
+    ):
+        candidate = make_kernel("candidate", lambda x: x + 1, launch_us=candidate_us, **ours or {})
+        reference = None
+        if not alone:
+            reference = make_kernel("reference", lambda x: x + 1, launch_us=reference_us, **theirs or {})
         changes = {
             "workloads": [{"name": "w", "axes": {"N": elements}}],
-            "evaluation": {"num_trials": 5} | evaluation,
+            "evaluation": {"num_trials": 5, "num_correct_trials": 1} | evaluation,
         }
         if alone:
             changes["reference"] = None
         session = make_session(candidate, reference, document(**changes))
+        check_workload(session, session.findings[0])
+        session.told.clear()
         time_workload(session, session.findings[0])
         return session
 
@@ -43,10 +62,14 @@ def test_a_comparison(time_it):
     assert found.candidate.device is None
     assert found.candidate.claimed.median == pytest.approx(25)
     assert found.candidate.as_called.samples == 5
-    assert found.noise == pytest.approx(0.0)
+    assert found.noise == pytest.approx(performance_module.PROCESS_BIAS["cpu"], rel=0.01)
     assert found.stop == "5 samples"
     assert found.setup_us == 12.0
+    assert found.audit.compared >= 2
+    assert found.audit.failed == 0
+    assert (found.floor_us, found.l2_policy) == (None, None)
     assert session.told == [(Stage.TIMING, None, None)]
+    assert session.leases == ["held", "given back"]
 
 
 def test_a_slower_candidate(time_it):
@@ -55,9 +78,10 @@ def test_a_slower_candidate(time_it):
     assert found.significant is True
 
 
-def test_equal_kernels_are_no_significant_difference(time_it):
-    found = time_it(candidate_us=100.0).findings[0].performance
-    assert found.speedup == 1.0
+@pytest.mark.parametrize("candidate_us", [100.0, 101.0])
+def test_equal_kernels_are_no_significant_difference(time_it, candidate_us):
+    found = time_it(candidate_us=candidate_us).findings[0].performance
+    assert found.speedup == pytest.approx(100.0 / candidate_us)
     assert found.significant is False
 
 
@@ -65,49 +89,52 @@ def test_a_lone_candidate_has_a_time_and_no_speedup(time_it):
     found = time_it(alone=True).findings[0].performance
     assert found.candidate.as_called.median == pytest.approx(50)
     assert (found.reference, found.speedup, found.significant, found.timing) == (None, None, None, None)
+    assert found.audit is None
+    assert found.stop == "5 samples"
 
 
-def test_both_kernels_get_the_same_sets_and_none_of_the_correctness_trials(time_it):
-    session = time_it(elements=16)
-    candidate, reference = session.candidate._sets, session.reference._sets
-    assert candidate.keys() == reference.keys()
-    tensors = [candidate[index][0][0] for index in candidate]
-    for index in candidate:
-        assert torch.equal(candidate[index][0][0], reference[index][0][0])
-    assert not torch.equal(tensors[0], tensors[1])
+def test_one_sample_gives_a_ratio_and_claims_no_more(time_it):
+    found = time_it(num_trials=1).findings[0].performance
+    assert found.speedup == pytest.approx(2.0)
+    assert (found.speedup_ci95, found.significant, found.noise) == (None, False, None)
+
+
+def test_nothing_but_noise_is_said_to_be_that(time_it):
+    found = time_it(ours={"noise": itertools.count(1e6, -1e3)}).findings[0].performance
+    assert (found.speedup, found.speedup_ci95, found.significant, found.timing) == (None, None, None, None)
+    assert found.stop == "5 samples; too noisy for a speed-up"
+    assert found.candidate.as_called.median >= 0
+
+
+def test_a_candidate_that_computes_only_while_it_is_judged_is_suspect(time_it):
+    with pytest.raises(Suspicious):
+        time_it(ours={"timed": lambda x: torch.zeros_like(x)})
 
 
 @pytest.mark.parametrize(
-    ("elements", "sets", "cache"),
-    [
-        (1, MAX_SETS, "warm"),
-        (MIB // 16, 6, "cold"),
-        (MIB // 4, MIN_SETS, "cold"),
-        (100 * MIB, 1, "cold"),
-    ],
-    ids=["tiny", "a quarter of the cache", "the cache", "too large to keep twice"],
+    ("elements", "sets"),
+    [(1, MOST_SETS["cpu"]), (MOST_BYTES["cpu"] // 4 // 2 // 2 // 8, 8), (8 * MIB, FEWEST_SETS)],
+    ids=["tiny", "an eighth of what is allowed", "too large"],
 )
-def test_as_many_sets_as_exceed_the_cache(elements, sets, cache):
-    nbytes = 4 * elements
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(performance_module, "_host_cache_bytes", lambda: MIB)
-        patch.setattr(performance_module, "HOST_SETS_BYTES", 256 * MIB)
-        found = performance_module._how_many_sets(nbytes, torch.device("cpu"))
-    assert found == sets
-    assert (found * nbytes > MIB) == (cache == "cold")
+def test_as_many_sets_as_memory_allows(time_it, elements, sets):
+    session = time_it(elements)
+    assert session.candidate.sets_bound.count == session.reference.sets_bound.count == sets
 
 
-def test_the_result_says_how_many_sets_and_whether_the_cache_was_cold(time_it):
+def test_the_result_says_how_many_sets_were_timed_and_whether_they_exceed_the_cache(time_it):
     found = time_it(elements=4).findings[0].performance
-    assert (found.input_sets, found.cache) == (MAX_SETS, "warm")
+    assert found.cache == "warm"
+    assert 1 < found.input_sets < MOST_SETS["cpu"]
     assert time_it(elements=MIB // 4).findings[0].performance.cache == "cold"
+    asked = time_it(elements=MIB // 4, cache="warm").findings[0].performance
+    assert (asked.cache, asked.input_sets) == ("warm", 1)
 
 
 def test_the_last_level_cache_of_this_machine():
-    assert performance_module._host_cache_bytes() >= 1 << 12
+    assert host_cache_bytes() >= 1 << 12
 
 
-def test_trouble_goes_through(time_it, monkeypatch):
+def test_trouble_goes_through_and_gives_the_device_back(time_it, monkeypatch):
     silent = RunnerSilent("candidate", 1.0)
 
     def raise_it(*_args, **_options):

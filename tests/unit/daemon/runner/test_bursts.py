@@ -1,5 +1,6 @@
-"""Bursts on the CPU: as many launches as asked for, each set in its turn."""
+"""Bursts on the CPU: a launch on every set that was named, in that order, and what they returned."""
 
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -13,53 +14,96 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def calls():
-    """Three sets whose calls are noted in `calls.made`."""
+    """Three sets whose calls are noted in `calls.made`, and which return a new tensor each."""
     made = []
-    return SimpleNamespace(made=made, sets=[lambda place=place: made.append(place) for place in range(3)])
+
+    def call(place):
+        made.append(place)
+        return torch.tensor([float(len(made)), float(place)])
+
+    return SimpleNamespace(made=made, sets=[lambda place=place: call(place) for place in range(3)])
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 7])
-def test_a_burst_runs_over_the_sets_in_turn(calls, length):
+@pytest.mark.parametrize("plan", [(), (0,), (2, 0), (1, 1, 1), (2, 1, 0, 1, 2)])
+def test_a_burst_runs_on_the_sets_it_names(calls, plan):
     bursts = Bursts(calls.sets, CPU)
-    bursts.prepare([length], "eager")
-    claimed_us = bursts.run(0)
-    assert calls.made == [place % 3 for place in range(length)]
-    assert claimed_us >= 0
+    bursts.prepare([plan], "eager")
+    assert bursts.run(0) >= 0
+    assert calls.made == list(plan)
 
 
 def test_bursts_are_chosen_by_their_place(calls):
     bursts = Bursts(calls.sets, CPU)
-    prepared = bursts.prepare([0, 1, 5], "eager")
+    prepared = bursts.prepare([(), (1,), (0, 2)], "eager")
     assert (prepared.method, prepared.reason) == ("eager", None)
-    made = []
     for index in (2, 0, 1):
-        calls.made.clear()
         bursts.run(index)
-        made.append(len(calls.made))
-    assert made == [5, 0, 1]
+    assert calls.made == [0, 2, 1]
 
 
 def test_preparing_runs_nothing_and_replaces_what_was_prepared(calls):
     bursts = Bursts(calls.sets, CPU)
-    bursts.prepare([1], "eager")
-    bursts.prepare([4], "eager")
+    bursts.prepare([(0,)], "eager")
+    bursts.prepare([(1, 2)], "eager")
     assert calls.made == []
     bursts.run(0)
-    assert len(calls.made) == 4
+    assert calls.made == [1, 2]
     with pytest.raises(IndexError):
         bursts.run(1)
 
 
-def test_the_number_of_sets(calls):
-    assert Bursts(calls.sets, CPU).sets == 3
+def test_what_launches_returned_is_there_after_a_burst_that_was_kept(calls):
+    bursts = Bursts(calls.sets, CPU)
+    bursts.prepare([(0, 1, 2, 0, 1, 2, 0)], "eager")
+    bursts.run(0, keep=True)
+    found = [bursts.outputs_of(0, launch)[0].tolist() for launch in range(7)]
+    assert found == [[launch + 1, launch % 3] for launch in range(7)]
+
+
+def test_one_buffer_for_every_launch_is_copied_before_the_next(calls):
+    buffer = torch.zeros(1)
+    bursts = Bursts([lambda: buffer.add_(1)], CPU)
+    bursts.prepare([[0] * 5, [0]], "eager")
+    bursts.run(0, keep=True)
+    bursts.run(1, keep=True)
+    assert [bursts.outputs_of(0, launch)[0].item() for launch in range(5)] == [1, 2, 3, 4, 5]
+    assert not any(bursts.overwritten(0, launch) for launch in range(5))
+
+
+def test_on_a_device_memory_that_is_used_again_is_seen():
+    """As far as the CPU can show it: what a device keeps is what was returned, not a copy."""
+    buffers = [torch.zeros(1), torch.zeros(1)]
+    bursts = Bursts([lambda: buffers[0], lambda: buffers[1]], CPU)
+    bursts.prepare([(0, 1, 0), (1,)], "eager")
+    bursts._returned = [[buffers[0], buffers[1], buffers[0]], [buffers[1]]]
+    bursts._order = [1, 0]
+    assert [bursts.overwritten(0, launch) for launch in range(3)] == [True, False, False]
+    bursts._order = [1, 2]
+    assert [bursts.overwritten(0, launch) for launch in range(3)] == [True, True, False]
+
+
+def test_what_is_not_kept_is_given_back():
+    alive = []
+
+    def call():
+        made = torch.zeros(1)
+        alive.append(weakref.ref(made))
+        return made
+
+    bursts = Bursts([call], CPU)
+    bursts.prepare([[0] * 20], "eager")
+    bursts.run(0)
+    assert sum(ref() is not None for ref in alive) == 0
+    with pytest.raises(IndexError):
+        bursts.outputs_of(0, 0)
 
 
 def test_the_claim_is_the_runners_own_clock(calls, monkeypatch):
     ticks = iter([1_000, 8_500])
     monkeypatch.setattr(bursts_module, "time", SimpleNamespace(perf_counter_ns=lambda: next(ticks)))
     bursts = Bursts(calls.sets, CPU)
-    bursts.prepare([1], "eager")
-    assert bursts.run(0) == 7.5
+    bursts.prepare([(0,)], "eager")
+    assert bursts.run(0) == 7_500
 
 
 def test_warming_up_calls_every_set(calls, monkeypatch):
@@ -80,6 +124,6 @@ def test_an_error_of_the_kernel_ends_the_burst():
         raise ValueError("mine")
 
     bursts = Bursts([fail], CPU)
-    bursts.prepare([3], "eager")
+    bursts.prepare([(0, 0)], "eager")
     with pytest.raises(ValueError, match="mine"):
         bursts.run(0)

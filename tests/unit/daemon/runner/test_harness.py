@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+import time
 
 import pytest
 import torch
@@ -10,11 +12,16 @@ from kbd.backends import artifact_archive
 from kbd.backends.artifact_archive import BadArchive
 from kbd.backends.base import Artifact, CompileFailed, Unsupported
 from kbd.backends.python_source import MODULE_NAME
+from kbd.daemon.executor.doorbell import STOP, Doorbell, make_page
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import (
     Bind,
+    BindSets,
     Burst,
     Export,
+    Exported,
+    ExportLaunches,
+    Listen,
     Load,
     MakeInputs,
     Map,
@@ -178,38 +185,83 @@ def test_outputs_of_inference_mode_can_be_exported_to_any_form(harness, load, bi
     assert room.tensors[1].tolist() == [0] * 4
 
 
-def test_bursts_go_over_the_first_sets(harness, load, bind):
+@pytest.fixture
+def bind_sets(harness, lend):
+    """Bind sets of one tensor each for bursts; returns where they lie."""
+
+    def run(*tensors):
+        lent = lend(*tensors)
+        first, second = (slot.offset for slot in lent.slots[:2])
+        message = BindSets(
+            count=len(tensors), values=[{"tensor": 0}], slots=lent.slots[:1], stride=second - first
+        )
+        return lent, harness.bind_sets(message)
+
+    return run
+
+
+def test_a_burst_goes_over_the_sets_it_names(harness, load, bind_sets):
     load("def f(x):\n    x.add_(1)\n")
-    sets = [bind(index, torch.zeros(1)) for index in range(3)]
-    harness.prepare(Prepare(sets=2, lengths=(0, 5), method="eager"))
-    before = [one.tensors[0].item() for one in sets]
+    lent, bound = bind_sets(*torch.zeros(3, 1).unbind())
+    assert bound.outputs == ()
+    harness.prepare(Prepare(bursts=((), (2, 1, 2)), method="eager"))
+    before = [tensor.item() for tensor in lent.tensors]
     assert harness.burst(Burst(index=1)).claimed_us >= 0
-    after = [one.tensors[0].item() for one in sets]
-    assert [new - old for new, old in zip(after, before, strict=True)] == [3, 2, 0]
-
-
-def test_new_lengths_need_no_new_warming_up(harness, load, bind):
-    load("def f(x):\n    x.add_(1)\n")
-    lent = bind(0, torch.zeros(1))
-    harness.prepare(Prepare(sets=1, lengths=(1,), method="eager"))
-    warm = lent.tensors[0].item()
-    assert warm >= 1
-    harness.prepare(Prepare(sets=1, lengths=(7,), method="eager"))
-    assert lent.tensors[0].item() == warm
-
-
-def test_binding_anew_forgets_the_bursts_of_old_inputs(harness, load, bind):
-    load("def f(x):\n    x.add_(1)\n")
-    old = bind(0, torch.zeros(1))
-    harness.prepare(Prepare(sets=1, lengths=(1,), method="eager"))
-    new = bind(0, torch.zeros(1))
-    with pytest.raises(RuntimeError, match="no bursts"):
-        harness.burst(Burst(index=0))
-    before = old.tensors[0].item()
-    harness.prepare(Prepare(sets=1, lengths=(1,), method="eager"))
     harness.burst(Burst(index=0))
-    assert old.tensors[0].item() == before
-    assert new.tensors[0].item() > 0
+    after = [tensor.item() for tensor in lent.tensors]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [0, 1, 2]
+
+
+def test_what_launches_returned_is_exported_from_a_burst_that_was_kept(harness, load, bind_sets, lend):
+    load("def f(x):\n    return x * 10, x.to(torch.int8)\n")
+    _, bound = bind_sets(*torch.arange(6.0).reshape(3, 2).unbind())
+    assert [meta.dtype for meta in bound.outputs] == ["float32", "int8"]
+    harness.prepare(Prepare(bursts=((0, 1, 2),), method="eager"))
+    harness.burst(Burst(index=0, keep=True))
+    room = lend(torch.zeros(2), torch.zeros(2, dtype=torch.int8), torch.zeros(2), torch.zeros(2).char())
+    assert harness.export_launches(ExportLaunches(burst=0, launches=(2, 0), slots=room.slots)) == Exported()
+    assert [tensor.tolist() for tensor in room.tensors] == [[40, 50], [4, 5], [0, 10], [0, 1]]
+
+
+@pytest.mark.parametrize("room", [torch.zeros(1), torch.zeros(2).double(), torch.zeros(2, 2)], ids=str)
+def test_other_tensors_than_expected_are_not_made_to_fit(harness, load, bind_sets, lend, room):
+    load("def f(x):\n    return x * 10\n")
+    bind_sets(*torch.ones(2, 2).unbind())
+    harness.prepare(Prepare(bursts=((0, 1),), method="eager"))
+    harness.burst(Burst(index=0, keep=True))
+    with pytest.raises(RuntimeError, match="other tensors"):
+        harness.export_launches(ExportLaunches(burst=0, launches=(1,), slots=lend(room).slots))
+
+
+def test_a_doorbell_is_answered_until_it_says_stop(harness, load, bind_sets):
+    load("def f(x):\n    x.add_(1)\n")
+    lent, _ = bind_sets(*torch.zeros(2, 1).unbind())
+    harness.prepare(Prepare(bursts=((0,), (1, 1)), method="eager"))
+    before = [tensor.item() for tensor in lent.tensors]
+    page = make_page()
+    bell = Doorbell(page)
+    thread = threading.Thread(target=harness.listen, args=(Listen(), [page]))
+    thread.start()
+    while not bell.listening:
+        time.sleep(0.001)
+    for nonce, burst in ((11, 1), (12, 0), (13, 1)):
+        bell.ring(nonce, burst)
+        while not bell.done(nonce):
+            time.sleep(0.001)
+    bell.ring(14, STOP)
+    thread.join(60)
+    assert not thread.is_alive()
+    after = [tensor.item() for tensor in lent.tensors]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 4]
+
+
+def test_binding_anew_forgets_the_bursts_of_old_inputs(harness, load, bind, bind_sets):
+    load("def f(x):\n    x.add_(1)\n")
+    bind_sets(*torch.zeros(2, 1).unbind())
+    harness.prepare(Prepare(bursts=((0,),), method="eager"))
+    bind(0, torch.zeros(1))
+    with pytest.raises(RuntimeError, match="no input sets"):
+        harness.burst(Burst(index=0))
 
 
 def test_nothing_is_called_before_it_is_loaded(harness, bind):

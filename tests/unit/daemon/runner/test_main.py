@@ -259,7 +259,7 @@ def test_a_runner_is_warm_answers_and_leaves_with_its_judge(pair, tmp_path):
     channel = Channel(pair[0], FromRunner)
     for _ in range(2):
         channel.send(Burst(index=0))
-        assert channel.receive(60).message == "no bursts are prepared"
+        assert channel.receive(60).message == "no input sets are bound"
     channel.close()
     thread.join(60)
     assert not thread.is_alive()

@@ -1,0 +1,109 @@
+"""The doorbell between two real processes."""
+
+import mmap
+import os
+
+import pytest
+
+from kbd.daemon.executor.channel import PeerSilent
+from kbd.daemon.executor.doorbell import PAGE_BYTES, STOP, Doorbell, make_page
+
+PATIENT_S = 60.0
+
+
+@pytest.fixture
+def page():
+    descriptor = make_page()
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def runner(page):
+    """A forked process that answers every ring with 10 * burst + keep nanoseconds, until it hears STOP."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            bell = Doorbell(page)
+            bell.listen()
+            while (heard := bell.wait(PATIENT_S))[0] != STOP:
+                burst, keep = heard
+                bell.answer(10 * burst + keep)
+            status = 0
+        finally:
+            os._exit(status)
+    bell = Doorbell(page)
+    while not bell.listening:
+        os.sched_yield()
+    yield bell, pid
+    bell.ring((1 << 47) - 1, STOP)
+    os.waitpid(pid, 0)
+
+
+def ring(bell, nonce, burst, **options):
+    bell.ring(nonce, burst, **options)
+    while not bell.done(nonce):
+        os.sched_yield()
+    return round(bell.claimed_us * 1e3)
+
+
+def test_every_ring_is_answered_once_and_told_apart(runner):
+    bell, _ = runner
+    found = [ring(bell, 1000 + number, number, keep=number % 2 == 1) for number in range(200)]
+    assert found == [10 * number + number % 2 for number in range(200)]
+
+
+def test_an_answer_to_another_ring_is_none(runner):
+    bell, _ = runner
+    ring(bell, 77, 3)
+    assert bell.done(77)
+    assert not bell.done(78)
+
+
+def test_stop_ends_it(page):
+    pid = os.fork()
+    if pid == 0:
+        bell = Doorbell(page)
+        bell.listen()
+        os._exit(7 if bell.wait(PATIENT_S)[0] == STOP else 1)
+    bell = Doorbell(page)
+    while not bell.listening:
+        os.sched_yield()
+    bell.ring(5, STOP)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+def test_nobody_is_listening_until_somebody_is(page):
+    bell = Doorbell(page)
+    assert not bell.listening
+    bell.ring(9, 1)
+    assert not bell.done(9)
+
+
+def test_a_ring_from_before_is_not_heard(page):
+    judge, runner = Doorbell(page), Doorbell(page)
+    judge.ring(9, 1)
+    runner.listen()
+    with pytest.raises(PeerSilent):
+        runner.wait(0.01)
+
+
+def test_a_runner_that_nobody_rings_gives_up(page):
+    bell = Doorbell(page)
+    bell.listen()
+    with pytest.raises(PeerSilent, match="nobody rang"):
+        bell.wait(0.02)
+
+
+def test_a_claim_is_bounded(page):
+    judge, runner = Doorbell(page), Doorbell(page)
+    runner.answer((1 << 64) - 1)
+    assert judge.claimed_us <= 2**53 / 1e3
+
+
+@pytest.mark.parametrize("nbytes", [0, PAGE_BYTES - 1, 2 * PAGE_BYTES])
+def test_a_runner_cannot_change_the_size_of_the_page(page, nbytes):
+    with pytest.raises(PermissionError):
+        os.ftruncate(page, nbytes)
+    assert len(mmap.mmap(page, PAGE_BYTES)) == PAGE_BYTES

@@ -1,0 +1,97 @@
+"""Each rule against figures that break it, and honest ones just beside them."""
+
+import pytest
+
+from kbd.daemon.judge.audit import Suspicious
+from kbd.daemon.judge.device_speed import DeviceSpeed
+from kbd.daemon.judge.plausibility import (
+    FLOOR_SHARE,
+    SINGLE_FACTOR,
+    SINGLE_MARGIN_US,
+    WHOLE_FACTOR,
+    WHOLE_MARGIN_US,
+    WHOLE_SAMPLES,
+    WRITE_FACTOR,
+    Floor,
+    check_plausible,
+)
+from kbd.daemon.judge.timing import Series, TimedKernels
+
+SAMPLES = 20
+METHODS = sorted(WHOLE_MARGIN_US)
+
+
+def series(measured=10.0, whole=None, single=()):
+    measured_us = measured if isinstance(measured, list) else [measured] * SAMPLES
+    whole_us = (
+        whole if isinstance(whole, list) else [measured_us[0] if whole is None else whole] * len(measured_us)
+    )
+    return Series(measured_us, list(measured_us), whole_us, list(single))
+
+
+def timed(candidate, reference=None, method="graph"):
+    return TimedKernels(method, None, candidate, reference, "n samples")
+
+
+def rule_broken(found, floor=None, *, on_device=True):
+    try:
+        check_plausible(found, floor, on_device=on_device)
+    except Suspicious as error:
+        return error.suspicion.rule
+    return None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_time_that_does_not_depend_on_the_launches(method):
+    limit = WHOLE_FACTOR * 10 + WHOLE_MARGIN_US[method]
+    assert rule_broken(timed(series(10, limit * 0.99), method=method)) is None
+    assert rule_broken(timed(series(10, limit * 1.01), method=method)) == "time_outside_launches"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_few_samples_prove_nothing(method):
+    enough = WHOLE_SAMPLES[method]
+    for count, rule in ((enough - 1, None), (enough, "time_outside_launches")):
+        found = series([1.0] * count, [500.0] * count)
+        assert rule_broken(timed(found, method=method), on_device=False) == rule
+
+
+def test_noise_is_no_evidence():
+    """Every other burst of a busy host loses its core: slopes around nothing, whole bursts far too long."""
+    measured = [100.0, -900.0, 1100.0, 90.0, -950.0] * 4
+    whole = [100.0, 2000.0, 2000.0, 101.0, 1900.0] * 4
+    assert rule_broken(timed(series(measured, whole), method="eager"), on_device=False) is None
+
+
+def test_a_bank_is_found_in_spite_of_some_noise():
+    measured = [1.0] * 19 + [400.0]
+    whole = [100.0] * 10 + [150.0] * 9 + [30.0]
+    assert rule_broken(timed(series(measured, whole), method="eager")) == "time_outside_launches"
+
+
+def test_launches_that_are_done_together():
+    limit = SINGLE_FACTOR * 10 + SINGLE_MARGIN_US
+    assert rule_broken(timed(series(10, single=[limit * 1.01, limit * 2]))) == "merged_launches"
+    assert rule_broken(timed(series(10, single=[limit * 0.99, limit * 2]))) is None, "the least counts"
+    assert rule_broken(timed(series(10, single=[limit * 2])), on_device=False) is None
+    assert rule_broken(timed(series(10))) is None
+
+
+SPEED = DeviceSpeed(bytes_per_us=1000.0, launch_us=2.0)
+
+
+def test_the_floor_is_an_empty_launch_or_the_outputs_written():
+    assert Floor.of(SPEED, 0).least_us == FLOOR_SHARE * 2.0
+    assert Floor.of(SPEED, 1_000_000).least_us == 1000.0 / WRITE_FACTOR
+
+
+@pytest.mark.parametrize("output_bytes", [0, 1_000_000])
+def test_faster_than_the_device(output_bytes):
+    floor = Floor.of(SPEED, output_bytes)
+    below, above = series(floor.least_us * 0.99), series(floor.least_us * 1.01)
+    assert rule_broken(timed(below, above), floor) == "below_floor"
+    assert rule_broken(timed(below), floor) == "below_floor"
+    assert rule_broken(timed(above, above), floor) is None
+    assert rule_broken(timed(below, below), floor) is None, "there is nothing to compute"
+    assert rule_broken(timed(below, above), None) is None
+    assert rule_broken(timed(below, above, method="eager"), floor) is None
