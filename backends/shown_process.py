@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
+import threading
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 
-def run_shown(command: Any, *, check: bool = False, **options: Any) -> subprocess.CompletedProcess[bytes]:
+def run_shown(
+    command: Any, *, check: bool = False, limit_s: float | None = None, **options: Any
+) -> subprocess.CompletedProcess[bytes]:
     """`subprocess.run` with both outputs in one pipe; each line is repeated on our own stdout at once.
 
-    Raises CalledProcessError if asked to `check`, and OSError where there is no such program.
+    After `limit_s` it is killed with all that it has started. Raises CalledProcessError if asked to `check`, and
+    OSError where there is no such program.
     """
     said: list[bytes] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options) as process:
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, start_new_session=limit_s is not None, **options) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            said.append(line)
-            show(line.decode(errors="replace"))
+        with _killed_after(process.pid, limit_s):
+            for line in process.stdout:
+                said.append(line)
+                show(line.decode(errors="replace"))
     done = subprocess.CompletedProcess(process.args, process.returncode, b"".join(said))
     if check:
         done.check_returncode()
     return done
+
+
+@contextlib.contextmanager
+def _killed_after(group: int, limit_s: float | None) -> Iterator[None]:
+    """Kill the process group if the block takes longer."""
+    if limit_s is None:
+        yield
+        return
+    timer = threading.Timer(limit_s, os.killpg, (group, signal.SIGKILL))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def show(text: str) -> None:

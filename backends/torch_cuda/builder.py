@@ -25,6 +25,7 @@ from kbd.backends.python_source import MODULE_NAME, why_not_installed
 from kbd.backends.shown_process import showing_subprocess
 from kbd.backends.torch_cuda.compiler_output import first_error, without_commands
 from kbd.backends.torch_cuda.cpp_extension import real_cpp_extension
+from kbd.backends.torch_cuda.device_syntax import problem_in_device_code
 from kbd.backends.torch_cuda.extension_call import ExtensionCall, listed
 from kbd.backends.torch_cuda.source_lines import SourceLines
 from kbd.inbox.kernel_code import CompileOptions
@@ -64,11 +65,10 @@ class PyTorchBuilder:
     def build(self, order: BuildOrder) -> Path:
         """Build with ninja, as the call would have; what is already there in part is built anew."""
         if problem := why_cannot_build(order.call.needs_cuda):
+            if why_cannot_build(needs_cuda=False) is None:
+                _check_device_code(order)
             raise CannotBuild(problem)
-        folder = Path(tempfile.gettempdir()) / "torch_cuda" / order.call.key()[:16]
-        shutil.rmtree(folder, ignore_errors=True)  # with the lock of a build that was killed
-        folder.mkdir(parents=True)
-        shutil.copy(order.module, folder / MODULE_FILE)  # compilers quote the lines that they name
+        folder = _fresh_folder(order)
         with _environment(order.target), _only_built(), _shown():
             self._run(order, folder)
         libraries = sorted(folder.glob("*.so"))
@@ -84,6 +84,25 @@ class PyTorchBuilder:
             raise _explained(order.call, error) from None
         except OSError as error:
             raise CannotBuild(f"extension {order.call.name}: {error}") from None
+
+
+def _fresh_folder(order: BuildOrder) -> Path:
+    folder = Path(tempfile.gettempdir()) / "torch_cuda" / order.call.key()[:16]
+    shutil.rmtree(folder, ignore_errors=True)  # with the lock of a build that was killed
+    folder.mkdir(parents=True)
+    shutil.copy(order.module, folder / MODULE_FILE)  # compilers quote the lines that they name
+    return folder
+
+
+def _check_device_code(order: BuildOrder) -> None:
+    """CUDA sources that cannot be built here are read by nvcc, where there is one. Raises BuildFailed."""
+    nvcc = find_nvcc()
+    if nvcc is None:
+        return
+    folder, arguments = _fresh_folder(order), _arguments(order)
+    problem = problem_in_device_code(order.call, arguments, nvcc, order.target.arch, folder, MODULE_FILE)
+    if problem is not None:
+        raise BuildFailed(f"extension {order.call.name}: {problem.cause}", output=problem.output)
 
 
 def why_cannot_build(needs_cuda: bool) -> str | None:

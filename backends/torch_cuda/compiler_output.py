@@ -11,6 +11,8 @@ _ERROR = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 _LINKER = re.compile(r"(undefined reference to .*|cannot find -l\S+.*|undefined symbol: .*)$", re.MULTILINE)
+_MISSING = re.compile(r"fatal error|No such file|cannot open source file|catastrophic error")
+_ARGUMENT = re.compile(r"cuda_sources\[\d+\]")
 # ninja repeats the command of each step, which says nothing about the source and runs over many lines.
 _COMMAND = re.compile(r"^(?:\[\d+/\d+\] |FAILED: |ninja: build stopped)")
 
@@ -24,6 +26,15 @@ def first_error(output: str, module: str) -> str | None:
     if match := _LINKER.search(output):
         return match[1].strip()
     return None
+
+
+def first_error_in(output: str, module: str, source: str) -> str | None:
+    """The first error, if it is in the user's text (`module`, `source`) and follows from no missing header."""
+    match = _ERROR.search(output)
+    if match is None or _MISSING.search(output):
+        return None
+    name = match["file"].rsplit("/", 1)[-1]
+    return first_error(output, module) if name in (module, source) or _ARGUMENT.fullmatch(name) else None
 
 
 def without_commands(output: str) -> str:

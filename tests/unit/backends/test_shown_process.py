@@ -79,3 +79,19 @@ def test_in_place_of_subprocess_only_collected_output_is_shown(capsys):
     assert capsys.readouterr().out == ""
     assert subprocess.run is not shown.run
     assert shown.CalledProcessError is subprocess.CalledProcessError
+
+
+def test_what_takes_too_long_is_killed_with_all_that_it_has_started(capsys):
+    code = (
+        "import subprocess, sys; child = subprocess.Popen(['sleep', '600']); print(child.pid, flush=True); "
+        "child.wait()"
+    )
+    done = run_shown(python(code), limit_s=1.0)
+    assert done.returncode == -9
+    capsys.readouterr()
+    child = int(done.stdout)  # the pipe has ended, so nobody holds it any more
+    assert child > 0
+
+
+def test_what_is_quick_enough_is_not(capsys):
+    assert run_shown(python(SPEAKS), limit_s=600).stdout == b"one\ntwo\n"

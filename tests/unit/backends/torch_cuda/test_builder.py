@@ -1,5 +1,6 @@
 """PyTorch's own build, for real: small extensions on Python's C API, which compile in a second."""
 
+import dataclasses
 import os
 import tempfile
 
@@ -7,9 +8,11 @@ import pytest
 import torch
 
 from kbd.backends.base import CompileFailed, Target
+from kbd.backends.build_tools import find_nvcc
 from kbd.backends.torch_cuda.builder import (
     BuildFailed,
     BuildOrder,
+    CannotBuild,
     PyTorchBuilder,
     arch_list,
     capability,
@@ -111,6 +114,61 @@ def test_a_library_that_is_not_there(order):
 )
 def test_architectures(arch, listed, number):
     assert (arch_list(arch), capability(arch)) == (listed, number)
+
+
+DEVICE_CODE = "__global__ void add(float* x) { x[threadIdx.x] += 1; }\n"
+WITHOUT_CUDA = pytest.mark.skipif(
+    torch.version.cuda is not None or find_nvcc() is None, reason="needs nvcc and a PyTorch without CUDA"
+)
+
+
+@WITHOUT_CUDA
+@pytest.mark.parametrize(
+    ("cuda", "error"),
+    [
+        (DEVICE_CODE, CannotBuild),
+        (DEVICE_CODE + "__global__ void f(float* x) { __reduce_add_sync(~0u, 1); }", CannotBuild),
+        ("#include <no/such/header.h>\n" + DEVICE_CODE + "missing;", CannotBuild),
+        ("#include <cub_of_another_toolkit.cuh>\n" + DEVICE_CODE, CannotBuild),
+        (DEVICE_CODE.replace("+= 1", "+= nothing"), BuildFailed),
+    ],
+    ids=["right", "newer intrinsic", "missing header", "other toolkit", "wrong"],
+)
+def test_device_code_that_cannot_be_built_is_read(order, cuda, error):
+    with pytest.raises(error) as failed:
+        PyTorchBuilder().build(order("device", cpp_sources="", cuda_sources=cuda))
+    if error is CannotBuild:
+        assert "built for the CPU" in str(failed.value)
+        return
+    assert str(failed.value).startswith("extension device: cuda_sources[0] line 1: ")
+    assert "nothing" in str(failed.value)
+    assert "nothing" in failed.value.output
+
+
+@WITHOUT_CUDA
+def test_an_error_in_device_code_names_the_line_of_the_module(order, tmp_path):
+    cuda = "\n\n" + DEVICE_CODE.replace("+= 1", "+= nothing")
+    (tmp_path / "kbd_kernel.py").write_text(f'import torch\n\nsource = """{cuda}"""\n')
+    with pytest.raises(BuildFailed, match=r"^extension device: line 5: .*nothing"):
+        PyTorchBuilder().build(order("device", cpp_sources="", cuda_sources=cuda))
+
+
+@WITHOUT_CUDA
+def test_files_of_device_code_are_read(order, tmp_path):
+    (tmp_path / "kernel.cu").write_text("\n" + DEVICE_CODE.replace("+= 1", "+= NOTHING"))
+    parameters = parameters_of(real_cpp_extension().load)
+    for flags, error in ([], BuildFailed), (["-DNOTHING=1"], CannotBuild):
+        given = {"name": "files", "sources": [str(tmp_path / "kernel.cu")], "extra_cuda_cflags": flags}
+        made = dataclasses.replace(order(), call=ExtensionCall.of("load", parameters, (), given))
+        with pytest.raises(error, match="line 2: .*NOTHING" if error is BuildFailed else "built for the CPU"):
+            PyTorchBuilder().build(made)
+
+
+@WITHOUT_CUDA
+def test_without_nvcc_nothing_is_read(order, monkeypatch):
+    monkeypatch.setattr("kbd.backends.torch_cuda.builder.find_nvcc", lambda: None)
+    with pytest.raises(CannotBuild, match="built for the CPU"):
+        PyTorchBuilder().build(order("device", cpp_sources="", cuda_sources="nothing at all"))
 
 
 def test_why_not_with_cuda(monkeypatch):
