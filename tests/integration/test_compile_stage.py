@@ -80,6 +80,11 @@ def records(daemon, action, **fields):
     ]
 
 
+def running_now(daemon):
+    """What status.json says is running."""
+    return json.loads((daemon.spool.root / "status.json").read_text())["running"]
+
+
 @contextmanager
 def running(daemon):
     """A daemon for the length of the block."""
@@ -168,12 +173,15 @@ def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(daemo
         assert daemon.results()["quick"]["status"] == "passed"
         assert "slow" not in daemon.results()
         assert "compiling" in kbd(daemon, "status")
+        (shown,) = until(lambda: running_now(daemon), "status.json to tell of it")
+        assert (shown["id"], shown["stage"], shown["device"]) == ("slow", "compile", None)
         printed = "==> candidate_compiler <==\nin the compiler\n"
         until(lambda: kbd(daemon, "logs", "slow", "--role", "compiler") == printed, "what it has printed")
         kbd(daemon, "cancel", "slow")
         until(lambda: "slow" in daemon.results(), "the result of the cancelled job")
         until(lambda: not sleepers(), "the end of everything in the compiler")
         assert daemon.results()["slow"]["status"] == "cancelled"
+        until(lambda: running_now(daemon) == [], "status.json without it")
 
 
 def test_a_build_that_takes_too_long_is_stopped_with_all_its_processes(daemon, marker, sleepers):
