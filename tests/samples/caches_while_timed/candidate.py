@@ -1,6 +1,6 @@
 import torch
 
-HONEST_CALLS = 60
+HONEST_CALLS = 12
 known = {}
 calls = 0
 
