@@ -92,13 +92,21 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a daemon is told. `spool_named`: somebody chose the spool, so it must exist already."""
+    """Everything a daemon is told.
+
+    Attributes:
+        spool_named: somebody chose the spool, so it must exist already.
+        cpu_slots: into so many devices the CPU is divided.
+        device_slots: so many jobs at a time on each CUDA device, one of them alone while it is timed; None: by
+            the device's memory.
+    """
 
     spool: Path
     state: Path
     spool_named: bool = True
     device: DeviceKind = "auto"
     cpu_slots: int = 1
+    device_slots: int | None = None
     limits: Limits = field(default_factory=Limits)
     isolation: IsolationOptions = field(default_factory=IsolationOptions)
     compiling: CompileSettings | None = None
@@ -173,6 +181,8 @@ def resolve(
         settings = replace(settings, device=device)
     if (slots := environment.get("KBD_CPU_SLOTS")) is not None:
         settings = replace(settings, cpu_slots=_positive("KBD_CPU_SLOTS", slots))
+    if (slots := environment.get("KBD_DEVICE_SLOTS")) is not None:
+        settings = replace(settings, device_slots=_positive("KBD_DEVICE_SLOTS", slots))
     return settings
 
 

@@ -10,6 +10,9 @@ from kbd.daemon.executor.worker import Worker
 
 DeviceState: TypeAlias = Literal["free", "busy", "examined", "out"]
 
+SHOWN_FIRST: tuple[DeviceState, ...] = ("out", "busy", "examined", "free")
+"""Of several workers on a device, the first of these that one of them is in."""
+
 
 def now() -> str:
     """The time of day, for people."""
@@ -21,25 +24,31 @@ class DeviceStates:
 
     def __init__(self, clock: Callable[[], str] = now) -> None:
         self._clock = clock
-        self._seen: dict[int, tuple[DeviceState, str | None, str]] = {}
+        self._seen: dict[str, tuple[DeviceState, list[str], str]] = {}
 
     def look(self, workers: Sequence[Worker]) -> list[dict[str, Any]]:
-        """One entry for each worker, in their order."""
-        return [self._entry(place, worker) for place, worker in enumerate(workers)]
+        """One entry for each device, in the order of their first workers."""
+        sharing: dict[str, list[Worker]] = {}
+        for worker in workers:
+            sharing.setdefault(worker.device.key, []).append(worker)
+        return [self._entry(key, each) for key, each in sharing.items()]
 
-    def _entry(self, place: int, worker: Worker) -> dict[str, Any]:
-        state, job_id = state_of(worker), worker.job_id
-        seen = self._seen.get(place)
-        if seen is None or seen[:2] != (state, job_id):
-            seen = self._seen[place] = (state, job_id, self._clock())
+    def _entry(self, key: str, workers: Sequence[Worker]) -> dict[str, Any]:
+        states = [state_of(worker) for worker in workers]
+        state = next(state for state in SHOWN_FIRST if state in states)
+        jobs = [worker.job_id for worker in workers if worker.job_id is not None]
+        seen = self._seen.get(key)
+        if seen is None or seen[:2] != (state, jobs):
+            seen = self._seen[key] = (state, jobs, self._clock())
+        device = workers[0].device
         return {
-            "key": worker.device.key,
-            "name": worker.device.name,
-            "kind": worker.device.target.kind,
-            "arch": worker.device.target.arch,
+            "key": key,
+            "name": device.name,
+            "kind": device.target.kind,
+            "arch": device.target.arch,
             "state": state,
-            "job": job_id,
-            "problem": worker.problem,
+            "job": ", ".join(jobs) or None,
+            "problem": workers[0].problem,
             "since": seen[2],
         }
 

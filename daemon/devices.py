@@ -9,7 +9,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +19,8 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.nvml import text
 
 DeviceKind = Literal["auto", "cuda", "cpu"]
+MOST_EVALUATIONS = 4
+EVALUATION_BYTES = 12 << 30
 
 
 class NoDevice(Exception):
@@ -27,20 +29,31 @@ class NoDevice(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """A device that jobs can be judged on. `key` is unique on this host (the UUID on CUDA)."""
+    """A device that jobs can be judged on.
+
+    Attributes:
+        key: unique on this host (the UUID on CUDA).
+        evaluations: so many jobs may be on it at a time; one of them alone while it is timed.
+    """
 
     key: str
     name: str
     target: DeviceTarget
+    evaluations: int = 1
 
 
-def discover(kind: DeviceKind, *, cpu_slots: int) -> list[Device]:
-    """Devices of this kind; `auto` means CUDA devices, and the CPU where there is none. Raises NoDevice."""
+def discover(kind: DeviceKind, *, cpu_slots: int, per_device: int | None = None) -> list[Device]:
+    """Devices of this kind; `auto` means CUDA devices, and the CPU where there is none. Raises NoDevice.
+
+    `per_device`: evaluations at a time on each CUDA device; by its memory where that is not said.
+    """
     found = cuda_devices() if kind in ("auto", "cuda") else []
     if kind == "cuda" and not found:
         raise NoDevice(
             "no CUDA device is visible (NVML finds none); start with --device cpu or check the driver"
         )
+    if per_device is not None:
+        found = [replace(device, evaluations=per_device) for device in found]
     return found or cpu_devices(cpu_slots)
 
 
@@ -77,16 +90,26 @@ def _card(handle: Any) -> Card:
     uuid = text(pynvml.nvmlDeviceGetUUID(handle))
     name, arch = text(pynvml.nvmlDeviceGetName(handle)), _arch(handle)
     if not _in_mig_mode(handle):
-        return Card(uuid, (_cuda_device(uuid, name, arch),))
+        return Card(uuid, (_cuda_device(handle, uuid, name, arch),))
     instances = [
-        _cuda_device(text(pynvml.nvmlDeviceGetUUID(instance)), _instance_name(instance, name), arch)
+        _cuda_device(instance, text(pynvml.nvmlDeviceGetUUID(instance)), _instance_name(instance, name), arch)
         for instance in _mig_instances(handle)
     ]
     return Card(uuid, tuple(instances))
 
 
-def _cuda_device(uuid: str, name: str, arch: str | None) -> Device:
-    return Device(uuid, name, DeviceTarget(kind="cuda", visible=uuid, arch=arch, threads=1))
+def _cuda_device(handle: Any, uuid: str, name: str, arch: str | None) -> Device:
+    target = DeviceTarget(kind="cuda", visible=uuid, arch=arch, threads=1)
+    return Device(uuid, name, target, _evaluations(handle))
+
+
+def _evaluations(handle: Any) -> int:
+    """As many as have room: each takes a judge, two runners and two spares (0.5 GiB each) and what it works on."""
+    try:
+        total = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    except pynvml.NVMLError:
+        return 1
+    return max(1, min(MOST_EVALUATIONS, total // EVALUATION_BYTES))
 
 
 def _in_mig_mode(handle: Any) -> bool:

@@ -259,7 +259,7 @@ class Service:
 
 
 async def _serve(settings: Settings, *, once: bool) -> None:
-    devices = discover(settings.device, cpu_slots=settings.cpu_slots)
+    devices = discover(settings.device, cpu_slots=settings.cpu_slots, per_device=settings.device_slots)
     log.info(
         "starting", action="starting", spool=str(settings.spool), devices=[device.name for device in devices]
     )

@@ -54,12 +54,21 @@ class Examiner:
 
     async def examine(self, worker: Worker) -> None:
         """A device that fails gets no more jobs until it passes."""
-        worker.problem = await self._problem_of(worker)
         if worker.problem is not None:
-            log.error(
-                "device out of service", action="device_out", device=worker.device.key, reason=worker.problem
-            )
+            return  # another worker's job has found it out meanwhile, and that one looks after it
+        problem = await self._problem_of(worker)
+        if problem is not None and worker.problem is None:
+            log.error("device out of service", action="device_out", device=worker.device.key, reason=problem)
+            self._tell(worker, problem)
             worker.recovery = asyncio.create_task(self._recover(worker))
+
+    def _sharing(self, worker: Worker) -> list[Worker]:
+        """All workers of this one's device."""
+        return [each for each in self._workers if each.device.key == worker.device.key]
+
+    def _tell(self, worker: Worker, problem: str | None) -> None:
+        for each in self._sharing(worker):
+            each.problem = problem
 
     def examine_when_ended(self, worker: Worker) -> None:
         """Nobody knows what a cancelled kernel was doing: the next job waits until the device has been asked."""
@@ -73,14 +82,14 @@ class Examiner:
 
     async def _problem_of(self, worker: Worker) -> str | None:
         """What is wrong with a worker's device, by its own work, its memory and its driver."""
-        async with worker.spares.quiet():
+        async with worker.turn.shared(), worker.spares.quiet():
             problem = await worker.judge.probe()
             health = self._health.get(worker.device.key)
             if problem is not None or health is None:
                 return problem
-            sharing = [each for each in self._workers if each.device.key == worker.device.key]
+            sharing = self._sharing(worker)
             return await health.problem(
-                processes=sum(len(each.pids) for each in sharing),
+                processes=len(set().union(*(each.pids for each in sharing))),
                 judge=worker.judge.pid,
                 alone=all(each is worker or each.job_id is None for each in sharing),
                 job=worker.job_id,
@@ -93,6 +102,6 @@ class Examiner:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, LAST_RETRY_S)
             await worker.judge.discard()
-            worker.problem = await self._problem_of(worker)
+            self._tell(worker, await self._problem_of(worker))
         log.info("device back in service", action="device_back", device=worker.device.key)
         self.changed()

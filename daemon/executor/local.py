@@ -4,14 +4,17 @@
                                    │
                                    └─ always killed, reaped and cleaned away before the device is free again
 
-A worker is one judge on one device. Several workers may share a device; they time only under its lease.
+A worker is one judge on one device. Several workers may share a device: they load and compare at the same time,
+and each is alone on it while it times (device_turn.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.compile_slots import CompileSlots
 from kbd.daemon.executor.device_lock import DeviceLock
+from kbd.daemon.executor.device_turn import DeviceTurn, Share
 from kbd.daemon.executor.examiner import SHAKES_A_DEVICE, Examiner
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.nursery_client import NurseryClient
@@ -80,20 +84,33 @@ class LocalExecutor:
             self.nursery, work_folder, compiling or CompileSettings(work_folder.parent / "artifacts")
         )
         self.compilers.swept = self._sweep
-        leases = {device.key: asyncio.Lock() for device in devices}
+        slots = [device for device in devices for _ in range(device.evaluations)]
+        turns = {device.key: DeviceTurn() for device in devices}
+        spares = self._spares_of(slots)
         self.workers = [
             Worker(
                 device,
                 JudgeClient(self.nursery, device.target, work_folder / f"judge-{number}"),
-                leases[device.key],
-                Spares(self.nursery, device.target, self._folders(number), stock_for(device.target)),
+                turns[device.key],
+                spares[device.key],
             )
-            for number, device in enumerate(devices)
+            for number, device in enumerate(slots)
         ]
         self.examiner = Examiner(self.workers)
 
-    def _folders(self, worker: int) -> Callable[[int], Path]:
-        return lambda runner: self._work_folder / f"runner-{worker}-{runner}"
+    def _spares_of(self, slots: Sequence[Device]) -> dict[str, Spares]:
+        """Spares for each device, which all its workers take from."""
+        workers = Counter(device.key for device in slots)
+        targets = {device.key: device.target for device in slots}
+        return {
+            key: Spares(
+                self.nursery, targets[key], self._folders(number), stock_for(targets[key], workers[key])
+            )
+            for number, key in enumerate(workers)
+        }
+
+    def _folders(self, device: int) -> Callable[[int], Path]:
+        return lambda runner: self._work_folder / f"runner-{device}-{runner}"
 
     async def start(self) -> None:
         """Warm the nursery and every judge, and find out how runners can be isolated.
@@ -154,17 +171,20 @@ class LocalExecutor:
             last[:] = [progress]
             on_progress(progress)
 
-        runners = await self._take_runners(worker, request)
-        lost = None
-        try:
-            verdict, failure = await self._judged(worker, request, runners, note, archives)
-            lost = verdict.lost if verdict is not None else None
-        except asyncio.CancelledError:
-            if worker.device.target.kind == "cuda":
-                self.examiner.examine_when_ended(worker)
-            raise
-        finally:
-            worker.ending = asyncio.create_task(self._end(worker, runners, lost))
+        if worker.ending is not None:
+            await asyncio.shield(worker.ending)
+        async with worker.turn.shared() as share:
+            runners = await self._take_runners(worker, request)
+            lost = None
+            try:
+                verdict, failure = await self._judged(worker, share, request, runners, note, archives)
+                lost = verdict.lost if verdict is not None else None
+            except asyncio.CancelledError:
+                if worker.device.target.kind == "cuda":
+                    self.examiner.examine_when_ended(worker)
+                raise
+            finally:
+                worker.ending = asyncio.create_task(self._end(worker, runners, lost))
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
             await asyncio.shield(worker.ending)
             await self.examiner.examine(worker)
@@ -179,21 +199,22 @@ class LocalExecutor:
     async def _judged(
         self,
         worker: Worker,
+        share: Share,
         request: Evaluate,
         runners: dict[Role, RunnerProcess],
         note: Callable[[Progress], None],
         archives: Sequence[int],
     ) -> tuple[Verdict | None, str | None]:
-        """The verdict, or why there is none."""
+        """The verdict, or why there is none. The wait for the device alone takes nothing from the job's time."""
         reference = runners.get("reference")
         try:
-            async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S):
+            async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S) as limit:
                 return await worker.judge.evaluate(
                     request,
                     runners["candidate"].channel,
                     reference.channel if reference else None,
                     note,
-                    worker.exclusive,
+                    lambda: _untimed(worker.exclusive(share), limit),
                     archives,
                 ), None
         except JudgeFailed as error:
@@ -202,9 +223,7 @@ class LocalExecutor:
             return None, "the judge did not answer within the job's time"
 
     async def _take_runners(self, worker: Worker, request: Evaluate) -> dict[Role, RunnerProcess]:
-        """Warm runners for one job, once those of the worker's last job are gone. Raises NurseryFailed."""
-        if worker.ending is not None:
-            await asyncio.shield(worker.ending)
+        """Warm runners for one job. Raises NurseryFailed."""
         await worker.judge.start()
         runners: dict[Role, RunnerProcess] = {}
         roles: tuple[Role, ...] = ("candidate", "reference") if request.reference else ("candidate",)
@@ -222,8 +241,12 @@ class LocalExecutor:
     async def _end(
         self, worker: Worker, runners: dict[Role, RunnerProcess], lost: Role | None = None
     ) -> dict[Role, RunnerEnd]:
-        """End them all. `lost`: that one is dying by itself, and how it does so is of interest."""
-        ends = await asyncio.gather(*(runner.end(dying=role == lost) for role, runner in runners.items()))
+        """End them all. `lost`: that one is dying by itself, and how it does so is of interest.
+
+        The end of a context disturbs what is timed on its device, so it has to wait until nobody times there.
+        """
+        async with _share_for_ending(worker):
+            ends = await asyncio.gather(*(runner.end(dying=role == lost) for role, runner in runners.items()))
         for runner in runners.values():
             worker.runners.remove(runner)
         self._sweep()
@@ -233,7 +256,7 @@ class LocalExecutor:
 
     def _top_up(self, worker: Worker) -> None:
         """A device without a job is the best time for contexts."""
-        if worker.job_id is None and not self._stopping:
+        if not worker.turn.busy and not self._stopping:
             worker.spares.top_up()
 
     def _sweep(self) -> None:
@@ -248,6 +271,23 @@ class LocalExecutor:
             known.add(self.nursery.pid)
         if swept := sweep(known):
             log.warning("killed processes that a kernel left behind", action="orphans_swept", count=swept)
+
+
+def _share_for_ending(worker: Worker) -> contextlib.AbstractAsyncContextManager[object]:
+    return worker.turn.shared() if worker.device.target.kind == "cuda" else contextlib.nullcontext()
+
+
+@contextlib.asynccontextmanager
+async def _untimed(
+    exclusive: contextlib.AbstractAsyncContextManager[None], limit: asyncio.Timeout
+) -> AsyncIterator[None]:
+    """The device alone; the clock of the job stands still while it is waited for."""
+    loop = asyncio.get_running_loop()
+    end, asked = limit.when(), loop.time()
+    limit.reschedule(None)
+    async with exclusive:
+        limit.reschedule(None if end is None else end + loop.time() - asked)
+        yield
 
 
 def _device_failed(problem: str, last: Sequence[Progress]) -> Verdict:

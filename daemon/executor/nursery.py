@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import importlib
 import os
 import socket
 import sys
@@ -76,8 +77,10 @@ def _import_everything() -> dict[str, str | None]:
     import kbd.daemon.runner.main  # noqa: F401
 
     torch.set_num_threads(1)
-    with contextlib.suppress(ImportError):
-        import triton  # noqa: F401
+    # Importing the bindings asks CUDA nothing; a runner would spend a tenth of a second on it.
+    for optional in ("triton", "cuda.bindings.driver", "cuda.bindings.runtime"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(optional)
     return {name: _version(name) for name in ("torch", "triton", "numpy")} | {
         "python": sys.version.split()[0],
         "cuda": torch.version.cuda,

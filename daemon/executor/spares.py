@@ -41,9 +41,9 @@ class Stock:
     full: int
 
 
-def stock_for(device: DeviceTarget) -> Stock:
-    """What suits a device."""
-    return Stock(low=2, full=8) if device.kind == "cuda" else Stock(low=2, full=2)
+def stock_for(device: DeviceTarget, workers: int = 1) -> Stock:
+    """What suits a device with so many workers, each of which takes two runners for a job."""
+    return Stock(low=2, full=max(8, 2 * workers)) if device.kind == "cuda" else Stock(low=2, full=2)
 
 
 class Spares:
@@ -60,6 +60,8 @@ class Spares:
         self._ready: deque[RunnerProcess] = deque()
         self._refilling: asyncio.Task[None] | None = None
         self._hushed = 0
+        self._making = 0
+        self._added = asyncio.Event()
 
     @property
     def pids(self) -> set[int]:
@@ -68,17 +70,34 @@ class Spares:
 
     @property
     def busy(self) -> bool:
-        """Whether a spare is being made at this moment."""
+        """Whether a runner is being made at this moment, as a spare or for a job that found none."""
+        return self._making > 0 or self._refills
+
+    @property
+    def _refills(self) -> bool:
         return self._refilling is not None and not self._refilling.done()
 
     async def take(self) -> RunnerProcess:
-        """A warm runner: a spare, or a new one where none is ready. Raises NurseryFailed."""
-        while self._ready:
+        """A warm runner: a spare, the next that gets ready, or a new one. Raises NurseryFailed."""
+        while self._ready or self._refills:
+            if not self._ready:
+                await self._next_ready()
+                continue
             runner = self._ready.popleft()
             if runner.process.alive:
                 return runner
             await runner.end()
         return await self._make()
+
+    async def _next_ready(self) -> None:
+        """Wait until a spare is added, or none is in the making any more."""
+        assert self._refilling is not None
+        self._added.clear()
+        added = asyncio.ensure_future(self._added.wait())
+        try:
+            await asyncio.wait((added, self._refilling), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            added.cancel()
 
     def refill(self) -> None:
         """Start making what is missing if a job may soon find too few, unless it has to be quiet now."""
@@ -87,7 +106,7 @@ class Spares:
 
     def top_up(self) -> None:
         """Start making all that is missing, unless it has to be quiet now."""
-        if self._hushed == 0 and not self.busy and len(self._ready) < self._stock.full:
+        if self._hushed == 0 and not self._refills and len(self._ready) < self._stock.full:
             self._refilling = asyncio.create_task(self._refill())
 
     @contextlib.asynccontextmanager
@@ -119,9 +138,14 @@ class Spares:
     async def _add_one(self) -> None:
         try:
             self._ready.append(await self._make())
+            self._added.set()
         except (NurseryFailed, OSError) as error:
             # The next job makes its own and meets the error where it can be told.
             log.warning("no spare runner", action="spare_failed", reason=str(error))
 
     async def _make(self) -> RunnerProcess:
-        return await RunnerProcess.start(self._nursery, self._folder(next(self._numbers)), self._device)
+        self._making += 1
+        try:
+            return await RunnerProcess.start(self._nursery, self._folder(next(self._numbers)), self._device)
+        finally:
+            self._making -= 1

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from kbd.daemon.devices import Device
+from kbd.daemon.executor.device_turn import DeviceTurn, Share
 from kbd.daemon.executor.judge_client import JudgeClient
 from kbd.daemon.executor.protocol import Role
 from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
@@ -19,6 +20,7 @@ class Worker:
     """One judge on one device; evaluates one job at a time.
 
     Attributes:
+        turn: whose it is on the device; shared by its workers, as `spares` are.
         job_id: the job that has taken it.
         problem: why its device gets no jobs.
         ending: runners of the last job, while they are being ended.
@@ -28,7 +30,7 @@ class Worker:
 
     device: Device
     judge: JudgeClient
-    lease: asyncio.Lock
+    turn: DeviceTurn
     spares: Spares
     job_id: str | None = None
     problem: str | None = None
@@ -50,9 +52,9 @@ class Worker:
         return pids | ({self.judge.pid} if self.judge.pid is not None else set())
 
     @contextlib.asynccontextmanager
-    async def exclusive(self) -> AsyncIterator[None]:
+    async def exclusive(self, share: Share) -> AsyncIterator[None]:
         """The device for this worker alone, and no context being made on it."""
-        async with self.lease, self.spares.quiet():
+        async with share.alone(), self.spares.quiet():
             yield
 
     async def close(self) -> None:

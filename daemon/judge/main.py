@@ -7,6 +7,7 @@ process and in no other.
 from __future__ import annotations
 
 import contextlib
+import functools
 import socket
 import time
 from collections.abc import Iterator
@@ -62,14 +63,15 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
         # The daemon kills the runners of a job before it sends the next, so their memory is free by now.
         _release(finished)
         inspector.job_begins()
-        finished = _kernels(request, target, descriptors)
+        deadline = Deadline(request.seconds_left)
+        finished = _kernels(request, target, descriptors, deadline)
         session = Session(
             request=request,
             device=device,
             candidate=finished[0],
             reference=finished[1] if request.reference is not None else None,
             report_progress=_reporter(channel),
-            lease=lambda: _lease(channel),
+            lease=functools.partial(_lease, channel, deadline),
             inspector=inspector,
         )
         verdict = evaluate(session)
@@ -93,8 +95,9 @@ def probe(device: torch.device) -> Probed:
     return Probed(seconds=time.monotonic() - started, free_bytes=free_bytes, problem=problem)
 
 
-def _kernels(request: Evaluate, target: DeviceTarget, descriptors: list[int]) -> list[HostedKernel]:
-    deadline = Deadline(request.seconds_left)
+def _kernels(
+    request: Evaluate, target: DeviceTarget, descriptors: list[int], deadline: Deadline
+) -> list[HostedKernel]:
     roles: tuple[Role, ...] = ("candidate", "reference")
     rings = target.kind == "cuda"
     spin_s = SPIN_S if rings else 0.0
@@ -126,11 +129,13 @@ def _reporter(channel: Channel[Any]) -> Any:
 
 
 @contextlib.contextmanager
-def _lease(channel: Channel[Any]) -> Iterator[None]:
-    """The device for this judge alone."""
+def _lease(channel: Channel[Any], deadline: Deadline) -> Iterator[None]:
+    """The device for this judge alone; waiting for it takes nothing from the job's time."""
+    asked = time.monotonic()
     channel.send(LeaseWanted())
     granted = channel.receive()
     assert isinstance(granted, LeaseGranted)
+    deadline.extend(time.monotonic() - asked)
     try:
         yield
     finally:

@@ -25,7 +25,7 @@ from kbd.daemon.judge.timing import (
 from kbd.outbox.performance import Audit, ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
 from kbd.outbox.verdict import Stage
 
-AS_CALLED_SAMPLES = 20
+AS_CALLED_SAMPLES = 12
 AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 PROCESS_BIAS: Final = {"cuda": 0.006, "cpu": 0.02}

@@ -78,6 +78,10 @@ class Deadline:
         """The time that one answer may take: its own limit, or what is left of the job's."""
         return max(0.0, min(seconds, self._end - time.monotonic()))
 
+    def extend(self, seconds: float) -> None:
+        """So much was spent on waiting for others."""
+        self._end += seconds
+
 
 class RunnerLink:
     """Questions to one runner. Every answer is checked for its type."""

@@ -149,12 +149,40 @@ def time_kernels(
 
     Raises RunnerTrouble, or Suspicious.
     """
+    ready = _tried_out(bench, ready)
     series = [Series() for _ in ready.timers]
     with contextlib.ExitStack() as listening:
         for kernel in bench.kernels:
             listening.enter_context(kernel.listening())
         stop = _take_turns(bench, ready, way, auditor, series, clock)
     return TimedKernels(ready.method, ready.reason, series[0], series[1] if bench.reference else None, stop)
+
+
+def _tried_out(bench: Bench, ready: Readiness) -> Readiness:
+    """Run every burst once before it counts; prepare longer ones if launches turn out to be far faster.
+
+    They were chosen while others used the device, and may have been chosen too short.
+    """
+    plans = [_longer(timer, _try_out(timer)) for timer in ready.timers]
+    if all(plan == timer.plan for plan, timer in zip(plans, ready.timers, strict=True)):
+        return ready
+    _prepare_all(bench, plans, ready.method)
+    bench.plan(plans[0], plans[1] if bench.reference is not None else None)
+    timers = tuple(map(Timer, bench.kernels, plans))
+    for timer in timers:
+        _try_out(timer)
+    return Readiness(ready.method, ready.reason, timers)
+
+
+def _try_out(timer: Timer) -> float:
+    """Time of one launch at a first glance: no less than it is."""
+    empty, _, long, _ = (timer.kernel.burst(index)[0] for index in (EMPTY, SHORT, LONG, SINGLE))
+    return max((long - empty) / timer.plan.long, SHORTEST_LAUNCH_US)
+
+
+def _longer(timer: Timer, launch_us: float) -> BurstPlan:
+    wanted = burst_plan(launch_us, timer.kernel.count)
+    return wanted if wanted.long > 2 * timer.plan.long else timer.plan
 
 
 def _take_turns(
@@ -189,9 +217,6 @@ def _take_turns(
 def _prepare_all(bench: Bench, plans: Sequence[BurstPlan], method: Method) -> None:
     bursts = [plan.bursts(warm=bench.warm) for plan in plans]
     _prepare(bench.kernels, bursts, method)
-    for kernel in bench.kernels:
-        for index in (EMPTY, SHORT, LONG, SINGLE):
-            kernel.burst(index)
 
 
 def _prepare(

@@ -75,9 +75,10 @@ def _of_tools() -> Iterator[str]:
     home = str(Path.home())
     for tool in TOOLS:
         if (found := shutil.which(tool)) is not None:
-            prefix = str(Path(found).resolve().parent.parent)
-            if not is_within(home, prefix):  # ~/bin/gcc must not make the whole home visible
-                yield prefix
+            for path in (Path(found), Path(found).resolve()):  # /opt/gcc/bin/gcc may be a link into /usr
+                prefix = str(path.parent.parent)
+                if not is_within(home, prefix):  # ~/bin/gcc must not make the whole home visible
+                    yield prefix
 
 
 def outermost(paths: Iterable[str]) -> tuple[Shown, ...]:

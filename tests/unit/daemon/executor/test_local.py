@@ -354,13 +354,13 @@ def test_timing_has_the_device_alone_and_in_silence(judged, worker, executor):
         async with worker.judge.exclusive():
             before = len(executor.nursery.processes)
             worker.spares.refill()
-            seen.append((worker.lease.locked(), worker.spares.busy, len(executor.nursery.processes) - before))
+            seen.append((worker.turn.busy, worker.spares.busy, len(executor.nursery.processes) - before))
         return VERDICT
 
     seen = []
     judged(time_it)
     assert seen == [(True, False, 0)]
-    assert not worker.lease.locked()
+    assert not worker.turn.busy
 
 
 def test_spares_are_made_for_the_next_job(judged, worker, executor):
@@ -372,12 +372,35 @@ def test_spares_are_made_for_the_next_job(judged, worker, executor):
     assert first.isdisjoint(worker.spares.pids)
 
 
-def test_workers_of_one_device_share_its_lease(tmp_path):
-    devices = [Device(key, "x", CPU) for key in ("cpu0", "cpu0", "cpu1")]
+def test_workers_of_one_device_share_it_and_its_spares(tmp_path):
+    devices = [Device("cpu0", "x", CPU, evaluations=2), Device("cpu1", "x", CPU)]
     first, second, other = executor_of(devices, tmp_path).workers
-    assert first.lease is second.lease
-    assert first.lease is not other.lease
+    assert (first.turn, first.spares) == (second.turn, second.spares)
+    assert first.turn is not other.turn
+    assert first.spares is not other.spares
     assert first.judge is not second.judge
+
+
+def test_waiting_for_the_device_takes_nothing_from_the_jobs_time(judged, worker, monkeypatch):
+    """Another job is timed for longer than this one may take altogether."""
+
+    async def time_it(candidate, reference, on_progress):
+        async def other():
+            async with worker.turn.shared() as share:
+                waiting.set()
+                async with share.alone():
+                    await asyncio.sleep(0.5)
+
+        waiting = asyncio.Event()
+        task = asyncio.create_task(other())
+        await waiting.wait()
+        async with worker.judge.exclusive():
+            await task
+        return VERDICT
+
+    monkeypatch.setattr("kbd.daemon.executor.local.JUDGE_GRACE_S", 0.2)
+    outcome, _ = judged(time_it, seconds_left=0.1)
+    assert outcome.verdict == VERDICT
 
 
 @pytest.fixture

@@ -173,7 +173,7 @@ class FakeKernel:
         self.trespasses = []
         self._compute = compute
         self._precise = precise
-        self._launch_us = launch_us
+        self.launch_us = launch_us
         self._overhead_us = overhead_us
         self._captures = captures
         self._troubles = troubles or {}
@@ -274,7 +274,7 @@ class FakeKernel:
         self.bursts.append((question.index, sets))
         self.kept.append(question.keep)
         self._returned[question.index] = [self._launch(place) for place in sets]
-        measured_us = self._overhead_us + len(sets) * self._launch_us + next(self.noise)
+        measured_us = self._overhead_us + len(sets) * self.launch_us + next(self.noise)
         return Done(claimed_us=measured_us / 2)
 
     def on_export_launches(self, question):

@@ -132,6 +132,17 @@ def test_with_memory_for_two_sets_a_launch_is_timed_against_none():
     assert (burst_plan(1.0, 2).short, burst_plan(1.0, 2).long) == (0, 1)
 
 
+def test_bursts_that_were_chosen_while_others_disturbed_are_made_longer(kernels, make_bench):
+    candidate, reference, _ = kernels(candidate_us=5_000.0)
+    bench = make_bench(candidate, reference)
+    ready = get_ready(bench, "eager")
+    assert ready.timers[0].plan.long <= 3
+    candidate.launch_us = 50.0
+    found = time_kernels(bench, ready, Way("eager", 3, 1e9), NoAudit(), lambda: 0.0)
+    assert found.candidate.measured_us == pytest.approx([50.0] * 3)
+    assert len([sets for _, sets in candidate.bursts if len(sets) >= LONG_US / 50.0]) >= 4
+
+
 # --- what is found ----------------------------------------------------------------------------------
 
 

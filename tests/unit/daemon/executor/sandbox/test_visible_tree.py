@@ -66,6 +66,21 @@ def test_tools_in_the_home_do_not_make_the_home_visible(tmp_path, monkeypatch):
     assert not VisibleTree.of_this_interpreter().shows(str(home))
 
 
+def test_a_compiler_that_is_a_link_is_visible_under_the_name_by_which_it_is_found(tmp_path, monkeypatch):
+    """As /opt/gcc/bin/gcc, which is a link to /usr/bin/gcc."""
+    real = tmp_path / "usr" / "bin" / "gcc-12"
+    real.parent.mkdir(parents=True)
+    real.touch(mode=0o755)
+    link = tmp_path / "opt" / "gcc" / "bin" / "gcc"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(real)
+    monkeypatch.setenv("HOME", "/home/nobody")
+    monkeypatch.setenv("PATH", str(link.parent))
+    visible = VisibleTree.of_this_interpreter()
+    assert visible.shows(str(link))
+    assert visible.shows(str(real))
+
+
 def test_cuda_and_libraries_are_visible_where_the_variables_say(tmp_path, monkeypatch):
     for name in ("cuda", "libraries"):
         (tmp_path / name).mkdir()

@@ -1,0 +1,110 @@
+"""A kernel against itself, and (on CUDA) against itself made 2 % slower: how often a difference is found.
+
+    python benchmarks/same_kernel.py [--device cpu|cuda] [--jobs 100] [--out FILE.json]
+
+Each job is judged in processes of its own. Of the first kind at most 5 in 100 may be called significant (the
+interval claims 95 %), of the second at least 95 in 100 must be. The spread of the ratios of the first kind, less
+what each job's own samples explain, is the bias between processes that the judge adds to every interval.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+from sides import WarmDaemon
+
+JOB = """
+version: 1
+id: {name}
+reference:
+  kernel_type: torch
+  source_code: |
+    import torch
+    def relu(x):
+        return torch.relu(x)
+candidate:
+  kernel_type: torch
+  source_code: |
+    import torch
+    def relu(x):  # {name}
+        EXTRA
+        return torch.relu(x)
+io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: [ELEMENTS], dtype: float32}}}}]}}
+evaluation: {{num_correct_trials: 1, num_trials: 100}}
+"""
+SIZES = {"cuda": 1 << 25, "cpu": 1 << 20}
+SLOWER_ELEMENTS = 1 << 16  # of a second launch, which takes 2 % of the first one's time (on an H100)
+
+
+def judge_all(daemon, kind, jobs, job):
+    rows = []
+    for number in range(jobs):
+        name = f"{kind}-{number}"
+        _, result = daemon.judge(name, job.format(name=name))
+        assert result["status"] == "passed", result["error"] or result["suspect"]
+        performance = result["workloads"][0]["performance"]
+        rows.append(
+            {
+                "speedup": result["speedup"],
+                "interval": result["speedup_ci95"],
+                "significant": result["significant"],
+                "stop": performance["stop"],
+            }
+        )
+    return rows, result
+
+
+def summary(rows):
+    ratios = sorted(row["speedup"] for row in rows)
+    return {
+        "jobs": len(rows),
+        "significant": sum(row["significant"] for row in rows),
+        "median": statistics.median(ratios),
+        "spread": statistics.pstdev(ratios),
+        "min": ratios[0],
+        "max": ratios[-1],
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--jobs", type=int, default=100)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    kinds = {"same": "pass"}
+    if options.device == "cuda":
+        kinds["slower"] = f"torch.relu(x[:{SLOWER_ELEMENTS}])"
+    found = {}
+    with tempfile.TemporaryDirectory() as name:
+        daemon = WarmDaemon(Path(name), options.device)
+        try:
+            for kind, extra in kinds.items():
+                job = JOB.replace("EXTRA", extra).replace("ELEMENTS", str(SIZES[options.device]))
+                rows, result = judge_all(daemon, kind, options.jobs, job)
+                found[kind] = summary(rows) | {"rows": rows}
+        finally:
+            daemon.stop()
+    report = {
+        "benchmark": "same_kernel",
+        "device": result["device"],
+        "environment": result["environment"],
+        "cores": os.cpu_count(),
+        **found,
+    }
+    print(f"device   {result['device']['name']}")
+    for kind, row in found.items():
+        label = {"same": "against itself", "slower": "2 % slower"}[kind]
+        print(
+            f"{label:<15} {row['significant']} of {row['jobs']} significant; ratio {row['median']:.4f}, "
+            f"standard deviation {row['spread']:.4f}, {row['min']:.4f} … {row['max']:.4f}"
+        )
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

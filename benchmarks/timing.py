@@ -1,0 +1,197 @@
+"""The judge's figure against four other ways to time the same kernels on the same device, in one run.
+
+    python benchmarks/timing.py --device cuda [--repeats 10] [--out FILE.json]
+
+A daemon judges each kernel `repeats` times, in new processes every time; then a process of this benchmark measures
+the same code over as many input sets, larger together than the L2 cache: with CUPTI (torch.profiler), with a
+captured graph between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the
+yardstick: the time from one launch in a graph to the next, so that the gap between kernels counts on both sides.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from sides import WarmDaemon
+
+CASES = {
+    "relu 64 Ki": ("torch.relu(x)", [65_536]),
+    "relu 2 Mi": ("torch.relu(x)", [2, 1 << 20]),
+    "relu 16 Mi": ("torch.relu(x)", [16, 1 << 20]),
+    "softmax 1024 x 1024": ("torch.softmax(x, dim=-1)", [1024, 1024]),
+    "softmax 8192 x 4096": ("torch.softmax(x, dim=-1)", [8192, 4096]),
+    "sum 4096 x 4096": ("x.sum(dim=-1)", [4096, 4096]),
+    "matmul 1024": ("x @ x", [1024, 1024]),
+    "matmul 4096": ("x @ x", [4096, 4096]),
+    "shifted relu 64 Ki": ("torch.relu(x) + 1", [65_536]),
+}
+JOB = """
+version: 1
+id: {name}
+candidate:
+  kernel_type: torch
+  source_code: |
+    import torch
+    def kernel(x):  # {name}
+        return {code}
+io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: {shape}, dtype: float32}}}}]}}
+evaluation: {{num_correct_trials: 1, num_trials: 100, timing: device}}
+"""
+
+
+def judged(daemon, case, code, shape, repeats):
+    """The judge's medians, one for each job."""
+    found = []
+    for number in range(repeats):
+        name = f"{case.replace(' ', '-')}-{number}"
+        _, result = daemon.judge(name, JOB.format(name=name, code=code, shape=shape))
+        assert result["status"] == "passed", result["error"] or result["suspect"]
+        performance = result["workloads"][0]["performance"]
+        assert performance["method"] == "graph", performance["method_reason"]
+        found.append(performance["candidate"]["device"]["median"])
+    return found, result
+
+
+OTHERS = r"""
+import json, statistics, sys
+import torch
+from torch.profiler import ProfilerActivity, profile
+import triton.testing
+
+code, shape = sys.argv[1], json.loads(sys.argv[2])
+kernel = eval("lambda x: " + code)
+cache = torch.cuda.get_device_properties(0).L2_cache_size
+one = 4 * torch.Size(shape).numel()
+sets = max(3, min(256, 3 * cache // one))
+xs = [torch.randn(shape, device="cuda") for _ in range(sets)]
+for x in xs[:3]:
+    kernel(x)
+torch.cuda.synchronize()
+launches = max(sets, 20)
+
+
+def graph_us():
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        kept = [kernel(xs[number % sets]) for number in range(launches)]
+    found = []
+    for _ in range(12):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        graph.replay()
+        last.record()
+        last.synchronize()
+        found.append(first.elapsed_time(last) * 1e3 / launches)
+    return statistics.median(found[2:])
+
+
+def events_us():
+    found = []
+    for number in range(100):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        kernel(xs[number % sets])
+        last.record()
+        last.synchronize()
+        found.append(first.elapsed_time(last) * 1e3)
+    return statistics.median(found)
+
+
+def cupti_us():
+    # Inside a graph, so that kernels follow each other as they do where the judge times them.
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        kept = [kernel(xs[number % sets]) for number in range(launches)]
+    graph.replay()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        graph.replay()
+        torch.cuda.synchronize()
+    spans = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in seen.events()
+        if event.device_type == torch.autograd.DeviceType.CUDA and "sync" not in event.name.lower()
+    )
+    kernels = len(spans) // launches
+    alone = statistics.median(
+        sum(end - start for start, end in spans[at : at + kernels]) for at in range(0, len(spans), kernels)
+    )
+    starts = [spans[at][0] for at in range(0, len(spans), kernels)]
+    period = statistics.median(later - earlier for earlier, later in zip(starts, starts[1:]))
+    return {"kernels": kernels, "kernel": alone, "period": period}
+
+
+do_bench_us = 1e3 * triton.testing.do_bench(lambda: kernel(xs[0]), warmup=10, rep=50, return_mode="median")
+print(json.dumps({"sets": sets, "cupti": cupti_us(), "graph_events": graph_us(), "event_pairs": events_us(),
+                  "do_bench": do_bench_us}))
+"""
+
+
+def others(code, shape, visible):
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": visible}
+    command = [sys.executable, "-c", OTHERS, code, json.dumps(shape)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if ended.returncode:
+        raise RuntimeError(ended.stderr[-2000:])
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def measure(folder, device, repeats, cases):
+    rows = []
+    daemon = WarmDaemon(folder, device)
+    try:
+        for case in cases:
+            code, shape = CASES[case]
+            figures, result = judged(daemon, case, code, shape, repeats)
+            rows.append({"case": case, "code": code, "shape": shape, "judge": figures})
+    finally:
+        daemon.stop()
+    for row in rows:
+        row |= others(row["code"], row["shape"], result["device"]["uuid"])
+    return rows, result
+
+
+def shown(row):
+    judge = statistics.median(row["judge"])
+    spread = statistics.pstdev(row["judge"]) / judge
+    # Launches in a graph follow each other with the gap between two kernels, which is no kernel's own time.
+    yardstick = row["cupti"]["period"]
+    row |= {"judge_us": judge, "cv": spread, "off_cupti": judge / yardstick - 1}
+    return (
+        f"{row['case']:<20} {judge:9.3f} {yardstick:9.3f} {row['cupti']['kernel']:9.3f} "
+        f"{row['graph_events']:9.3f} {row['event_pairs']:9.3f} {row['do_bench']:9.3f}   "
+        f"{100 * row['off_cupti']:+6.2f} %  {100 * spread:5.2f} %"
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=["cuda"], default="cuda")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--cases", nargs="*", default=list(CASES))
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        rows, result = measure(Path(name), options.device, options.repeats, options.cases)
+    print(f"device: {result['device']['name']}; microseconds per launch")
+    print("kernel                   judge    CUPTI    kernel    graph+    event       do_     off     repeat")
+    print("                                 period     alone    events     pair     bench   CUPTI         cv")
+    for row in rows:
+        print(shown(row))
+    if options.out:
+        report = {
+            "benchmark": "timing",
+            "device": result["device"],
+            "environment": result["environment"],
+            "rows": rows,
+        }
+        options.out.write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Whose turn it is on a device: many jobs may load and be compared at once, one at a time is timed, alone.
+
+::
+
+    evaluation:   shared ─────────────► exclusive ─────► shared ──► gone
+                  load, correctness,    timing            the next workload
+                  preparing to time
+
+A job gives its share up before it waits for the device alone: two that kept theirs would wait for each other for
+ever. While somebody waits to time, nobody new gets a share, so that timing is never starved; those who have one
+are waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+
+
+class DeviceTurn:
+    """One device. Who waits to time does so in line; shares go to all who wait, at once."""
+
+    def __init__(self) -> None:
+        self._changed = asyncio.Condition()
+        self._shares = 0
+        self._alone = False
+        self._waiting: deque[object] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody has a share or the device alone."""
+        return self._alone or self._shares > 0
+
+    @contextlib.asynccontextmanager
+    async def shared(self) -> AsyncIterator[Share]:
+        """A share of the device, for a whole evaluation."""
+        await self._enter()
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            await self._leave()
+
+    async def _enter(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._alone and not self._waiting)
+            self._shares += 1
+
+    async def _leave(self) -> None:
+        async with self._changed:
+            self._shares -= 1
+            self._changed.notify_all()
+
+    async def take_alone(self) -> None:
+        """Swap a share for the whole device; whoever is cancelled meanwhile has a share again."""
+        place = object()
+        async with self._changed:
+            self._shares -= 1
+            self._waiting.append(place)
+            self._changed.notify_all()
+            try:
+                await self._changed.wait_for(
+                    lambda: not self._alone and self._shares == 0 and self._waiting[0] is place
+                )
+            except BaseException:
+                self._shares += 1
+                raise
+            else:
+                self._alone = True
+            finally:
+                self._waiting.remove(place)
+                self._changed.notify_all()
+
+    async def give_alone_back(self) -> None:
+        """Swap the whole device for a share, at once."""
+        async with self._changed:
+            self._alone = False
+            self._shares += 1
+            self._changed.notify_all()
+
+
+class Share:
+    """What one evaluation has of a device."""
+
+    def __init__(self, turn: DeviceTurn) -> None:
+        self._turn = turn
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """The whole device; afterwards a share again."""
+        await self._turn.take_alone()
+        try:
+            yield
+        finally:
+            await self._turn.give_alone_back()
