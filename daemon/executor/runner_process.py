@@ -15,7 +15,8 @@ from kbd.daemon.executor.process import ChildProcess, ExitStatus, Log
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import FromNewRunner
 
-EXIT_GRACE_S = 0.2
+# A process that aborts with a CUDA context takes a while to be gone (seen: over 0.2 s).
+EXIT_GRACE_S = 2.0
 WARM_LIMIT_S = 60.0
 
 

@@ -18,6 +18,7 @@ SETTINGS = (
     *("/etc/nsswitch.conf", "/etc/OpenCL", "/etc/nvidia", "/etc/cuda"),
 )
 CUDA_VARIABLES = ("CUDA_HOME", "CUDA_PATH")
+COMPILER_VARIABLES = ("CC", "CXX")
 TOOLS = ("nvcc", "gcc", "g++", "ninja", "ccache")
 ROOMS = ("backends", "daemon", "inbox", "outbox", "store")
 
@@ -69,11 +70,12 @@ def _of_python() -> Iterator[str]:
 
 
 def _of_tools() -> Iterator[str]:
-    """CUDA by its variables, compilers where PATH finds them; libraries where LD_LIBRARY_PATH says."""
+    """CUDA and compilers by their variables, and where PATH finds them; libraries where LD_LIBRARY_PATH says."""
     yield from (os.environ[name] for name in CUDA_VARIABLES if os.environ.get(name))
     yield from filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     home = str(Path.home())
-    for tool in TOOLS:
+    named = [os.environ[name].split()[0] for name in COMPILER_VARIABLES if os.environ.get(name, "").strip()]
+    for tool in (*TOOLS, *named):
         if (found := shutil.which(tool)) is not None:
             for path in (Path(found), Path(found).resolve()):  # /opt/gcc/bin/gcc may be a link into /usr
                 prefix = str(path.parent.parent)

@@ -81,6 +81,18 @@ def test_a_compiler_that_is_a_link_is_visible_under_the_name_by_which_it_is_foun
     assert visible.shows(str(real))
 
 
+def test_compilers_are_visible_where_the_variables_say(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/nobody")
+    for name, compiler in (("CC", "gcc"), ("CXX", "g++")):
+        program = tmp_path / name / "bin" / compiler
+        program.parent.mkdir(parents=True)
+        program.touch(mode=0o755)
+        monkeypatch.setenv(name, f"{program} -pipe")
+    visible = VisibleTree.of_this_interpreter()
+    assert visible.shows(str(tmp_path / "CC" / "bin" / "gcc"))
+    assert visible.shows(str(tmp_path / "CXX" / "bin" / "g++"))
+
+
 def test_cuda_and_libraries_are_visible_where_the_variables_say(tmp_path, monkeypatch):
     for name in ("cuda", "libraries"):
         (tmp_path / name).mkdir()
