@@ -31,18 +31,28 @@ class Daemon:
     def __post_init__(self):
         self.spool = Spool.create(self.root / "spool")
         self.state = self.root / "state"
+        self.started = []
 
     def command(self, *flags, device="cpu"):
         named = ["--spool", str(self.spool.root), "--state", str(self.state)]
         return [sys.executable, "-m", "kbd.daemon.cli.main", "run", *named, "--device", device, *flags]
 
     def start(self, *flags, device="cpu", **environment):
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*flags, device=device),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=os.environ | environment,
         )
+        self.started.append(process)
+        return process
+
+    def end(self):
+        """A test that failed leaves its daemons running; they would disturb those that follow."""
+        for process in self.started:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
     def run_once(self, device="cpu", limit_s=DAEMON_LIMIT_S, **environment):
         """Everything in the inbox, then the daemon's end; its output is shown when it fails."""
@@ -169,9 +179,19 @@ def sample_check():
 
 @pytest.fixture
 def daemon(tmp_path):
-    return Daemon(tmp_path)
+    found = Daemon(tmp_path)
+    yield found
+    found.end()
 
 
 @pytest.fixture(scope="session")
 def make_daemon(tmp_path_factory):
-    return lambda: Daemon(tmp_path_factory.mktemp("daemon"))
+    made = []
+
+    def make():
+        made.append(Daemon(tmp_path_factory.mktemp("daemon")))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()

@@ -71,8 +71,8 @@ class SpeedUp:
 
     @property
     def significant(self) -> bool:
-        """Whether the interval excludes 1, that is: whether there is a difference at all."""
-        return not self.low <= 1.0 <= self.high
+        """Whether there is an interval and it excludes 1, that is: whether there is a difference at all."""
+        return self.bounded and not self.low <= 1.0 <= self.high
 
     @property
     def half_width(self) -> float:

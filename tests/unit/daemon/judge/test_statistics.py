@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbd.daemon.judge.statistics import (
+    SpeedUp,
     ratio_half_width,
     relative_half_width,
     slope,
@@ -136,3 +137,10 @@ def test_an_interval_that_reaches_the_noise_has_no_end():
 
 def test_samples_around_nothing_are_infinitely_noisy():
     assert relative_half_width([-1.0, -2.0, 3.0]) == math.inf
+
+
+def test_without_an_interval_nothing_is_significant():
+    """Noise may leave a bound on one side only: far from 1, and yet no interval."""
+    assert not SpeedUp(2.0, 1.5, math.inf).significant
+    assert not SpeedUp(0.5, 0.0, 0.8).significant
+    assert SpeedUp(2.0, 1.5, 2.5).significant
