@@ -129,7 +129,7 @@ class Lender:
 
 
 def _stock_bytes(kind: str) -> int:
-    """Size of an arena at least: another process takes 20 ms to open device memory, however much it is."""
+    """Size of an arena at least: a large one is shared once, with one question for all that is lent from it."""
     if kind != "cuda":
         return 0
     free, _ = torch.cuda.mem_get_info()
