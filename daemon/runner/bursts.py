@@ -24,11 +24,22 @@ HOST_KEPT = 4
 
 
 class Bursts:
-    """Bursts of one kernel: `calls[i]` launches it on input set i."""
+    """Bursts of one kernel: `calls[i]` launches it on input set i.
 
-    def __init__(self, calls: Sequence[Callable[[], Any]], device: torch.device) -> None:
-        self._calls = tuple(calls)
+    `renew(i)` gives another such call where the last one has reshaped or redirected an argument in place, else
+    None. Only kernels that did so while warming up are asked again, and never while the judge's clock runs.
+    """
+
+    def __init__(
+        self,
+        calls: Sequence[Callable[[], Any]],
+        device: torch.device,
+        renew: Callable[[int], Callable[[], Any] | None],
+    ) -> None:
+        self._calls = list(calls)
         self._device = device
+        self._renew = renew
+        self._reshapes = False
         self._plans: tuple[tuple[int, ...], ...] = ()
         self._graphs: list[Any] | None = None
         self._returned: list[list[Any]] = []
@@ -55,9 +66,10 @@ class Bursts:
     def warm_up(self) -> None:
         """Call the kernel a few times, so that nothing is built, tuned or loaded later; a slow one once."""
         deadline = time.perf_counter() + WARM_UP_S
-        for call in self._calls[:WARM_UP_ROUNDS] * WARM_UP_ROUNDS:
-            call()
+        for place in [*range(len(self._calls))[:WARM_UP_ROUNDS]] * WARM_UP_ROUNDS:
+            self._calls[place]()
             self._wait_for_device()
+            self._reshapes = self._restore(place) or self._reshapes
             if time.perf_counter() >= deadline:
                 return
 
@@ -71,6 +83,18 @@ class Bursts:
             self._loop(index, keep=keep)
         self._wait_for_device()
         return time.perf_counter_ns() - started
+
+    def restore(self, index: int) -> None:
+        """Give the launches of burst `index` the arguments that the judge chose; to be done after its `done`."""
+        if self._reshapes:
+            for place in self._plans[index]:
+                self._restore(place)
+
+    def _restore(self, place: int) -> bool:
+        renewed = self._renew(place)
+        if renewed is not None:
+            self._calls[place] = renewed
+        return renewed is not None
 
     def outputs_of(self, index: int, launch: int) -> list[torch.Tensor]:
         """The tensors that a launch of burst `index` returned when that was run last."""
@@ -119,6 +143,7 @@ class Bursts:
                 self._returned[index] = [self._calls[place]() for place in plan]
             finally:
                 graph.capture_end()
+                self.restore(index)
         torch.cuda.current_stream().wait_stream(stream)
         return graph
 

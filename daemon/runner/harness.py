@@ -29,6 +29,7 @@ from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.screening import notes_on
+from kbd.daemon.runner.timed_sets import TimedSets, same_view
 from kbd.daemon.runner.values import meta_of, pack, pack_values, tensors_in, unpack
 from kbd.inbox.bound_contract import BoundContract
 
@@ -167,7 +168,7 @@ class Harness:
         bound, (inputs, outputs) = self._bound[index], self._sets[index]
         tree, tensors = pack(inputs)
         wanted = [self._tensor(slot) for slot in (*bound.slots, *bound.outputs)]
-        if tree != bound.values or not all(map(_same_view, [*tensors, *outputs], wanted)):
+        if tree != bound.values or not all(map(same_view, [*tensors, *outputs], wanted)):
             self._sets[index] = self._arguments(bound)
         return self._sets[index]
 
@@ -215,21 +216,12 @@ class Harness:
     def bind_sets(self, message: runner_protocol.BindSets) -> runner_protocol.SetsBound:
         """Remember the input sets of the bursts to come, one call each; tries out the first."""
         self._enter(message.workload)
-        buffers: list[list[torch.Tensor]] = []
-        calls = []
-        for number in range(message.count):
-            tensors = [self._tensor(_moved(slot, number * message.stride)) for slot in message.slots]
-            buffers.append(
-                [self._tensor(_moved(slot, number * message.output_stride)) for slot in message.outputs]
-            )
-            calls.append(self.kernel.call_on(list(unpack(message.values, tensors)), buffers[-1]))
-        self._bursts = Bursts(calls, self._device)
-        values, returned = pack_values(calls[0]())
+        sets = TimedSets(self.kernel, message, self._tensor)
+        self._bursts = Bursts(sets.calls, self._device, sets.renewed)
+        values, returned = pack_values(sets.calls[0]())
+        in_place = [tensor.data_ptr() for tensor in returned] == sets.output_addresses(0)
         self._bursts.warm_up()
-        return runner_protocol.SetsBound(
-            outputs=values.tensors,
-            in_place=[t.data_ptr() for t in returned] == [t.data_ptr() for t in buffers[0]],
-        )
+        return runner_protocol.SetsBound(outputs=values.tensors, in_place=in_place)
 
     def prepare(self, message: runner_protocol.Prepare) -> runner_protocol.Prepared:
         """Capture (or just remember) the bursts that the judge will ask for."""
@@ -237,9 +229,10 @@ class Harness:
 
     def burst(self, message: runner_protocol.Burst) -> runner_protocol.Done:
         """Run one burst to its end."""
-        return runner_protocol.Done(
-            claimed_us=self._prepared_bursts().run(message.index, keep=message.keep) / 1e3
-        )
+        bursts = self._prepared_bursts()
+        claimed_ns = bursts.run(message.index, keep=message.keep)
+        bursts.restore(message.index)
+        return runner_protocol.Done(claimed_us=claimed_ns / 1e3)
 
     def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
         """Run bursts as a doorbell asks for them, until it says stop."""
@@ -253,6 +246,7 @@ class Harness:
             if burst == STOP:
                 return runner_protocol.Okay()
             bell.answer(bursts.run(burst, keep=keep))
+            bursts.restore(burst)
 
     def export_launches(self, message: runner_protocol.ExportLaunches) -> runner_protocol.Exported:
         """Copy what some launches of a burst returned to where the judge can read it."""
@@ -291,11 +285,3 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
 
 def _form(meta: runner_protocol.TensorMeta) -> tuple[tuple[int, ...], str]:
     return meta.shape, meta.dtype
-
-
-def _same_view(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return (one.data_ptr(), one.shape, one.stride()) == (other.data_ptr(), other.shape, other.stride())
-
-
-def _moved(slot: Slot, nbytes: int) -> Slot:
-    return slot.model_copy(update={"offset": slot.offset + nbytes})

@@ -12,6 +12,10 @@ from kbd.daemon.runner.bursts import WARM_UP_ROUNDS, Bursts
 CPU = torch.device("cpu")
 
 
+def unchanged(place):
+    """What a well-behaved kernel has left to be renewed."""
+
+
 @pytest.fixture
 def calls():
     """Three sets whose calls are noted in `calls.made`, and which return a new tensor each."""
@@ -26,14 +30,14 @@ def calls():
 
 @pytest.mark.parametrize("plan", [(), (0,), (2, 0), (1, 1, 1), (2, 1, 0, 1, 2)])
 def test_a_burst_runs_on_the_sets_it_names(calls, plan):
-    bursts = Bursts(calls.sets, CPU)
+    bursts = Bursts(calls.sets, CPU, unchanged)
     bursts.prepare([plan], "eager")
     assert bursts.run(0) >= 0
     assert calls.made == list(plan)
 
 
 def test_bursts_are_chosen_by_their_place(calls):
-    bursts = Bursts(calls.sets, CPU)
+    bursts = Bursts(calls.sets, CPU, unchanged)
     prepared = bursts.prepare([(), (1,), (0, 2)], "eager")
     assert (prepared.method, prepared.reason) == ("eager", None)
     for index in (2, 0, 1):
@@ -42,7 +46,7 @@ def test_bursts_are_chosen_by_their_place(calls):
 
 
 def test_preparing_runs_nothing_and_replaces_what_was_prepared(calls):
-    bursts = Bursts(calls.sets, CPU)
+    bursts = Bursts(calls.sets, CPU, unchanged)
     bursts.prepare([(0,)], "eager")
     bursts.prepare([(1, 2)], "eager")
     assert calls.made == []
@@ -53,7 +57,7 @@ def test_preparing_runs_nothing_and_replaces_what_was_prepared(calls):
 
 
 def test_what_launches_returned_is_there_after_a_burst_that_was_kept(calls):
-    bursts = Bursts(calls.sets, CPU)
+    bursts = Bursts(calls.sets, CPU, unchanged)
     bursts.prepare([(0, 1, 2, 0, 1, 2, 0)], "eager")
     bursts.run(0, keep=True)
     found = [bursts.outputs_of(0, launch)[0].tolist() for launch in range(7)]
@@ -62,7 +66,7 @@ def test_what_launches_returned_is_there_after_a_burst_that_was_kept(calls):
 
 def test_one_buffer_for_every_launch_is_copied_before_the_next(calls):
     buffer = torch.zeros(1)
-    bursts = Bursts([lambda: buffer.add_(1)], CPU)
+    bursts = Bursts([lambda: buffer.add_(1)], CPU, unchanged)
     bursts.prepare([[0] * 5, [0]], "eager")
     bursts.run(0, keep=True)
     bursts.run(1, keep=True)
@@ -73,7 +77,7 @@ def test_one_buffer_for_every_launch_is_copied_before_the_next(calls):
 def test_on_a_device_memory_that_is_used_again_is_seen():
     """As far as the CPU can show it: what a device keeps is what was returned, not a copy."""
     buffers = [torch.zeros(1), torch.zeros(1)]
-    bursts = Bursts([lambda: buffers[0], lambda: buffers[1]], CPU)
+    bursts = Bursts([lambda: buffers[0], lambda: buffers[1]], CPU, unchanged)
     bursts.prepare([(0, 1, 0), (1,)], "eager")
     bursts._returned = [[buffers[0], buffers[1], buffers[0]], [buffers[1]]]
     bursts._order = [1, 0]
@@ -90,7 +94,7 @@ def test_what_is_not_kept_is_given_back():
         alive.append(weakref.ref(made))
         return made
 
-    bursts = Bursts([call], CPU)
+    bursts = Bursts([call], CPU, unchanged)
     bursts.prepare([[0] * 20], "eager")
     bursts.run(0)
     assert sum(ref() is not None for ref in alive) == 0
@@ -101,21 +105,21 @@ def test_what_is_not_kept_is_given_back():
 def test_the_claim_is_the_runners_own_clock(calls, monkeypatch):
     ticks = iter([1_000, 8_500])
     monkeypatch.setattr(bursts_module, "time", SimpleNamespace(perf_counter_ns=lambda: next(ticks)))
-    bursts = Bursts(calls.sets, CPU)
+    bursts = Bursts(calls.sets, CPU, unchanged)
     bursts.prepare([(0,)], "eager")
     assert bursts.run(0) == 7_500
 
 
 def test_warming_up_calls_every_set(calls, monkeypatch):
     monkeypatch.setattr(bursts_module, "time", SimpleNamespace(perf_counter=lambda: 0.0))
-    Bursts(calls.sets, CPU).warm_up()
+    Bursts(calls.sets, CPU, unchanged).warm_up()
     assert calls.made == [0, 1, 2] * WARM_UP_ROUNDS
 
 
 def test_a_slow_kernel_is_warmed_up_once(calls, monkeypatch):
     seconds = iter(range(100))
     monkeypatch.setattr(bursts_module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
-    Bursts(calls.sets, CPU).warm_up()
+    Bursts(calls.sets, CPU, unchanged).warm_up()
     assert calls.made == [0]
 
 
@@ -123,7 +127,40 @@ def test_an_error_of_the_kernel_ends_the_burst():
     def fail():
         raise ValueError("mine")
 
-    bursts = Bursts([fail], CPU)
+    bursts = Bursts([fail], CPU, unchanged)
     bursts.prepare([(0, 0)], "eager")
     with pytest.raises(ValueError, match="mine"):
         bursts.run(0)
+
+
+def test_arguments_that_a_kernel_reshapes_are_made_anew_after_every_launch():
+    sets = [torch.zeros(2, 3), torch.zeros(2, 3)]
+    seen = []
+
+    def call_on(place):
+        argument = sets[place].view(2, 3)
+        arguments[place] = argument
+        return lambda: seen.append(tuple(argument.shape)) or argument.t_()
+
+    def renew(place):
+        return call_on(place) if arguments[place].shape != (2, 3) else None
+
+    arguments = [None, None]
+    bursts = Bursts([call_on(0), call_on(1)], CPU, renew)
+    bursts.warm_up()
+    bursts.prepare([(0, 1), (1,)], "eager")
+    for index in (0, 1, 0, 1):
+        bursts.run(index)
+        bursts.restore(index)
+    assert set(seen) == {(2, 3)}
+
+
+def test_a_kernel_that_leaves_its_arguments_alone_is_not_asked_again(calls):
+    asked = []
+    bursts = Bursts(calls.sets, CPU, asked.append)
+    bursts.warm_up()
+    warmed_up = len(asked)
+    bursts.prepare([(0, 1, 2)], "eager")
+    bursts.run(0)
+    bursts.restore(0)
+    assert len(asked) == warmed_up > 0
