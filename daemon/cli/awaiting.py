@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kbd.outbox.result import JobResult
 
 LOOK_INTERVAL_S: Final = 1.0
+START_GRACE_S: Final = 3.0
+"""Without a daemon for so long, none is taken to be starting just now."""
 SHORTEST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.5
 _PAUSE_PER_JOB_S: Final = 0.001
@@ -72,13 +74,14 @@ class ResultWait:
         self._timeout_s = timeout_s
         self._rhythm = rhythm
         self._next_look = 0.0
+        self._absent_since: float | None = None
         self.missing = list(dict.fromkeys(job_ids))
 
     def results(self) -> Iterator["JobResult"]:
         """Each result once, as it appears.
 
         Raises:
-            NobodyWorks: some are missing and no daemon runs.
+            NobodyWorks: some are missing, no daemon runs, and none has started in the meantime.
             TimeIsUp: some are missing and the time is over.
             UnreadableResult: an outbox file that this version cannot read.
         """
@@ -111,8 +114,14 @@ class ResultWait:
         """Asked before the outbox is read: what a daemon publishes before it goes is not overlooked."""
         if self._rhythm.clock() < self._next_look:
             return False
-        self._next_look = self._rhythm.clock() + LOOK_INTERVAL_S
-        return self._daemon.look().presence is Presence.ABSENT
+        now = self._rhythm.clock()
+        self._next_look = now + LOOK_INTERVAL_S
+        if self._daemon.look().presence is not Presence.ABSENT:
+            self._absent_since = None
+            return False
+        if self._absent_since is None:
+            self._absent_since = now
+        return now - self._absent_since >= START_GRACE_S
 
     def _pause_s(self) -> float:
         """Opening costs a call to a server each, so many jobs are looked for less often."""

@@ -32,6 +32,8 @@ COMMANDS: Final = {
         "drain",
         "cache",
         "backends",
+        "validate",
+        "schema",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""

@@ -4,15 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.findings import examine
 from kbd.daemon.cli.place import Place
-from kbd.inbox.errors import InboxError, InvalidJob
-
-if TYPE_CHECKING:
-    from kbd.inbox.job_file import JobFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +63,11 @@ def deliver_all(place: Place, submissions: Iterable[Submission]) -> Iterable[str
 
 
 def _read(source: Path) -> "Submission | str":
-    from kbd.inbox.job_file import read_job
-
+    found = examine(source)
+    if found.job is None:
+        return found.complaint()
     path = source.absolute()
-    try:
-        job: JobFile = read_job(path)
-    except InvalidJob as error:
-        lines = "\n".join(f"  {line}" for line in str(error).splitlines())
-        return f"{source} is no job:\n{lines}"
-    except (InboxError, OSError) as error:
-        return f"{source} cannot be read: {error}"
-    return Submission(path, path.name, job.job_id, job.sha256)
+    return Submission(path, path.name, found.job.job_id, found.job.sha256)
 
 
 def _same_id_twice(submissions: Iterable[Submission]) -> list[str]:

@@ -91,6 +91,16 @@ def test_a_daemon_that_dies_ends_the_wait(spool):
         list(ResultWait(spool, ["a"], watch, timeout_s=None, rhythm=clock.rhythm).results())
 
 
+def test_a_daemon_that_is_just_starting_is_waited_for(spool, put):
+    watch = Watch(Presence.ABSENT)
+
+    def start():
+        watch.presence = Presence.RUNNING
+
+    clock = Clock(*[lambda: None] * 50, start, *[lambda: None] * 1000, lambda: put("a"))
+    assert ids(ResultWait(spool, ["a"], watch, timeout_s=None, rhythm=clock.rhythm).results()) == ["a"]
+
+
 def test_not_being_sure_is_no_reason_to_give_up(spool, put):
     clock = Clock(lambda: put("a"))
     wait = ResultWait(spool, ["a"], Watch(Presence.UNSURE), timeout_s=None, rhythm=clock.rhythm)

@@ -1,0 +1,88 @@
+"""What can be said about a file that wants to be a job."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.printable import printable
+from kbd.daemon.cli.wording import counted
+from kbd.inbox.errors import InboxError, InvalidJob, Problem
+
+if TYPE_CHECKING:
+    from kbd.inbox.job_file import JobFile
+    from kbd.inbox.manifest import JobManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A file that is a valid job (`job`), is none (`problems`), or could not be read (`unreadable`)."""
+
+    source: Path
+    job: "JobFile | None" = None
+    problems: tuple[Problem, ...] = ()
+    unreadable: str | None = None
+
+    @property
+    def code(self) -> ExitCode:
+        """What a command that found only this ends with."""
+        if self.unreadable is not None:
+            return ExitCode.UNUSABLE
+        return ExitCode.OK if self.job is not None else ExitCode.REJECTED
+
+    def as_document(self) -> dict[str, object]:
+        """For `--json`."""
+        return {
+            "file": str(self.source),
+            "valid": self.job is not None,
+            "job_id": None if self.job is None else self.job.job_id,
+            "problems": [asdict(problem) for problem in self.problems],
+            "unreadable": self.unreadable,
+        }
+
+    def complaint(self) -> str:
+        """Everything that is wrong with it, as text."""
+        if self.unreadable is not None:
+            return f"{self.source} cannot be read: {self.unreadable}"
+        lines = "\n".join(f"  {line}" for problem in self.problems for line in str(problem).splitlines())
+        return f"{self.source} is no job:\n{lines}"
+
+
+def examine(source: Path) -> Finding:
+    """Read a file or folder as the daemon would."""
+    from kbd.inbox.job_file import read_job
+
+    try:
+        return Finding(source, job=read_job(source.absolute()))
+    except InvalidJob as error:
+        return Finding(source, problems=error.problems)
+    except (InboxError, OSError) as error:
+        return Finding(source, unreadable=str(error))
+
+
+def print_as_text(findings: Sequence[Finding]) -> ExitCode:
+    """Good ones on stdout, complaints on stderr; the worst exit code."""
+    for finding in findings:
+        if finding.job is None:
+            click.echo(printable(finding.complaint()), err=True)
+        else:
+            click.echo(printable(f"{finding.source}: {_described(finding.job.manifest)}"))
+    return max((finding.code for finding in findings), default=ExitCode.OK)
+
+
+def print_as_json(findings: Sequence[Finding]) -> ExitCode:
+    """All on stdout; the worst exit code."""
+    click.echo(json.dumps({"files": [finding.as_document() for finding in findings]}, indent=2))
+    return max((finding.code for finding in findings), default=ExitCode.OK)
+
+
+def _described(manifest: "JobManifest") -> str:
+    """Such as `valid job softmax, triton against torch, 3 workloads`."""
+    reference = manifest.reference
+    against = "without a reference" if reference is None else f"against {reference.kernel_type}"
+    workloads = counted(max(1, len(manifest.workloads)), "workload")
+    return f"valid job {manifest.id}, {manifest.candidate.kernel_type} {against}, {workloads}"
