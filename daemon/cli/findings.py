@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Finding:
     """A file that is a valid job (`job`), is none (`problems`), or could not be read (`unreadable`)."""
 
-    source: Path
+    shown: str
     job: "JobFile | None" = None
     problems: tuple[Problem, ...] = ()
     unreadable: str | None = None
@@ -37,7 +37,7 @@ class Finding:
     def as_document(self) -> dict[str, object]:
         """For `--json`."""
         return {
-            "file": str(self.source),
+            "file": self.shown,
             "valid": self.job is not None,
             "job_id": None if self.job is None else self.job.job_id,
             "problems": [asdict(problem) for problem in self.problems],
@@ -47,21 +47,22 @@ class Finding:
     def complaint(self) -> str:
         """Everything that is wrong with it, as text."""
         if self.unreadable is not None:
-            return f"{self.source} cannot be read: {self.unreadable}"
+            return f"{self.shown} cannot be read: {self.unreadable}"
         lines = "\n".join(f"  {line}" for problem in self.problems for line in str(problem).splitlines())
-        return f"{self.source} is no job:\n{lines}"
+        return f"{self.shown} is no job:\n{lines}"
 
 
-def examine(source: Path) -> Finding:
-    """Read a file or folder as the daemon would."""
+def examine(source: Path, shown: str | None = None) -> Finding:
+    """Read a file or folder as the daemon would; `shown` is what its author calls it."""
     from kbd.inbox.job_file import read_job
 
+    name = shown or str(source)
     try:
-        return Finding(source, job=read_job(source.absolute()))
+        return Finding(name, job=read_job(source.absolute()))
     except InvalidJob as error:
-        return Finding(source, problems=error.problems)
+        return Finding(name, problems=error.problems)
     except (InboxError, OSError) as error:
-        return Finding(source, unreadable=str(error))
+        return Finding(name, unreadable=str(error))
 
 
 def print_as_text(findings: Sequence[Finding]) -> ExitCode:
@@ -70,7 +71,7 @@ def print_as_text(findings: Sequence[Finding]) -> ExitCode:
         if finding.job is None:
             click.echo(printable(finding.complaint()), err=True)
         else:
-            click.echo(printable(f"{finding.source}: {_described(finding.job.manifest)}"))
+            click.echo(printable(f"{finding.shown}: {_described(finding.job.manifest)}"))
     return max((finding.code for finding in findings), default=ExitCode.OK)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.findings import examine
+from kbd.daemon.cli.job_sources import JobSource
 from kbd.daemon.cli.place import Place
 
 
@@ -21,7 +22,7 @@ class Submission:
     sha256: str
 
 
-def read_submissions(sources: Sequence[Path]) -> list[Submission]:
+def read_submissions(sources: Sequence[JobSource]) -> list[Submission]:
     """Check all files. Raises CommandFailed with everything that is wrong with any of them."""
     read = [_read(source) for source in sources]
     complaints = [entry for entry in read if isinstance(entry, str)]
@@ -62,12 +63,11 @@ def deliver_all(place: Place, submissions: Iterable[Submission]) -> Iterable[str
             raise CommandFailed(f"{submission.source}: {error}", ExitCode.REJECTED) from error
 
 
-def _read(source: Path) -> "Submission | str":
-    found = examine(source)
+def _read(source: JobSource) -> "Submission | str":
+    found = examine(source.path, source.shown)
     if found.job is None:
         return found.complaint()
-    path = source.absolute()
-    return Submission(path, path.name, found.job.job_id, found.job.sha256)
+    return Submission(source.path, source.path.name, found.job.job_id, found.job.sha256)
 
 
 def _same_id_twice(submissions: Iterable[Submission]) -> list[str]:

@@ -1,5 +1,7 @@
 """`kbd submit`, without a daemon."""
 
+import io
+
 import pytest
 
 from kbd.daemon.cli.exit_codes import ExitCode
@@ -123,3 +125,96 @@ def test_no_spool(kbd, job_file, monkeypatch, tmp_path):
     ended = kbd("submit", "--spool", tmp_path / "nothing", job_file())
     assert ended.code == ExitCode.NOT_FOUND
     assert "kbd init --spool" in ended.err
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A KernelBench reference and two candidates, none with a manifest."""
+    reference = tmp_path / "ref.py"
+    reference.write_text("class Model: ...\n\ndef get_inputs(): ...\n")
+    candidates = [tmp_path / "fast.py", tmp_path / "faster.py"]
+    for candidate in candidates:
+        candidate.write_text("class ModelNew: ...\n")
+    return reference, candidates
+
+
+def test_candidates_with_a_reference_need_no_manifest(kbd, spool, pair):
+    reference, candidates = pair
+    ended = kbd("submit", "--ref", reference, *candidates)
+    assert (ended.code, ended.out, ended.err) == (0, "fast\nfaster\n", "")
+    assert inbox(spool) == ["fast.job", "faster.job"]
+    job = read_job(spool.inbox / "fast.job")
+    assert job.manifest.reference.source_code == reference.read_text()
+    assert job.manifest.candidate.source_code == candidates[0].read_text()
+
+
+def test_a_pair_can_be_given_an_id(kbd, spool, pair):
+    reference, (candidate, _) = pair
+    assert kbd("submit", "--ref", reference, "--id", "mine", candidate).out == "mine\n"
+    assert inbox(spool) == ["mine.job"]
+
+
+def test_a_pair_that_is_none_is_called_by_its_files(kbd, spool, pair):
+    reference, (candidate, _) = pair
+    candidate.write_text("def f(x): return x\n")
+    ended = kbd("submit", "--ref", reference, candidate)
+    assert ended.code == ExitCode.REJECTED
+    assert f"{candidate} against {reference} is no job" in ended.err
+    assert "class ModelNew" in ended.err
+    assert inbox(spool) == []
+
+
+def test_a_manifest_on_stdin(kbd, spool, job_file, monkeypatch):
+    text = job_file().read_bytes()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text)))
+    assert kbd("submit", "-", "--id", "piped").out == "piped\n"
+    assert (spool.inbox / "piped.yaml").read_bytes() == text
+
+
+def test_the_same_text_on_stdin_is_the_same_job(kbd, job_file, monkeypatch):
+    text = job_file().read_bytes()
+    ids = set()
+    for text_now in (text, text, text + b"# another\n"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text_now)))
+        ended = kbd("submit", "-")
+        ids.add(ended.out or ended.err)
+    assert len([one for one in ids if one.startswith("job-")]) == 2
+    assert any("waiting in the inbox already" in one for one in ids)
+
+
+def test_a_folder_of_jobs(kbd, spool, job_file, tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for name in ("b.yaml", "a.yml", "notes.txt", ".c.yaml"):
+        (folder / name).write_text(job_file().read_text())
+    ended = kbd("submit", folder)
+    assert (ended.code, ended.out) == (0, "a\nb\n"), ended.err
+    assert inbox(spool) == ["a.yml", "b.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--id", "x", "a.yaml"], "has no file name of its own"),
+        (["--id", "x y", "-"], "beginning with a letter or digit"),
+        (["-", "-"], "give - once"),
+        (["--ref", "a.yaml", "folder"], "the module of a candidate"),
+        (["folder"], "holds no job"),
+    ],
+)
+def test_what_cannot_be_meant(kbd, job_file, tmp_path, monkeypatch, arguments, said):
+    job_file("a.yaml")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    ended = kbd("submit", *arguments)
+    assert ended.code == ExitCode.USAGE
+    assert said in " ".join(ended.err.replace("│", " ").split())
+
+
+def test_a_job_folder_without_its_ending_is_told_how_to_be_called(kbd, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "job.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    ended = kbd("submit", "mine")
+    assert ended.code == ExitCode.USAGE
+    assert "mine.job" in ended.err
