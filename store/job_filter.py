@@ -18,12 +18,13 @@ FEW_JOBS: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """Conditions that all apply; None: no such condition."""
+    """Conditions that all apply; None: no such condition. `since`: Unix seconds, arrived then or later."""
 
     state: JobState | None = None
     status: str | None = None
     label: tuple[str, str] | None = None
     owner: str | None = None
+    since: float | None = None
 
     def columns(self) -> dict[str, str]:
         """The conditions about columns of `jobs`."""
@@ -44,10 +45,13 @@ class JobFilter:
         wanted = {*self.columns(), *(["label"] if self.label else [])}
         return next((name for name in (*rare, "label", "owner", "status", "state") if name in wanted), None)
 
-    def sql(self, start: str | None) -> tuple[str, list[str], dict[str, str]]:
+    def sql(self, start: str | None) -> tuple[str, list[str], dict[str, str | float]]:
         """The tables to read, the conditions, and the values of their parameters."""
-        values = self.columns()
+        values: dict[str, str | float] = {**self.columns()}
         conditions = [f"jobs.{name}{'' if name == start else _WITHOUT_INDEX} = :{name}" for name in values]
+        if self.since is not None:
+            conditions.append(_ARRIVED)
+            values["since"] = self.since
         if self.label is None:
             return "jobs", conditions, values
         values |= {"label_key": self.label[0], "label_value": self.label[1]}
@@ -60,5 +64,10 @@ class JobFilter:
 
 
 _WITHOUT_INDEX: Final = " || ''"
+# Found from the newest job backwards: no time has an index, and most questions are about the last hours.
+_ARRIVED: Final = (
+    "jobs.sequence > COALESCE((SELECT sequence FROM jobs AS earlier WHERE earlier.submitted_at < :since "
+    "ORDER BY sequence DESC LIMIT 1), 0)"
+)
 _LABELLED: Final = "labels.key = :label_key AND labels.value = :label_value AND labels.job = jobs.sequence"
 _HAS_LABEL: Final = f"EXISTS (SELECT 1 FROM labels WHERE {_LABELLED})"  # noqa: S608 - of constants

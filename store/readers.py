@@ -33,6 +33,7 @@ class JobReader:
         status: str | None = None,
         label: tuple[str, str] | None = None,
         owner: str | None = None,
+        since: float | None = None,
         limit: int = 100,
     ) -> Summaries:
         """Jobs to which all of the conditions apply, the latest first.
@@ -43,9 +44,14 @@ class JobReader:
             status: their verdict.
             label: a key and its value.
             owner: whose they are.
+            since: Unix seconds; those that arrived then or later.
             limit: how many at most; of no effect on `ids`.
         """
-        wanted = JobFilter(state=state, status=status, label=label, owner=owner)
+        wanted = JobFilter(state=state, status=status, label=label, owner=owner, since=since)
+        return self.matching(wanted, ids, limit=limit)
+
+    def matching(self, wanted: JobFilter, ids: Iterable[str] | None = None, *, limit: int = 100) -> Summaries:
+        """The same with the conditions as one value."""
         if ids is not None:
             return self._named(tuple(dict.fromkeys(ids)), wanted)
         tallies = self._tallies()
@@ -99,7 +105,7 @@ class JobReader:
         return [found[job_id] for job_id in ids if job_id in found]
 
     def _summaries(
-        self, tables: str, conditions: Sequence[str], values: Mapping[str, str], end: str
+        self, tables: str, conditions: Sequence[str], values: Mapping[str, str | float], end: str
     ) -> Summaries:
         columns = ", ".join(f"jobs.{name}" for name in _SUMMARY)
         where = f"WHERE {' AND '.join(conditions)}" if conditions else ""

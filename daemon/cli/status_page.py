@@ -11,7 +11,7 @@ from kbd.daemon.cli.wording import counted
 from kbd.store.states import FINAL, RUNNING, JobState
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
     from kbd.daemon.cli.status_report import StatusReport
@@ -19,28 +19,26 @@ if TYPE_CHECKING:
 
 def print_status(report: "StatusReport", console: "Console", *, named: bool) -> None:
     """Print it all. `named`: single jobs were asked for, so counts and advice are left out."""
+    for part in status_parts(report, named=named, terminal=console.is_terminal):
+        console.print(part, soft_wrap=isinstance(part, str) or not console.is_terminal)
+
+
+def status_parts(
+    report: "StatusReport", *, named: bool, terminal: bool, advice: bool = True
+) -> "Iterator[RenderableType]":
+    """The report from top to bottom, each part beginning on a line of its own."""
     if not named:
-        console.print(daemon_text(report), soft_wrap=True)
-        console.print(counts_text(report), soft_wrap=True)
+        yield daemon_text(report)
+        yield counts_text(report)
     if report.jobs:
-        _print_jobs(report, console, apart=not named)
+        now = time.time()
+        lines = [job_line(job, now) for job in report.jobs]
+        apart = "" if named else "\n"
+        yield rich_table(lines) if terminal else f"{apart}{plain_table(lines)}"
     for job_id in report.unlisted:
-        console.print(
-            f"{job_id}: not in the database; it waits in the inbox, or see: kbd show {job_id}", soft_wrap=True
-        )
-    for line in () if named else _advice(report):
-        console.print(line, soft_wrap=True)
-
-
-def _print_jobs(report: "StatusReport", console: "Console", *, apart: bool) -> None:
-    now = time.time()
-    lines = [job_line(job, now) for job in report.jobs]
-    if console.is_terminal:
-        console.print(rich_table(lines))
-        return
-    if apart:
-        console.print()
-    console.print(plain_table(lines), soft_wrap=True)
+        yield f"{job_id}: not in the database; it waits in the inbox, or see: kbd show {job_id}"
+    if advice and not named:
+        yield from _advice(report)
 
 
 def daemon_text(report: "StatusReport") -> "Text":

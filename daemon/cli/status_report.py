@@ -12,12 +12,14 @@ from kbd.daemon.cli.known_jobs import inbox_jobs
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch, Presence, Sighting
 from kbd.store.errors import StoreMissing
+from kbd.store.job_filter import JobFilter
 from kbd.store.readers import JobReader
 from kbd.store.rows import JobSummary
 from kbd.store.sqlite_file import open_reader
 from kbd.store.states import JobState
 
 SCHEMA_VERSION: Final = 1
+EVERY_JOB: Final = JobFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +72,38 @@ class StatusReport:
         }
 
 
-def take_status(place: Place, job_ids: Sequence[str], *, limit: int) -> StatusReport:
-    """Look once. Raises SpoolMissing, and StoreError when the database is there and cannot be read."""
+def take_status(
+    place: Place,
+    job_ids: Sequence[str],
+    *,
+    limit: int,
+    wanted: JobFilter = EVERY_JOB,
+    watch: DaemonWatch | None = None,
+) -> StatusReport:
+    """Look once.
+
+    Args:
+        place: the spool and the state folder.
+        job_ids: these jobs; none: the latest.
+        limit: how many of the latest.
+        wanted: only jobs that it lets through.
+        watch: whoever looks again and again keeps one, and is surer each time.
+
+    Raises SpoolMissing, and StoreError when the database is there and cannot be read.
+    """
     spool = place.spool()
-    sighting = DaemonWatch(place).look()
+    sighting = (watch or DaemonWatch(place)).look()
     waiting = sum(1 for _ in inbox_jobs(spool))
     try:
         with open_reader(place.state) as source:
             reader = JobReader(source)
-            jobs = tuple(reader.list(job_ids or None, limit=limit))
+            jobs = tuple(reader.matching(wanted, job_ids or None, limit=limit))
             counts = reader.counts()
     except StoreMissing:
         counts = _snapshot_counts(sighting)
         return StatusReport(place, sighting, waiting, counts, (), history=False, unlisted=tuple(job_ids))
+    if wanted != EVERY_JOB:
+        return StatusReport(place, sighting, waiting, counts, jobs, history=True)
     listed = {job.job_id for job in jobs}
     unlisted = tuple(job_id for job_id in job_ids if job_id not in listed)
     return StatusReport(place, sighting, waiting, counts, jobs, history=True, unlisted=unlisted)

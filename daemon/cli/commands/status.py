@@ -1,16 +1,29 @@
 """`kbd status`: what is going on."""
 
 import json
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from kbd.daemon.cli.place import Place, place_options
+from kbd.daemon.cli.status_options import filter_options
+
+if TYPE_CHECKING:
+    from kbd.store.job_filter import JobFilter
 
 
 @click.command("status")
 @place_options
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.option("-w", "--watch", "watching", is_flag=True, help="Look every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "jsonl", "tsv"]),
+    default="table",
+    help="jsonl, tsv: the jobs alone, one a line.",
+)
 @click.option(
     "-n",
     "--limit",
@@ -19,22 +32,62 @@ from kbd.daemon.cli.place import Place, place_options
     metavar="N",
     help="How many of the latest jobs to list.",
 )
-def command(place: Place, job_ids: tuple[str, ...], limit: int, *, as_json: bool) -> None:
+@filter_options
+def command(
+    place: Place,
+    job_ids: tuple[str, ...],
+    limit: int,
+    form: str,
+    wanted: "JobFilter",
+    *,
+    as_json: bool,
+    watching: bool,
+) -> None:
     """Show the daemon, the queue and the latest jobs, or the jobs named.
 
-    Asking is harmless: it reads beside the daemon, and works when none runs.
+    Asking is harmless: it reads beside the daemon, and works when none runs. Conditions apply together.
     """
     from kbd.daemon.cli.status_report import take_status
 
+    if as_json + watching + (form != "table") > 1:
+        raise click.UsageError("--watch, --json and --format exclude each other")
     if job_ids:
         from kbd.daemon.cli.known_jobs import require_known
 
         require_known(place, job_ids)
-    report = take_status(place, job_ids, limit=limit)
+    if watching:
+        _watch(place, job_ids, limit, wanted)
+        return
+    report = take_status(place, job_ids, limit=limit, wanted=wanted)
     if as_json:
         click.echo(json.dumps(report.as_document(), indent=2))
-        return
-    from kbd.daemon.cli.status_page import print_status
+    elif form != "table":
+        from kbd.daemon.cli.job_records import json_lines, tsv_lines
+
+        for line in (tsv_lines if form == "tsv" else json_lines)(report.jobs):
+            click.echo(line)
+    else:
+        from kbd.daemon.cli.status_page import print_status
+        from kbd.daemon.cli.terminal import results
+
+        print_status(report, results(), named=bool(job_ids))
+
+
+def _watch(place: Place, job_ids: tuple[str, ...], limit: int, wanted: "JobFilter") -> None:
+    from rich.console import Group
+
+    from kbd.daemon.cli.presence import DaemonWatch
+    from kbd.daemon.cli.status_page import status_parts
+    from kbd.daemon.cli.status_report import take_status
+    from kbd.daemon.cli.status_watch import watch
     from kbd.daemon.cli.terminal import results
 
-    print_status(report, results(), named=bool(job_ids))
+    console, daemon = results(), DaemonWatch(place)
+
+    def draw() -> Group:
+        # As many jobs as fit on the screen: what is cut off at the bottom is what nobody looks at.
+        rows = max(1, min(limit, console.size.height - 8))
+        report = take_status(place, job_ids, limit=rows, wanted=wanted, watch=daemon)
+        return Group(*status_parts(report, named=bool(job_ids), terminal=True, advice=False))
+
+    watch(draw, console)

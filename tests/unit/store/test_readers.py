@@ -37,7 +37,19 @@ CONDITIONS = [
     ({"label": ("run", "x"), "status": "passed", "owner": "ann"}, ["done"]),
     ({"owner": "bob", "state": JobState.REJECTED}, ["refused"]),
     ({"state": JobState.FAILED, "status": "passed"}, []),
+    ({"since": 0.0}, ALL),
+    ({"since": 4e9}, []),
+    ({"since": 0.0, "owner": "ann"}, ["busy", "done"]),
 ]
+
+
+@pytest.mark.usefixtures("history")
+def test_jobs_since_a_moment_between_two_arrivals(reader):
+    arrivals = sorted({row.submitted_at for row in reader.list()})
+    assert len(arrivals) > 1
+    for moment in arrivals:
+        expected = [row.job_id for row in reader.list() if row.submitted_at >= moment]
+        assert names(reader.list(since=moment)) == expected
 
 
 @pytest.mark.usefixtures("history")

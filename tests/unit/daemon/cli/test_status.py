@@ -105,3 +105,49 @@ def test_no_spool_at_all(kbd, tmp_path):
     ended = kbd("status", "--spool", tmp_path / "nowhere")
     assert ended.code == ExitCode.NOT_FOUND
     assert "kbd init" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--job-state", "submitted"], ["queued"]),
+        (["--job-state", "profiling"], ["working"]),
+        (["--status", "crashed"], ["bad"]),
+        (["--since", "99999d", "--status", "passed"], ["good"]),
+        (["--owner", "nobody"], []),
+        (["--since", "1h"], []),
+        (["--label", "run=7"], []),
+        (["good", "bad", "--status", "passed"], ["good"]),
+    ],
+)
+def test_filters(kbd, busy, arguments, expected):
+    ended = kbd("status", "--format", "jsonl", *arguments)
+    assert (ended.code, ended.err) == (0, "")
+    assert [json.loads(line)["job_id"] for line in ended.out.splitlines()] == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "yesterday"], "such as 30m or 2h"),
+        (["--label", "run"], "expected KEY=VALUE"),
+        (["--status", "good"], "expected one of"),
+        (["--job-state", "lost"], "submitted"),
+        (["--json", "--format", "tsv"], "exclude each other"),
+        (["--watch"], "--watch needs a terminal"),
+    ],
+)
+def test_conditions_that_cannot_be_meant(kbd, busy, arguments, said):
+    ended = kbd("status", *arguments)
+    assert ended.code == ExitCode.USAGE
+    assert said in " ".join(ended.err.replace("│", " ").split())
+
+
+def test_tab_separated_values_keep_one_job_on_one_line(kbd, busy):
+    heading, *lines = kbd("status", "--format", "tsv").out.splitlines()
+    rows = {
+        line.split("\t")[0]: dict(zip(heading.split("\t"), line.split("\t"), strict=True)) for line in lines
+    }
+    assert list(rows) == ["queued", "working", "bad", "good"]
+    assert rows["bad"]["error_message"] == "killed\\nby SIGSEGV"
+    assert (rows["queued"]["status"], rows["good"]["speedup"]) == ("", "2.31")

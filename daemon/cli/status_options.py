@@ -1,0 +1,98 @@
+"""Which jobs `kbd status` is asked for: options that together make one filter."""
+
+import re
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import rich_click as click
+
+from kbd.store.states import JobState
+
+if TYPE_CHECKING:
+    from kbd.store.job_filter import JobFilter
+
+_UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+def _seconds_of(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    """How long ago, as seconds: `30s`, `15m`, `2h`, `7d`."""
+    if value is None:
+        return None
+    found = _AGE.fullmatch(value.strip())
+    if found is None:
+        raise click.BadParameter(f"expected a number and s, m, h or d, such as 30m or 2h; found {value!r}")
+    return float(found[1]) * _UNITS_S[found[2]]
+
+
+def _key_and_value(
+    _context: click.Context, _option: click.Parameter, value: str | None
+) -> tuple[str, str] | None:
+    """A label: `key=value`."""
+    if value is None:
+        return None
+    key, separator, text = value.partition("=")
+    if not (key and separator):
+        raise click.BadParameter(f"expected KEY=VALUE, found {value!r}")
+    return key, text
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options; it gets them as `wanted`, a JobFilter."""
+
+    def with_filter(
+        *arguments: Any,
+        job_state: str | None,
+        status: str | None,
+        label: tuple[str, str] | None,
+        owner: str | None,
+        since_s: float | None,
+        **others: Any,
+    ) -> Any:
+        return command(*arguments, wanted=_filter(job_state, status, label, owner, since_s), **others)
+
+    with_filter.__doc__ = command.__doc__
+    with_filter.__name__ = command.__name__
+    for option in reversed(_options()):
+        with_filter = option(with_filter)
+    return with_filter
+
+
+def _options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    states = click.Choice([state.value for state in JobState])
+    return [
+        click.option("--job-state", type=states, help="Jobs in this state."),
+        click.option("--status", metavar="STATUS", help="Jobs with this verdict, such as passed or timeout."),
+        click.option("--label", callback=_key_and_value, metavar="KEY=VALUE", help="Jobs with this label."),
+        click.option("--owner", metavar="OWNER", help="Jobs from this owner's sub-folder of the inbox."),
+        click.option(
+            "--since",
+            "since_s",
+            callback=_seconds_of,
+            metavar="AGE",
+            help="Jobs that came in the last 30s, 15m, 2h, 7d.",
+        ),
+    ]
+
+
+def _filter(
+    state: str | None,
+    status: str | None,
+    label: tuple[str, str] | None,
+    owner: str | None,
+    since_s: float | None,
+) -> "JobFilter":
+    from kbd.outbox.verdict import EvaluationStatus
+    from kbd.store.job_filter import JobFilter
+
+    known = [one.value for one in EvaluationStatus]
+    if status is not None and status not in known:
+        raise click.UsageError(f"--status {status}: expected one of {', '.join(known)}")
+    return JobFilter(
+        state=None if state is None else JobState(state),
+        status=status,
+        label=label,
+        owner=owner,
+        since=None if since_s is None else time.time() - since_s,
+    )
