@@ -42,9 +42,11 @@ class WarmDaemon:
         self.state = folder / "state"
         command = [sys.executable, "-m", "kbd.daemon.cli.main", "run", "--spool", str(self.spool.root)]
         command += ["--state", str(self.state), "--device", device]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment
-        )
+        self.output = folder / "daemon.out"
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | environment
+            )
         self.judge("warm-up")
 
     def judge(self, name, text=None, limit_s=JOB_LIMIT_S):
@@ -70,8 +72,15 @@ class WarmDaemon:
             try:
                 return json.loads((self.spool.outbox / f"{name}.json").read_text())
             except FileNotFoundError:
+                self.check_alive()
                 time.sleep(0.001)
         raise TimeoutError(f"no result for {name} within {limit_s} s")
+
+    def check_alive(self):
+        """Raises RuntimeError with what the daemon said last, if it has ended."""
+        if self.process.poll() is not None:
+            said = self.output.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"the daemon ended with status {self.process.returncode}: {said}")
 
     def settle(self):
         """Wait until the daemon has made its spares and does nothing any more."""

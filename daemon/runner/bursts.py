@@ -85,9 +85,16 @@ class Bursts:
         return time.perf_counter_ns() - started
 
     def restore(self, index: int) -> None:
-        """Give the launches of burst `index` the arguments that the judge chose; to be done after its `done`."""
+        """Give the launches of burst `index` the arguments that the judge chose; to be done after its `done`.
+
+        A captured graph knows addresses only: its replay has reshaped nothing.
+        """
+        if self._graphs is None:
+            self._restore_all(self._plans[index])
+
+    def _restore_all(self, plan: Sequence[int]) -> None:
         if self._reshapes:
-            for place in self._plans[index]:
+            for place in plan:
                 self._restore(place)
 
     def _restore(self, place: int) -> bool:
@@ -143,7 +150,7 @@ class Bursts:
                 self._returned[index] = [self._calls[place]() for place in plan]
             finally:
                 graph.capture_end()
-                self.restore(index)
+                self._restore_all(plan)
         torch.cuda.current_stream().wait_stream(stream)
         return graph
 
