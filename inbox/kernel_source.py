@@ -29,6 +29,7 @@ _ELEMENT_BYTES = {
     **dict.fromkeys(("double", "long", "int64_t", "uint64_t", "size_t", "float2", "int2"), 8),
     **dict.fromkeys(("float4", "int4", "double2"), 16),
 }
+_MAKES_STREAMS = re.compile(r"\bStream\b|StreamCreate|StreamFromPool|create_stream")
 _ATOMIC = re.compile(r"\batomic_?[A-Za-z]|\bred\.")
 _JIT = re.compile(r"[ \t]*@(?:\w+\.){0,3}jit\b")
 _DEF = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
@@ -53,6 +54,11 @@ def _global_functions(text: str) -> tuple[str, ...]:
         if words:
             names[words[-1]] = None
     return tuple(names)
+
+
+def makes_streams(source: str) -> bool:
+    """Whether a kernel seems to make CUDA streams of its own, beside the current one that everybody uses."""
+    return _MAKES_STREAMS.search(source) is not None
 
 
 def uses_dynamic_shared_memory(source: str) -> bool:

@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from kbd.daemon.executor.channel import TRUSTED_FRAME_BYTES, Channel
 from kbd.daemon.executor.kernel_calls import die_with_parent, renounce_privileges
-from kbd.daemon.executor.protocol import Fork, FromDaemonToJudge
+from kbd.daemon.executor.protocol import DeviceTarget, Fork, FromDaemonToJudge
 from kbd.daemon.executor.runner_protocol import FromJudgeToRunner
 from kbd.daemon.executor.sandbox.confinement import confine
 from kbd.daemon.executor.sandbox.exit_report import report_refusal
@@ -190,14 +190,19 @@ def _settle(message: Fork, folder: Path, temporary: Path) -> None:
     temporary.mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     os.environ.clear()
-    os.environ.update(
-        kept | _private_variables(folder, temporary) | {"CUDA_VISIBLE_DEVICES": message.device.visible}
-    )
+    os.environ.update(kept | _private_variables(folder, temporary) | _device_variables(message.device))
     tempfile.tempdir = None
     random.seed()
     np.random.seed()
     torch.seed()
     torch.set_num_threads(message.device.threads)
+
+
+def _device_variables(device: DeviceTarget) -> dict[str, str]:
+    found = {"CUDA_VISIBLE_DEVICES": device.visible}
+    if device.connections is not None:
+        found["CUDA_DEVICE_MAX_CONNECTIONS"] = str(device.connections)
+    return found
 
 
 def _private_variables(folder: Path, temporary: Path) -> dict[str, str]:

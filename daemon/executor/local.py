@@ -37,6 +37,7 @@ from kbd.daemon.executor.spares import Spares, stock_for
 from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.judge.verdict import Verdict
+from kbd.inbox.kernel_source import makes_streams
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -227,9 +228,13 @@ class LocalExecutor:
         await worker.judge.start()
         runners: dict[Role, RunnerProcess] = {}
         roles: tuple[Role, ...] = ("candidate", "reference") if request.reference else ("candidate",)
+        concurrent = any(
+            kernel is not None and makes_streams(kernel.source_code)
+            for kernel in (request.candidate, request.reference)
+        )
         try:
             for role in roles:
-                runners[role] = await worker.spares.take()
+                runners[role] = await worker.spares.take(concurrent=concurrent)
                 worker.runners.append(runners[role])
                 runners[role].record(self._job_logs.begin(request.job_id, request.attempt, role))
         except BaseException:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from kbd.daemon.judge.audit import Auditor
-from kbd.daemon.judge.bench import Bench
+from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.plausibility import Floor, check_plausible
 from kbd.daemon.judge.session import Finding, Session
@@ -19,7 +20,9 @@ from kbd.daemon.judge.timing import (
     Series,
     TimedKernels,
     Way,
+    calibrated,
     get_ready,
+    prepared,
     time_kernels,
 )
 from kbd.outbox.performance import Audit, ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
@@ -45,11 +48,12 @@ def time_workload(session: Session, finding: Finding) -> None:
     on_device = session.device.type == "cuda"
     floor = Floor.of(device_speed(), bench.candidate.output_bytes) if on_device else None
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
+    as_called = calibrated(bench, "eager") if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         session.inspector.timing_begins()
-        ways = _time_in_each_way(session, bench, ready, auditor)
+        ways = _time_in_each_way(session, bench, ready, as_called, auditor)
         session.device_report = session.inspector.report()
     found = _performance(session, bench, ways, auditor.report(), floor)
     finding.performance = found.model_copy(update={"launches": finding.launches})
@@ -69,14 +73,17 @@ class _Ways:
         return self.device or self.as_called
 
 
-def _time_in_each_way(session: Session, bench: Bench, ready: Readiness, auditor: Auditor) -> _Ways:
+def _time_in_each_way(
+    session: Session, bench: Bench, ready: Readiness, as_called: Sequence[BurstPlan] | None, auditor: Auditor
+) -> _Ways:
+    """By the method that is ready; after graphs also as called, in bursts of the lengths that were chosen."""
     budget_s = session.request.limits.timing_budget_s
     samples = _samples(session)
     first = time_kernels(bench, ready, Way(ready.method, samples, budget_s), auditor)
-    if ready.method == "eager":
+    if ready.method == "eager" or as_called is None:
         return _Ways(None, first)
     few = Way("eager", min(samples, AS_CALLED_SAMPLES), budget_s * AS_CALLED_BUDGET_SHARE)
-    return _Ways(first, time_kernels(bench, get_ready(bench, "eager"), few, auditor))
+    return _Ways(first, time_kernels(bench, prepared(bench, as_called, "eager"), few, auditor))
 
 
 def _is_cold(session: Session, bench: Bench) -> bool:

@@ -125,17 +125,19 @@ def get_ready(bench: Bench, method: Method) -> Readiness:
 
     Both are timed by the same method: where one cannot be captured, both fall back to the eager loop.
     """
-    reason = None
     try:
-        plans = _calibrated(bench.kernels, method)
-        _prepare_all(bench, plans, method)
+        return prepared(bench, calibrated(bench, method), method)
     except _CannotCapture as error:
-        method, reason = "eager", str(error)
-        plans = _calibrated(bench.kernels, method)
-        _prepare_all(bench, plans, method)
+        return prepared(bench, calibrated(bench, "eager"), "eager", str(error))
+
+
+def prepared(
+    bench: Bench, plans: Sequence[BurstPlan], method: Method, reason: str | None = None
+) -> Readiness:
+    """Prepare bursts of these lengths. Raises RunnerTrouble."""
+    _prepare(bench.kernels, [plan.bursts(warm=bench.warm) for plan in plans], method)
     bench.plan(plans[0], plans[1] if bench.reference is not None else None)
-    timers = tuple(map(Timer, bench.kernels, plans))
-    return Readiness(method, reason, timers)
+    return Readiness(method, reason, tuple(map(Timer, bench.kernels, plans)))
 
 
 def time_kernels(
@@ -166,12 +168,10 @@ def _tried_out(bench: Bench, ready: Readiness) -> Readiness:
     plans = [_longer(timer, _try_out(timer)) for timer in ready.timers]
     if all(plan == timer.plan for plan, timer in zip(plans, ready.timers, strict=True)):
         return ready
-    _prepare_all(bench, plans, ready.method)
-    bench.plan(plans[0], plans[1] if bench.reference is not None else None)
-    timers = tuple(map(Timer, bench.kernels, plans))
-    for timer in timers:
+    longer = prepared(bench, plans, ready.method, ready.reason)
+    for timer in longer.timers:
         _try_out(timer)
-    return Readiness(ready.method, ready.reason, timers)
+    return longer
 
 
 def _try_out(timer: Timer) -> float:
@@ -214,11 +214,6 @@ def _take_turns(
     return f"{way.max_samples} samples"
 
 
-def _prepare_all(bench: Bench, plans: Sequence[BurstPlan], method: Method) -> None:
-    bursts = [plan.bursts(warm=bench.warm) for plan in plans]
-    _prepare(bench.kernels, bursts, method)
-
-
 def _prepare(
     kernels: Sequence[TimedKernel], bursts: Sequence[Sequence[Sequence[int]]], method: Method
 ) -> None:
@@ -233,8 +228,9 @@ def _prepare(
         raise _CannotCapture(f"the {kernel.role} cannot be captured: {prepared.reason}")
 
 
-def _calibrated(kernels: Sequence[TimedKernel], method: Method) -> list[BurstPlan]:
-    """Choose burst lengths that make one launch's time stand out from the clock's noise."""
+def calibrated(bench: Bench, method: Method) -> list[BurstPlan]:
+    """Choose burst lengths that make one launch's time stand out from the clock's noise. Raises RunnerTrouble."""
+    kernels = bench.kernels
     several = min(PROBED_LAUNCHES, *(kernel.count for kernel in kernels))
     _prepare(kernels, [[[], [0], list(range(several))]] * len(kernels), method)
     return [burst_plan(_rough_launch_us(kernel, several), kernel.count) for kernel in kernels]

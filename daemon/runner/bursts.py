@@ -44,6 +44,7 @@ class Bursts:
         self._graphs: list[Any] | None = None
         self._returned: list[list[Any]] = []
         self._order: list[int] = []
+        self._captured_addresses: dict[int, list[set[int]]] = {}
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
         self._wait_for_device = torch.cuda.synchronize if device.type == "cuda" else _nothing
@@ -52,7 +53,7 @@ class Bursts:
         """Make every burst ready; falls back from graph to eager with the reason."""
         self._plans = tuple(map(tuple, plans))
         self._graphs, self._returned, reason = None, [[] for _ in plans], None
-        self._order = [0] * len(plans)
+        self._order, self._captured_addresses = [0] * len(plans), {}
         if method == "graph":
             try:
                 self._capture_all()
@@ -107,14 +108,25 @@ class Bursts:
         """The tensors that a launch of burst `index` returned when that was run last."""
         return pack(self._returned[index][launch])[1]
 
-    def overwritten(self, index: int, launch: int) -> bool:
-        """Whether a later launch returned the same memory: a kernel may have one buffer for all it returns."""
-        later = self._returned[index][launch + 1 :]
-        for other, order in enumerate(self._order):
-            if order > self._order[index]:
-                later = later + self._returned[other]
-        mine = _addresses(self._returned[index][launch])
-        return any(mine & _addresses(value) for value in later)
+    def overwritten(self, index: int, launches: Sequence[int]) -> tuple[int, ...]:
+        """Those whose memory a later launch returned again: a kernel may have one buffer for all it returns."""
+        later_bursts = [other for other, order in enumerate(self._order) if order > self._order[index]]
+        taken: set[int] = set().union(*(one for other in later_bursts for one in self._addresses_in(other)))
+        mine = self._addresses_in(index)
+        found: list[int] = []
+        for launch in range(len(mine) - 1, min(launches) - 1, -1):
+            if launch in launches and mine[launch] & taken:
+                found.append(launch)
+            taken |= mine[launch]
+        return tuple(sorted(found))
+
+    def _addresses_in(self, index: int) -> list[set[int]]:
+        """Where the outputs of each launch of a burst begin; a captured burst never moves them."""
+        if self._graphs is None:
+            return [_addresses(value) for value in self._returned[index]]
+        if index not in self._captured_addresses:
+            self._captured_addresses[index] = [_addresses(value) for value in self._returned[index]]
+        return self._captured_addresses[index]
 
     def _loop(self, index: int, *, keep: bool) -> None:
         calls = self._calls

@@ -256,8 +256,7 @@ class Harness:
         if [_form(meta_of(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
             raise RuntimeError("a launch that was timed returned other tensors than one that was not")
         self._copy_out(found, message.slots)
-        overwritten = [launch for launch in message.launches if bursts.overwritten(message.burst, launch)]
-        return runner_protocol.Exported(overwritten=tuple(overwritten))
+        return runner_protocol.Exported(overwritten=bursts.overwritten(message.burst, message.launches))
 
     def _prepared_bursts(self) -> Bursts:
         if self._bursts is None:

@@ -6,6 +6,7 @@ from kbd.inbox.kernel_source import (
     cuda_kernels,
     defines,
     has_python_entry,
+    makes_streams,
     triton_kernels,
     uses_dynamic_shared_memory,
 )
@@ -135,3 +136,20 @@ def test_no_text_makes_a_scan_start_over_and_over(piece):
     uses_dynamic_shared_memory(source)
     triton_kernels(source)
     has_python_entry(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("side = torch.cuda.Stream()", True),
+        ("from torch.cuda import Stream as Queue", True),
+        ("cudaStreamCreateWithFlags(&side, cudaStreamNonBlocking);", True),
+        ("auto side = at::cuda::getStreamFromPool();", True),
+        ("kernel<<<grid, block, 0, at::cuda::getCurrentCUDAStream()>>>(x);", False),
+        ("cudaStream_t stream = at::cuda::getCurrentCUDAStream();", False),
+        ("torch.cuda.current_stream().synchronize()", False),
+        ("return x + 1", False),
+    ],
+)
+def test_streams_of_its_own_are_seen_and_the_current_one_is_not_one(source, expected):
+    assert makes_streams(source) is expected

@@ -25,6 +25,7 @@ class FakeNursery:
         self.hangs_up = True
         self.forked = asyncio.Event()
         self.channels = []
+        self.devices = []
 
     async def fork(self, child, folder, device):
         if self.refusal is not None:
@@ -37,6 +38,7 @@ class FakeNursery:
             "/bin/sh", arguments, os.environ, file_actions=actions, setsid=True
         )
         os.close(writing)
+        self.devices.append(device)
         self.processes.append(ChildProcess(pid, OutputTail(reading), folder))
         ours, theirs = channel_pair()
         theirs.sendall(self.greeting)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import DeviceTarget
-from kbd.daemon.executor.spares import Spares, Stock, stock_for
+from kbd.daemon.executor.spares import Spares, Stock, sparing, stock_for
 
 CPU = DeviceTarget(kind="cpu")
 WANTED = 2
@@ -155,3 +155,23 @@ def test_contexts_are_made_in_batches_and_forks_as_needed():
     assert stock_for(CPU) == Stock(low=2, full=2)
     on_cuda = stock_for(DeviceTarget(kind="cuda", visible="GPU-1"))
     assert on_cuda.full > on_cuda.low >= 2
+
+
+def test_spares_on_cuda_have_one_queue_to_the_device_and_kernels_with_streams_the_drivers_default(
+    fake_nursery, tmp_path, on_loop
+):
+    cuda = DeviceTarget(kind="cuda", visible="GPU-1")
+    spares = Spares(fake_nursery, cuda, lambda number: tmp_path / f"runner-{number}", Stock(1, 1))
+
+    async def take_both():
+        await refilled(spares)
+        await used(await spares.take(concurrent=True))
+        await used(await spares.take())
+        await spares.close()
+
+    on_loop(take_both())
+    assert [device.connections for device in fake_nursery.devices] == [1, None]
+
+
+def test_a_cpu_has_no_queues():
+    assert sparing(CPU) == CPU

@@ -71,7 +71,7 @@ def test_one_buffer_for_every_launch_is_copied_before_the_next(calls):
     bursts.run(0, keep=True)
     bursts.run(1, keep=True)
     assert [bursts.outputs_of(0, launch)[0].item() for launch in range(5)] == [1, 2, 3, 4, 5]
-    assert not any(bursts.overwritten(0, launch) for launch in range(5))
+    assert bursts.overwritten(0, range(5)) == ()
 
 
 def test_on_a_device_memory_that_is_used_again_is_seen():
@@ -81,9 +81,10 @@ def test_on_a_device_memory_that_is_used_again_is_seen():
     bursts.prepare([(0, 1, 0), (1,)], "eager")
     bursts._returned = [[buffers[0], buffers[1], buffers[0]], [buffers[1]]]
     bursts._order = [1, 0]
-    assert [bursts.overwritten(0, launch) for launch in range(3)] == [True, False, False]
+    assert bursts.overwritten(0, range(3)) == (0,)
     bursts._order = [1, 2]
-    assert [bursts.overwritten(0, launch) for launch in range(3)] == [True, True, False]
+    assert bursts.overwritten(0, range(3)) == (0, 1)
+    assert bursts.overwritten(0, [1, 2]) == (1,)
 
 
 def test_what_is_not_kept_is_given_back():
