@@ -99,6 +99,7 @@ class Settings:
         cpu_slots: into so many devices the CPU is divided.
         device_slots: so many jobs at a time on each CUDA device, one of them alone while it is timed; None: by
             the device's memory.
+        reference_uses: so many jobs with the same reference share its process; None: by the kind of device.
     """
 
     spool: Path
@@ -107,6 +108,7 @@ class Settings:
     device: DeviceKind = "auto"
     cpu_slots: int = 1
     device_slots: int | None = None
+    reference_uses: int | None = None
     limits: Limits = field(default_factory=Limits)
     isolation: IsolationOptions = field(default_factory=IsolationOptions)
     compiling: CompileSettings | None = None
@@ -183,6 +185,8 @@ def resolve(
         settings = replace(settings, cpu_slots=_positive("KBD_CPU_SLOTS", slots))
     if (slots := environment.get("KBD_DEVICE_SLOTS")) is not None:
         settings = replace(settings, device_slots=_positive("KBD_DEVICE_SLOTS", slots))
+    if (uses := environment.get("KBD_REFERENCE_USES")) is not None:
+        settings = replace(settings, reference_uses=_positive("KBD_REFERENCE_USES", uses))
     return settings
 
 

@@ -185,7 +185,11 @@ class JobRunner:
             request = self._request(run, attempt, compiled)
             archives = tuple(compiled.archives.values())
             outcome = await self._executor.run(
-                worker, request, lambda news: self._note(run, news), archives=archives
+                worker,
+                request,
+                lambda news: self._note(run, news),
+                archives=archives,
+                owner=run.row.owner or "",
             )
             return after_compiling(outcome, compiled)
         except (JudgeFailed, NurseryFailed, OSError) as error:

@@ -275,6 +275,7 @@ async def _serve(settings: Settings, *, once: bool) -> None:
                 job_logs,
                 sandboxing=settings.sandboxing,
                 compiling=settings.compilers,
+                reference_uses=settings.reference_uses,
             )
             pause = await clerk.do(read_pause, desk.spool)
             await Service(settings, clerk, desk, executor, job_logs, pause=pause, once=once).run()

@@ -25,6 +25,8 @@ from kbd.daemon.executor.protocol import (
     DeviceTarget,
     Evaluate,
     Evaluated,
+    Forget,
+    Forgotten,
     FromJudge,
     JudgeReady,
     LeaseGranted,
@@ -41,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 START_LIMIT_S = 60.0
 PROBE_LIMIT_S = 10.0
+FORGET_LIMIT_S = 5.0
 Exclusive: TypeAlias = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 
@@ -125,6 +128,22 @@ class JudgeClient:
             raise
         assert isinstance(probed, Probed)
         return probed.problem
+
+    async def forget_job(self) -> bool:
+        """Whether the last job's reference has forgotten it and may serve another; the candidate is dead."""
+        try:
+            assert self._channel is not None
+            async with asyncio.timeout(FORGET_LIMIT_S):
+                await self._channel.send(Forget())
+                answer = await self._channel.receive()
+        except (ChannelError, TimeoutError):
+            await self.discard()
+            return False
+        except BaseException:
+            await self.discard()
+            raise
+        assert isinstance(answer, Forgotten)
+        return answer.done
 
     async def _converse(
         self,

@@ -27,6 +27,7 @@ from kbd.daemon.executor.device_lock import DeviceLock
 from kbd.daemon.executor.device_turn import DeviceTurn, Share
 from kbd.daemon.executor.examiner import SHAKES_A_DEVICE, Examiner
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
+from kbd.daemon.executor.kept_references import USES, Cast, KeptReferences, reference_key
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
@@ -72,6 +73,7 @@ class LocalExecutor:
         job_logs: LogWriting,
         sandboxing: IsolationSettings | None = None,
         compiling: CompileSettings | None = None,
+        reference_uses: int | None = None,
     ) -> None:
         self.isolation: HostIsolation | None = None
         self._sandboxing = sandboxing or IsolationSettings()
@@ -88,12 +90,17 @@ class LocalExecutor:
         slots = [device for device in devices for _ in range(device.evaluations)]
         turns = {device.key: DeviceTurn() for device in devices}
         spares = self._spares_of(slots)
+        kept = {
+            device.key: KeptReferences(2 * device.evaluations, reference_uses or USES[device.target.kind])
+            for device in devices
+        }
         self.workers = [
             Worker(
                 device,
                 JudgeClient(self.nursery, device.target, work_folder / f"judge-{number}"),
                 turns[device.key],
                 spares[device.key],
+                kept[device.key],
             )
             for number, device in enumerate(slots)
         ]
@@ -158,10 +165,12 @@ class LocalExecutor:
         request: Evaluate,
         on_progress: Callable[[Progress], None],
         archives: Sequence[int] = (),
+        owner: str = "",
     ) -> Outcome:
         """One attempt on a worker that the caller has taken (`worker.job_id`).
 
         `archives` are descriptors of what was compiled, as the request announces them.
+        `owner`: who pays with a reference that was used before for what the last job did to it.
 
         Whatever happens, no runner and nothing of theirs is left; a verdict that needs nothing more from them
         does not wait for their end.
@@ -172,20 +181,11 @@ class LocalExecutor:
             last[:] = [progress]
             on_progress(progress)
 
-        if worker.ending is not None:
-            await asyncio.shield(worker.ending)
-        async with worker.turn.shared() as share:
-            runners = await self._take_runners(worker, request)
-            lost = None
-            try:
-                verdict, failure = await self._judged(worker, share, request, runners, note, archives)
-                lost = verdict.lost if verdict is not None else None
-            except asyncio.CancelledError:
-                if worker.device.target.kind == "cuda":
-                    self.examiner.examine_when_ended(worker)
-                raise
-            finally:
-                worker.ending = asyncio.create_task(self._end(worker, runners, lost))
+        key = reference_key(request, owner)
+        cast, verdict, failure = await self._play(worker, request, key, note, archives)
+        if cast.must_play_again(verdict):
+            cast, verdict, failure = await self._play(worker, request, None, note, archives)
+        assert worker.ending is not None
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
             await asyncio.shield(worker.ending)
             await self.examiner.examine(worker)
@@ -194,8 +194,31 @@ class LocalExecutor:
         if verdict is None or verdict.lost is not None:
             ends = await asyncio.shield(worker.ending)
         else:
-            ends = {role: runner.seen() for role, runner in runners.items()}
+            ends = {role: runner.seen() for role, runner in cast.runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
+
+    async def _play(
+        self,
+        worker: Worker,
+        request: Evaluate,
+        key: str | None,
+        note: Callable[[Progress], None],
+        archives: Sequence[int],
+    ) -> tuple[Cast, Verdict | None, str | None]:
+        """Runners, and the verdict on them or why there is none; their end has begun."""
+        if worker.ending is not None:
+            await asyncio.shield(worker.ending)
+        async with worker.turn.shared() as share:
+            cast, verdict = await self._take_runners(worker, request, key), None
+            try:
+                verdict, failure = await self._judged(worker, share, request, cast.runners, note, archives)
+            except asyncio.CancelledError:
+                if worker.device.target.kind == "cuda":
+                    self.examiner.examine_when_ended(worker)
+                raise
+            finally:
+                worker.ending = asyncio.create_task(self._end(worker, cast, verdict))
+        return cast, verdict, failure
 
     async def _judged(
         self,
@@ -223,10 +246,12 @@ class LocalExecutor:
         except TimeoutError:
             return None, "the judge did not answer within the job's time"
 
-    async def _take_runners(self, worker: Worker, request: Evaluate) -> dict[Role, RunnerProcess]:
-        """Warm runners for one job. Raises NurseryFailed."""
+    async def _take_runners(self, worker: Worker, request: Evaluate, key: str | None) -> Cast:
+        """Warm runners for one job; the reference's may have served others before. Raises NurseryFailed."""
         await worker.judge.start()
         runners: dict[Role, RunnerProcess] = {}
+        used = worker.kept.take(key) if key is not None else None
+        cast = Cast(runners, key, used[1] if used is not None else 0)
         roles: tuple[Role, ...] = ("candidate", "reference") if request.reference else ("candidate",)
         concurrent = any(
             kernel is not None and makes_streams(kernel.source_code)
@@ -234,30 +259,49 @@ class LocalExecutor:
         )
         try:
             for role in roles:
-                runners[role] = await worker.spares.take(concurrent=concurrent)
+                if role == "reference" and used is not None:
+                    runners[role] = used[0]
+                else:
+                    runners[role] = await worker.spares.take(concurrent=concurrent)
                 worker.runners.append(runners[role])
                 runners[role].record(self._job_logs.begin(request.job_id, request.attempt, role))
         except BaseException:
-            worker.ending = asyncio.create_task(self._end(worker, runners))
+            worker.ending = asyncio.create_task(self._end(worker, cast))
             raise
         worker.spares.refill()
-        return runners
+        return cast
 
-    async def _end(
-        self, worker: Worker, runners: dict[Role, RunnerProcess], lost: Role | None = None
-    ) -> dict[Role, RunnerEnd]:
-        """End them all. `lost`: that one is dying by itself, and how it does so is of interest.
+    async def _end(self, worker: Worker, cast: Cast, verdict: Verdict | None = None) -> dict[Role, RunnerEnd]:
+        """End them all but a reference that will serve again. One that the verdict found lost dies by itself.
 
         The end of a context disturbs what is timed on its device, so it has to wait until nobody times there.
         """
+        lost, runners = verdict.lost if verdict is not None else None, dict(cast.runners)
+        kept: dict[Role, RunnerEnd] = {}
         async with _share_for_ending(worker):
+            if cast.outlives(verdict) and worker.kept.wants(cast.uses + 1):
+                candidate = runners.pop("candidate")
+                kept["candidate"] = await candidate.end()
+                kept |= await self._keep_reference(worker, cast, runners)
             ends = await asyncio.gather(*(runner.end(dying=role == lost) for role, runner in runners.items()))
-        for runner in runners.values():
+        for runner in cast.runners.values():
             worker.runners.remove(runner)
         self._sweep()
         worker.spares.refill()
         asyncio.get_running_loop().call_later(IDLE_S, self._top_up, worker)
-        return dict(zip(runners, ends, strict=True))
+        return kept | dict(zip(runners, ends, strict=True))
+
+    async def _keep_reference(
+        self, worker: Worker, cast: Cast, runners: dict[Role, RunnerProcess]
+    ) -> dict[Role, RunnerEnd]:
+        """Takes it out of those that have to be ended, if it forgets the job."""
+        assert cast.key is not None
+        if not await worker.judge.forget_job():
+            return {}
+        reference = runners.pop("reference")
+        seen = reference.seen()
+        await worker.kept.keep(cast.key, reference, cast.uses + 1)
+        return {"reference": seen}
 
     def _top_up(self, worker: Worker) -> None:
         """A device without a job is the best time for contexts."""

@@ -107,6 +107,16 @@ class OutputTail:
         if self._descriptor < 0:
             log.close()
 
+    def start_over(self) -> None:
+        """Take what is in the pipe, and forget it: what comes from now on is somebody else's."""
+        self.drain()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+        self.total = 0
+        self._head.clear()
+        self._tail.clear()
+
     def close(self) -> None:
         """Take what is still in the pipe, then let it go."""
         self.drain()

@@ -164,6 +164,19 @@ class Probed(Message):
     problem: Text | None = None
 
 
+class Forget(Message):
+    """The reference of the last job will serve another; its candidate is gone. Let it forget what it has."""
+
+    kind: Literal["forget"] = "forget"
+
+
+class Forgotten(Message):
+    """Whether the reference's runner has forgotten; if not, it must be ended."""
+
+    kind: Literal["forgotten"] = "forgotten"
+    done: bool
+
+
 class JudgeReady(Message):
     """The judge has its device."""
 
@@ -209,14 +222,8 @@ FromDaemonToNursery: TypeAdapter[Fork] = TypeAdapter(Fork)
 FromNursery: TypeAdapter[Ready | Forked | ForkFailed] = TypeAdapter(
     Annotated[Ready | Forked | ForkFailed, Field(discriminator="kind")]
 )
-FromDaemonToJudge: TypeAdapter[Evaluate | LeaseGranted | Probe] = TypeAdapter(
-    Annotated[Evaluate | LeaseGranted | Probe, Field(discriminator="kind")]
+FromDaemonToJudge: TypeAdapter[Evaluate | LeaseGranted | Probe | Forget] = TypeAdapter(
+    Annotated[Evaluate | LeaseGranted | Probe | Forget, Field(discriminator="kind")]
 )
-FromJudge: TypeAdapter[JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated | Probed] = (
-    TypeAdapter(
-        Annotated[
-            JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated | Probed,
-            Field(discriminator="kind"),
-        ]
-    )
-)
+JudgeSays: TypeAlias = JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated | Probed | Forgotten
+FromJudge: TypeAdapter[JudgeSays] = TypeAdapter(Annotated[JudgeSays, Field(discriminator="kind")])

@@ -66,6 +66,11 @@ class RunnerProcess:
         assert self.process.output is not None
         self.process.output.record(log)
 
+    def forget_output(self) -> None:
+        """What it printed belongs to a job that is over."""
+        assert self.process.output is not None
+        self.process.output.start_over()
+
     def seen(self) -> RunnerEnd:
         """What is known of it while it is still being ended."""
         output = self.process.output

@@ -110,6 +110,12 @@ class Load(Question):
     init_slots: tuple[Slot, ...] = ()
 
 
+class ForgetJob(Question):
+    """Be as before `load`, with nothing of the judge's memory mapped: another job with this kernel will come."""
+
+    kind: Literal["forget_job"] = "forget_job"
+
+
 class Map(Question):
     """A piece of memory of the judge's: a descriptor beside the frame, or a device-memory handle (base64)."""
 
@@ -340,7 +346,7 @@ class Failed(Answer):
 
 
 AnyQuestion: TypeAlias = (TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export) | (
-    BindSets | Prepare | Burst | Listen | ExportLaunches
+    BindSets | Prepare | Burst | Listen | ExportLaunches | ForgetJob
 )
 FromJudgeToRunner: TypeAdapter[AnyQuestion] = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="kind")])
 FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)

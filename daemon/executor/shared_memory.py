@@ -139,6 +139,14 @@ class Arena:
             self._pointer = None
 
 
+def unmap_arena(memory: torch.Tensor) -> None:
+    """Let go of a device arena that `map_arena` gave; on the CPU it goes with its last tensor."""
+    if memory.is_cuda:
+        from cuda.bindings import runtime
+
+        _cuda(runtime.cudaIpcCloseMemHandle(memory.data_ptr()))
+
+
 def map_arena(nbytes: int, handle: str | None, descriptors: list[int]) -> torch.Tensor:
     """The runner's view of an arena, as bytes. Raises SharingFailed."""
     if handle is None:

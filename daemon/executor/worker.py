@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.device_turn import DeviceTurn, Share
 from kbd.daemon.executor.judge_client import JudgeClient
+from kbd.daemon.executor.kept_references import KeptReferences
 from kbd.daemon.executor.protocol import Role
 from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
 from kbd.daemon.executor.spares import Spares
@@ -20,7 +21,7 @@ class Worker:
     """One judge on one device; evaluates one job at a time.
 
     Attributes:
-        turn: whose it is on the device; shared by its workers, as `spares` are.
+        turn: whose it is on the device; shared by its workers, as `spares` and `kept` are.
         job_id: the job that has taken it.
         problem: why its device gets no jobs.
         ending: runners of the last job, while they are being ended.
@@ -32,6 +33,7 @@ class Worker:
     judge: JudgeClient
     turn: DeviceTurn
     spares: Spares
+    kept: KeptReferences
     job_id: str | None = None
     problem: str | None = None
     runners: list[RunnerProcess] = field(default_factory=list)
@@ -48,7 +50,7 @@ class Worker:
     @property
     def pids(self) -> set[int]:
         """Processes of this worker that are alive."""
-        pids = {runner.process.pid for runner in self.runners} | self.spares.pids
+        pids = {runner.process.pid for runner in self.runners} | self.spares.pids | self.kept.pids
         return pids | ({self.judge.pid} if self.judge.pid is not None else set())
 
     @contextlib.asynccontextmanager
@@ -66,5 +68,6 @@ class Worker:
         await self.spares.close()
         if self.ending is not None:
             await self.ending
+        await self.kept.close()
         await asyncio.gather(*(runner.end() for runner in self.runners))
         await self.judge.discard()

@@ -241,8 +241,12 @@ class HostedKernel:
         except UnknownValue as error:
             raise RunnerForged(self.role, str(error)) from None
 
+    def forget_job(self, limit_s: float) -> None:
+        """Have the runner let go of its kernel and of what was lent to it. Raises RunnerTrouble."""
+        self.link.ask(runner_protocol.ForgetJob(), runner_protocol.Okay, limit_s)
+
     def release(self) -> None:
-        """Let the runner exit and take the lent memory back; the runner must be dead by now."""
+        """Let the runner exit and take the lent memory back; it must be dead by now, or have forgotten its job."""
         self._close_archive()
         self.link.close()
         self.lender.release()

@@ -20,6 +20,8 @@ from kbd.daemon.executor.protocol import (
     DeviceTarget,
     Evaluate,
     Evaluated,
+    Forget,
+    Forgotten,
     JudgeReady,
     LeaseGranted,
     LeaseReleased,
@@ -32,11 +34,12 @@ from kbd.daemon.executor.protocol import (
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.pipeline import evaluate
-from kbd.daemon.judge.runner_link import Deadline, RunnerLink
+from kbd.daemon.judge.runner_link import Deadline, RunnerLink, RunnerTrouble
 from kbd.daemon.judge.session import Session
 from kbd.outbox.verdict import Stage
 
 SPIN_S = 0.02
+FORGET_LIMIT_S = 2.0
 PROBE_SUM = 1023 * 1024 / 2
 
 
@@ -53,14 +56,22 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
         try:
             request, descriptors = channel.receive_with_descriptors()
         except PeerGone:
+            for kernel in finished:
+                kernel.link.close()
             return
         if isinstance(request, Probe):
             _release(finished)
             finished = []
             channel.send(probe(device))
             continue
+        if isinstance(request, Forget):
+            forgotten = _forgotten(finished)
+            _release(finished)
+            finished = []
+            channel.send(Forgotten(done=forgotten))
+            continue
         assert isinstance(request, Evaluate)
-        # The daemon kills the runners of a job before it sends the next, so their memory is free by now.
+        # The daemon has killed the last job's runners, or had them forget it, so their memory is free by now.
         _release(finished)
         inspector.job_begins()
         deadline = Deadline(request.seconds_left)
@@ -75,8 +86,7 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
             inspector=inspector,
         )
         verdict = evaluate(session)
-        for kernel in finished:
-            kernel.link.close()
+        session.candidate.link.close()
         channel.send(Evaluated(verdict=verdict))
 
 
@@ -93,6 +103,16 @@ def probe(device: torch.device) -> Probed:
     except RuntimeError as error:
         problem = str(error)
     return Probed(seconds=time.monotonic() - started, free_bytes=free_bytes, problem=problem)
+
+
+def _forgotten(kernels: list[HostedKernel]) -> bool:
+    """Whether the reference of the last job has let go of everything; its candidate is dead by now."""
+    try:
+        for kernel in kernels[1:]:
+            kernel.forget_job(FORGET_LIMIT_S)
+    except RunnerTrouble:
+        return False
+    return len(kernels) == 2
 
 
 def _kernels(

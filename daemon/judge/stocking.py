@@ -18,8 +18,8 @@ from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel
 from kbd.inbox.tensor_data import TensorData
 
 FEWEST_SETS: Final = 3
-MOST_SETS: Final = {"cuda": 512, "cpu": 32}
-MOST_BYTES: Final = {"cuda": 2 << 30, "cpu": 64 << 20}
+MOST_SETS: Final = {"cuda": 768, "cpu": 32}
+MOST_BYTES: Final = {"cuda": 8 << 30, "cpu": 64 << 20}
 FREE_SHARE: Final = 0.25
 ORIGINALS: Final = 4
 

@@ -26,7 +26,7 @@ from kbd.daemon.judge.timed_kernel import TimedKernel
 
 Method = Literal["graph", "eager"]
 
-SHORT_US, LONG_US = 100.0, 600.0
+SHORT_US, LONG_US = 100.0, 1000.0
 WIDE_LAUNCH_US = 10_000.0
 SHORTEST_LAUNCH_US = 0.2
 SMALLEST_SAMPLE_US = 1e-3
@@ -161,17 +161,17 @@ def time_kernels(
 
 
 def _tried_out(bench: Bench, ready: Readiness) -> Readiness:
-    """Run every burst once before it counts; prepare longer ones if launches turn out to be far faster.
+    """Run every burst once before it counts; prepare others if launches take far less or more than they seemed to.
 
-    They were chosen while others used the device, and may have been chosen too short.
+    They were chosen while others used the device.
     """
-    plans = [_longer(timer, _try_out(timer)) for timer in ready.timers]
+    plans = [_fitting(timer, _try_out(timer)) for timer in ready.timers]
     if all(plan == timer.plan for plan, timer in zip(plans, ready.timers, strict=True)):
         return ready
-    longer = prepared(bench, plans, ready.method, ready.reason)
-    for timer in longer.timers:
+    fitting = prepared(bench, plans, ready.method, ready.reason)
+    for timer in fitting.timers:
         _try_out(timer)
-    return longer
+    return fitting
 
 
 def _try_out(timer: Timer) -> float:
@@ -180,9 +180,9 @@ def _try_out(timer: Timer) -> float:
     return max((long - empty) / timer.plan.long, SHORTEST_LAUNCH_US)
 
 
-def _longer(timer: Timer, launch_us: float) -> BurstPlan:
+def _fitting(timer: Timer, launch_us: float) -> BurstPlan:
     wanted = burst_plan(launch_us, timer.kernel.count)
-    return wanted if wanted.long > 2 * timer.plan.long else timer.plan
+    return timer.plan if timer.plan.long / 2 <= wanted.long <= timer.plan.long * 2 else wanted
 
 
 def _take_turns(

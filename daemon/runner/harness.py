@@ -6,6 +6,7 @@ any of it. Whatever decides (expected outputs, seeds of the inputs, comparison, 
 
 from __future__ import annotations
 
+import gc
 import os
 import time
 from collections import Counter
@@ -24,7 +25,7 @@ from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.doorbell import STOP, Doorbell
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
-from kbd.daemon.executor.shared_memory import map_arena, tensor_at
+from kbd.daemon.executor.shared_memory import map_arena, tensor_at, unmap_arena
 from kbd.daemon.runner.bursts import Bursts
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
@@ -65,6 +66,21 @@ class Harness:
         if self._kernel is None:
             raise RuntimeError("no kernel is loaded")
         return self._kernel
+
+    def forget_job(self, message: runner_protocol.ForgetJob) -> runner_protocol.Okay:
+        """Let go of the kernel and of all memory that the judge lent."""
+        del message
+        self._bursts = self._kernel = self._artifact = self._workload = None
+        self._precise, self._contracts, self.source = Float64Form(), (), ""
+        for held in (self._sets, self._bound, self._made):
+            held.clear()
+        gc.collect()
+        self._synchronize()
+        while self._arenas:
+            unmap_arena(self._arenas.popitem()[1])
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        return runner_protocol.Okay()
 
     def take_artifact(
         self, message: runner_protocol.TakeArtifact, descriptors: list[int]

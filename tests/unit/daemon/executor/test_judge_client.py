@@ -14,6 +14,8 @@ from kbd.daemon.executor.protocol import (
     DeviceTarget,
     Evaluate,
     Evaluated,
+    Forget,
+    Forgotten,
     FromDaemonToJudge,
     JudgeReady,
     LeaseGranted,
@@ -327,3 +329,25 @@ def test_a_judge_that_cannot_even_be_given_a_folder_is_an_answer_from_the_device
 
 def test_discarding_nothing(client, on_loop):
     assert on_loop(client.discard()) == ""
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_judge_says_whether_the_reference_has_forgotten_its_job(client, nursery, on_loop, done):
+    async def story():
+        await client.start()
+        asking = asyncio.create_task(client.forget_job())
+        judge = nursery.judges[-1]
+        assert await asyncio.to_thread(judge.receive) == Forget()
+        judge.send(Forgotten(done=done))
+        return await asking
+
+    assert on_loop(story()) is done
+
+
+def test_a_judge_that_dies_meanwhile_has_made_nobody_forget(client, nursery, on_loop):
+    async def story():
+        await client.start()
+        nursery.judges[-1].close()
+        return await client.forget_job(), client.pid
+
+    assert on_loop(story()) == (False, None)

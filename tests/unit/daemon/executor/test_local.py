@@ -7,6 +7,7 @@ import pytest
 
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.judge_client import JudgeFailed
+from kbd.daemon.executor.kept_references import KeptReferences
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
@@ -57,12 +58,16 @@ class FakeJudge:
     def __init__(self):
         self.script = self.pass_at_once
         self.started = 0
+        self.forgets = True
 
     async def start(self):
         self.started += 1
 
     async def discard(self):
         return ""
+
+    async def forget_job(self):
+        return self.forgets
 
     async def evaluate(self, request, candidate, reference, on_progress, exclusive, archives=()):
         self.exclusive = exclusive
@@ -458,3 +463,53 @@ def test_stopping_kills_everything_and_cleans_up(executor, worker, on_loop, tmp_
     executor.nursery.stop = end
     assert on_loop(stop()) is False
     assert not (tmp_path / "work").exists()
+
+
+@pytest.fixture
+def keeping(executor, worker, on_loop):
+    """A worker whose references serve three jobs; what is kept is ended."""
+    worker.kept = KeptReferences(most=2, uses=3)
+    yield worker
+    on_loop(worker.kept.close())
+
+
+def test_a_reference_serves_several_jobs_and_every_candidate_one(judged, executor, keeping):
+    ends = [judged()[0].runners for _ in range(3)]
+    assert len(executor.nursery.processes) == 4, "three candidates and one reference"
+    assert [set(end) for end in ends] == [{"candidate", "reference"}] * 3
+    assert keeping.kept.pids == set(), "it has served as many as it may"
+    assert not any(process.alive for process in executor.nursery.processes)
+
+
+def test_one_that_does_not_forget_is_ended(judged, executor, keeping):
+    keeping.judge.forgets = False
+    judged()
+    assert keeping.kept.pids == set()
+    assert not any(process.alive for process in executor.nursery.processes)
+
+
+def test_other_owners_have_other_references(executor, keeping, on_loop):
+    async def both():
+        for owner in ("ann", "bob"):
+            await executor.run(keeping, request(), lambda _: None, owner=owner)
+            await keeping.ending
+
+    on_loop(both())
+    assert len(executor.nursery.processes) == 4
+    assert len(keeping.kept.pids) == 2
+
+
+def test_what_a_used_reference_did_is_tried_again_with_a_new_one(judged, executor, keeping):
+    judged()
+    verdicts = [
+        Verdict(status=EvaluationStatus.INVALID_REFERENCE, stage=Stage.LOAD, blame=Blame.REFERENCE),
+        VERDICT,
+    ]
+
+    async def blame_it_once(candidate, reference, on_progress):
+        return verdicts.pop(0)
+
+    outcome, _ = judged(blame_it_once)
+    assert outcome.verdict == VERDICT
+    assert verdicts == []
+    assert len(executor.nursery.processes) == 2 + 1 + 2

@@ -339,3 +339,29 @@ def test_the_log_of_a_process_that_is_gone_is_closed_at_once(on_loop):
 
     log = on_loop(record())
     assert (log.data, log.closed) == (b"last words", 1)
+
+
+def test_output_that_starts_over_is_somebody_elses(on_loop):
+    class Recorded(list):
+        def write(self, data):
+            self.append(data)
+
+        def close(self):
+            self.append("closed")
+
+    async def story():
+        reading, writing = os.pipe()
+        tail, first, second = OutputTail(reading), Recorded(), Recorded()
+        tail.record(first)
+        os.write(writing, b"one")
+        tail.start_over()
+        tail.record(second)
+        os.write(writing, b"two")
+        os.close(writing)
+        tail.close()
+        return first, second, tail.text(), tail.total
+
+    first, second, text, total = on_loop(story())
+    assert first == [b"", b"one", "closed"]
+    assert second == [b"", b"two", "closed"]
+    assert (text, total) == ("two", 3)

@@ -118,6 +118,7 @@ MESSAGES = {
         ),
         LeaseGranted(),
         Probe(),
+        protocol.Forget(),
     ],
     FromJudge: [
         JudgeReady(device=REPORT),
@@ -125,6 +126,7 @@ MESSAGES = {
         LeaseWanted(),
         LeaseReleased(),
         Probed(seconds=0.001, free_bytes=1 << 36, problem="broken"),
+        protocol.Forgotten(done=True),
         Evaluated(
             verdict=Verdict(
                 status=EvaluationStatus.PASSED,
@@ -161,6 +163,7 @@ MESSAGES = {
         Burst(index=1, keep=True),
         Listen(),
         ExportLaunches(burst=2, launches=(4, 0), slots=(SLOT,)),
+        runner_protocol.ForgetJob(),
     ],
     FromNewRunner: [Warm()],
     FromRunner: [

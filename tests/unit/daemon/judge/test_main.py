@@ -9,6 +9,8 @@ from kbd.daemon.executor.channel import Channel
 from kbd.daemon.executor.protocol import (
     DeviceTarget,
     Evaluated,
+    Forget,
+    Forgotten,
     FromDaemonToJudge,
     FromJudge,
     JudgeReady,
@@ -49,7 +51,9 @@ class Conversation:
 
 
 @pytest.fixture
-def judge(pair):
+def judge(pair, start_runner):
+    # Ends before the runners do: it holds the references' channels until then.
+    del start_runner
     conversation = Conversation(pair)
     yield conversation
     assert conversation.end()
@@ -122,3 +126,20 @@ def test_the_jobs_deadline_is_the_judges(judge, make_request, document, start_ru
     said = judge.evaluate(request, start_runner("candidate"))
     verdict = said[-1].verdict
     assert (verdict.status, verdict.stage, verdict.blame) == ("timeout", "load", "candidate")
+
+
+def test_a_reference_that_forgot_its_job_serves_the_next(judge, request_of, start_runner):
+    reference = start_runner("reference")
+    for number in range(2):
+        candidate = start_runner(f"candidate{number}")
+        said = judge.evaluate(request_of(GOOD), candidate, reference.dup())
+        assert said[-1].verdict.status == "passed", said[-1].verdict.error
+        judge.channel.send(Forget())
+        assert judge.channel.receive(60) == Forgotten(done=True)
+    reference.close()
+
+
+def test_a_reference_that_is_gone_has_not_forgotten(judge, request_of, start_runner):
+    judge.evaluate(request_of(GOOD, reference=None), start_runner("candidate"))
+    judge.channel.send(Forget())
+    assert judge.channel.receive(60) == Forgotten(done=False)

@@ -21,6 +21,7 @@ from kbd.daemon.executor.runner_protocol import (
     Export,
     Exported,
     ExportLaunches,
+    ForgetJob,
     Listen,
     Load,
     MakeInputs,
@@ -350,3 +351,17 @@ def test_half_an_artifact(given, open_descriptors):
     with pytest.raises(BadArchive):
         given("def f(x):\n    return x\n", nbytes=700)
     assert open_descriptors() == before
+
+
+def test_a_harness_that_forgot_its_job_serves_another_as_if_it_were_the_first(harness, load, bind):
+    source = "seen = []\ndef f(x):\n    seen.append(1)\n    return x + len(seen)\n"
+    for number in range(2):
+        load(source, init_seed=number)
+        bind(0, torch.tensor(float(number)))
+        harness.run(Run(index=0))
+        assert harness._made["outputs"][0].item() == number + 1, "the module is a new one each time"
+        assert harness.forget_job(ForgetJob()) == Okay()
+        with pytest.raises(RuntimeError, match="no kernel is loaded"):
+            _ = harness.kernel
+        assert not harness._arenas
+        assert not harness._sets
