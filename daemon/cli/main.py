@@ -34,6 +34,8 @@ COMMANDS: Final = {
         "backends",
         "validate",
         "schema",
+        "config",
+        "health",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""

@@ -47,15 +47,27 @@ def _command(name: str) -> Iterator[str]:
     command = kbd.get_command(context, name)
     if command is None:
         raise LookupError(name)
-    own = click.Context(command, info_name=name, parent=context)
+    yield from _described(command, name, context)
+
+
+def _described(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    """A command with its options; a group, then the commands in it."""
+    own = click.Context(command, info_name=name, parent=parent)
     yield from (
         "",
-        f"## kbd {name}",
+        f"## {own.command_path}",
         "",
         "```text",
         f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}",
     )
-    yield from ("```", "", cleandoc(command.help or ""), "", "| option | meaning |", "|---|---|")
+    yield from ("```", "", cleandoc(command.help or ""))
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(own):
+            found = command.get_command(own, inner)
+            if found is not None:
+                yield from _described(found, inner, own)
+        return
+    yield from ("", "| option | meaning |", "|---|---|")
     for parameter in command.get_params(own):
         record = parameter.get_help_record(own) if isinstance(parameter, click.Option) else None
         if record is not None:
