@@ -36,6 +36,7 @@ COMMANDS: Final = {
         "schema",
         "config",
         "health",
+        "doctor",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""

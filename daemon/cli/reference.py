@@ -13,7 +13,8 @@ from kbd.daemon.cli.main import COMMANDS, kbd
 
 MEANINGS = {
     ExitCode.OK: "fine; for `submit --wait` and `wait`: every job passed",
-    ExitCode.NOT_PASSED: "a job that was waited for did not pass; from `run`: the daemon cannot run",
+    ExitCode.NOT_PASSED: "a job that was waited for did not pass; from `run`: the daemon cannot run; from "
+    "`health`, `doctor`: something is wrong",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.NOT_FOUND: "no such job, or no such spool",
     ExitCode.NO_DAEMON: "no daemon works on the spool, so waiting or asking is useless",
