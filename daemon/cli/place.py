@@ -41,7 +41,8 @@ class Place:
         return resolve(config=self.config, flags={**self.flags, **(flags or {})})
 
 
-def _folder(*flags: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002
+def folder_option(*flags: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002
+    """An option that names a folder."""
     kind = click.Path(file_okay=False, path_type=Path)
     return click.option(*flags, type=kind, metavar="DIR", help=help)
 
@@ -49,10 +50,12 @@ def _folder(*flags: str, help: str) -> Callable[[Callable[..., Any]], Callable[.
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --spool, --state and --config, and their meaning as its first argument, a Place."""
 
-    @_folder(
+    @folder_option(
         "--spool", help="The spool: where jobs and results lie. Default: $KBD_SPOOL, else a user folder."
     )
-    @_folder("--state", help="The daemon's database, logs and lock. Default: $KBD_STATE, else a user folder.")
+    @folder_option(
+        "--state", help="The daemon's database, logs and lock. Default: $KBD_STATE, else a user folder."
+    )
     @click.option(
         "--config",
         type=click.Path(dir_okay=False, path_type=Path),
