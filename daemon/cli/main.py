@@ -37,6 +37,7 @@ COMMANDS: Final = {
         "config",
         "health",
         "doctor",
+        "completion",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""
