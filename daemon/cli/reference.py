@@ -39,8 +39,8 @@ def _head() -> Iterator[str]:
     yield "Made by `python -m kbd.daemon.cli.reference`; a test compares the two."
     yield ""
     yield "Which spool and which state folder a command works on is told by `--spool` and `--state`, else by the"
-    yield "environment variables `KBD_SPOOL` and `KBD_STATE`, else they lie in the user's data and state folders"
-    yield "(on most systems `~/.local/share/kbd/spool` and `~/.local/state/kbd`)."
+    yield "environment variables `KBD_SPOOL` and `KBD_STATE`, else by the file of settings, else they lie in"
+    yield "the user's data and state folders (on most systems `~/.local/share/kbd/spool` and `~/.local/state/kbd`)."
 
 
 def _command(name: str) -> Iterator[str]:
