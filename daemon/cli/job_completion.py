@@ -53,8 +53,8 @@ def _place(context: click.Context) -> "Place":
     from kbd.daemon.cli.place import Place
     from kbd.daemon.config import locate
 
-    places = (context.params.get(name) for name in ("spool", "state"))
-    return Place(*locate(*places, config=context.params.get("config")))
+    typed = context.params
+    return Place(*locate(typed.get("spool"), typed.get("state"), config=typed.get("config")))
 
 
 def _jobs(place: "Place") -> Iterator[tuple[str, tuple[str, bool]]]:
