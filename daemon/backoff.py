@@ -20,14 +20,14 @@ class Backoff:
     """
 
     def __init__(self, first_s: float, longest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._first_s = first_s
-        self._longest_s = longest_s
+        self.first_s = first_s
+        self.longest_s = longest_s
         self._clock = clock
         self._until: dict[str, float] = {}
 
     def rest(self, job_id: str, attempts: int) -> float:
         """Let a job rest after so many attempts. Returns for how many seconds."""
-        seconds = min(self._longest_s, self._first_s * 2.0 ** min(max(attempts, 1) - 1, 60))
+        seconds = min(self.longest_s, self.first_s * 2.0 ** min(max(attempts, 1) - 1, 60))
         self._until[job_id] = self._clock() + seconds
         return seconds
 

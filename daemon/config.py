@@ -1,18 +1,25 @@
-"""The daemon's settings, resolved once: defaults < environment (KBD_…) < flags; frozen afterwards."""
+"""The daemon's settings, resolved once: defaults < file < environment (KBD_…) < flags; frozen afterwards.
+
+What there is to set stands in `kbd.daemon.configuration.table`; this module turns it into `Settings`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from platformdirs import user_data_path, user_state_path
 
-from kbd.daemon import compile_settings
 from kbd.daemon.compile_settings import CompileSettings
-from kbd.daemon.isolation_options import IsolationOptions, from_environment
+from kbd.daemon.configuration import file as config_file
+from kbd.daemon.configuration.file import FileUnusable
+from kbd.daemon.configuration.gathering import Gathered, Given, gather
+from kbd.daemon.configuration.table import BY_KEY, Setting
+from kbd.daemon.isolation_options import IsolationOptions
 
 if TYPE_CHECKING:
     from kbd.daemon.devices import DeviceKind
@@ -20,17 +27,39 @@ if TYPE_CHECKING:
     from kbd.daemon.executor.sandbox.isolation import IsolationSettings
 
 
-LIMIT_VARIABLES = {
-    "queue_limit": ("KBD_QUEUE_LIMIT", 1),
-    "min_free_bytes": ("KBD_MIN_FREE_BYTES", 0),
-    "log_days": ("KBD_LOG_DAYS", 0),
-    "log_bytes": ("KBD_LOG_BYTES", 0),
-}
-"""Limits that the environment may set: whole numbers, with the least of each."""
+PLACES: Final = ("spool", "state")
 
 
 class ConfigError(Exception):
-    """A setting makes no sense; the message names it."""
+    """Settings make no sense; the message names each and where it stands."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(
+            self.problems[0]
+            if len(self.problems) == 1
+            else f"{len(self.problems)} settings are wrong:{lines}"
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What settings were resolved from, so that they can be resolved again.
+
+    Attributes:
+        named_file: the file that a flag named.
+        file: the file in use.
+        given: what was given and by whom, by key; the others have their defaults.
+        doubts: what only looks wrong.
+    """
+
+    named_file: Path | None
+    environment: Mapping[str, str]
+    flags: Mapping[str, Any]
+    file: Path | None
+    given: Mapping[str, Given]
+    doubts: tuple[str, ...]
 
 
 def default_spool_root() -> Path:
@@ -91,6 +120,14 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class MetricsSettings:
+    """Where metrics for Prometheus go: a file, a port of 127.0.0.1, both, or nowhere."""
+
+    file: Path | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything a daemon is told.
 
@@ -112,6 +149,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     isolation: IsolationOptions = field(default_factory=IsolationOptions)
     compiling: CompileSettings | None = None
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def compilers(self) -> CompileSettings:
@@ -145,21 +184,14 @@ class Settings:
 
 
 def locate(
-    spool: Path | None, state: Path | None, environment: Mapping[str, str] = os.environ
+    spool: Path | None,
+    state: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    config: Path | None = None,
 ) -> tuple[Path, Path, bool]:
-    """Spool, state folder, and whether somebody named the spool: flag, then KBD_SPOOL / KBD_STATE, then default."""
-    named_spool = spool or _path(environment, "KBD_SPOOL")
-    named_state = state or _path(environment, "KBD_STATE")
-    return (
-        (named_spool or default_spool_root()).absolute(),
-        (named_state or default_state_dir()).absolute(),
-        named_spool is not None,
-    )
-
-
-def _path(environment: Mapping[str, str], name: str) -> Path | None:
-    value = environment.get(name)
-    return Path(value).expanduser() if value else None
+    """Spool, state folder, and whether somebody named the spool. Looks at nothing else. Raises ConfigError."""
+    _, found = _gathered(environment, config, {"spool": spool, "state": state}, only=PLACES)
+    return _places(found)
 
 
 def resolve(
@@ -167,50 +199,68 @@ def resolve(
     state: Path | None = None,
     device: DeviceKind | None = None,
     environment: Mapping[str, str] = os.environ,
+    *,
+    config: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """All settings together. Raises ConfigError."""
-    spool_root, state_dir, named = locate(spool, state, environment)
-    limits = _limits(environment)
-    settings = Settings(
-        spool=spool_root,
-        state=state_dir,
-        spool_named=named,
-        limits=limits,
-        isolation=_isolation(environment),
-        compiling=compile_settings.from_environment(state_dir, environment, _positive),
-    )
-    if device is not None:
-        settings = replace(settings, device=device)
-    if (slots := environment.get("KBD_CPU_SLOTS")) is not None:
-        settings = replace(settings, cpu_slots=_positive("KBD_CPU_SLOTS", slots))
-    if (slots := environment.get("KBD_DEVICE_SLOTS")) is not None:
-        settings = replace(settings, device_slots=_positive("KBD_DEVICE_SLOTS", slots))
-    if (uses := environment.get("KBD_REFERENCE_USES")) is not None:
-        settings = replace(settings, reference_uses=_positive("KBD_REFERENCE_USES", uses))
-    return settings
+    """All settings together. `flags`: more of them, by key. Raises ConfigError."""
+    flags = {"spool": spool, "state": state, "device": device} | dict(flags or {})
+    file, found = _gathered(environment, config, flags, only=BY_KEY)
+    origin = Origin(config, dict(environment), flags, file, found.given, tuple(found.doubts))
+    return _settings(found, origin)
 
 
-def _limits(environment: Mapping[str, str]) -> Limits:
-    given = {
-        field: _whole(variable, environment[variable], least=least)
-        for field, (variable, least) in LIMIT_VARIABLES.items()
-        if variable in environment
-    }
-    return replace(Limits(), **given)
+def resolve_again(settings: Settings) -> Settings:
+    """The same once more, from the file as it is now. Raises ConfigError."""
+    origin = settings.origin
+    if origin is None:
+        return settings
+    return resolve(environment=origin.environment, config=origin.named_file, flags=origin.flags)
 
 
-def _isolation(environment: Mapping[str, str]) -> IsolationOptions:
+def value_of(settings: Settings, setting: Setting) -> Any:
+    """What holds for one setting; None where it has no value."""
+    return reduce(getattr, setting.attribute.split("."), settings)
+
+
+def _gathered(
+    environment: Mapping[str, str], config: Path | None, flags: Mapping[str, Any], *, only: Any
+) -> tuple[Path | None, Gathered]:
+    path = config_file.find(config, environment)
     try:
-        return from_environment(environment, _positive)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+        found = gather(config_file.read(path) if path is not None else None, environment, flags, only=only)
+    except FileUnusable as error:
+        raise ConfigError([str(error)]) from None
+    if found.problems:
+        raise ConfigError(found.problems)
+    return path, found
 
 
-def _positive(name: str, text: str) -> int:
-    return _whole(name, text, least=1)
+def _places(found: Gathered) -> tuple[Path, Path, bool]:
+    spool, state = (found.given.get(key) for key in PLACES)
+    return (
+        (spool.value if spool else default_spool_root()).absolute(),
+        (state.value if state else default_state_dir()).absolute(),
+        spool is not None,
+    )
 
 
-def _whole(name: str, text: str, *, least: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) < least:
-        raise ConfigError(f"{name} must be a whole number from {least} up, found {text!r}")
-    return int(text)
+def _settings(found: Gathered, origin: Origin) -> Settings:
+    spool, state, named = _places(found)
+    return Settings(
+        spool=spool,
+        state=state,
+        spool_named=named,
+        limits=replace(Limits(), **_part(found, "limits")),
+        isolation=replace(IsolationOptions(), **_part(found, "isolation")),
+        compiling=CompileSettings(**{"cache": state / "artifacts"} | _part(found, "compilers")),
+        metrics=MetricsSettings(**_part(found, "metrics")),
+        origin=origin,
+        **{name: value for name, value in _part(found, "").items() if name not in PLACES},
+    )
+
+
+def _part(found: Gathered, of: str) -> dict[str, Any]:
+    """What was given for one part of Settings, by attribute."""
+    attributes = {BY_KEY[key].attribute.rpartition("."): given.value for key, given in found.given.items()}
+    return {name: value for (part, _, name), value in attributes.items() if part == of}

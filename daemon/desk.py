@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from kbd.daemon.config import Settings
+from kbd.daemon.config import Limits, Settings
 from kbd.daemon.headroom import Headroom
 from kbd.daemon.job_logs.archive import LogArchive, Retention
 from kbd.daemon.publishing import Publishing
@@ -48,6 +48,12 @@ class Desk:
         """Remove what dead clients left in inbox and control/, and old logs. Returns how much; raises OSError."""
         abandoned = sum(remove(path) for path in self.scanner.abandoned())
         return abandoned + self.control.tidy() + self.logs.tidy(self.retention)
+
+    def adopt(self, limits: Limits) -> None:
+        """Work by these limits from now on."""
+        headroom = self.take_in.headroom
+        headroom.queue_limit, headroom.min_free_bytes = limits.queue_limit, limits.min_free_bytes
+        self.retention.days, self.retention.nbytes = limits.log_days, limits.log_bytes
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let it go."""

@@ -46,20 +46,20 @@ class Headroom:
     ) -> None:
         self._store = store
         self._folders = tuple(folders)
-        self._queue_limit = queue_limit
-        self._min_free_bytes = min_free_bytes
+        self.queue_limit = queue_limit
+        self.min_free_bytes = min_free_bytes
         self._free = free
 
     def room(self) -> Room:
         """Look now. Raises OSError and StoreUnavailable."""
         for folder in self._folders:
             free = self._free(folder)
-            if free < self._min_free_bytes:
-                return Room(0, _too_little(folder, free, self._min_free_bytes))
+            if free < self.min_free_bytes:
+                return Room(0, _too_little(folder, free, self.min_free_bytes))
         queued = self._store.queued()
-        if queued >= self._queue_limit:
-            return Room(0, f"{queued} jobs are queued, the limit is {self._queue_limit} (KBD_QUEUE_LIMIT)")
-        return Room(self._queue_limit - queued)
+        if queued >= self.queue_limit:
+            return Room(0, f"{queued} jobs are queued, the limit is {self.queue_limit} (KBD_QUEUE_LIMIT)")
+        return Room(self.queue_limit - queued)
 
 
 def _too_little(folder: Path, free: int, floor: int) -> str:

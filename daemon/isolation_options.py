@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from kbd.daemon.executor.sandbox.layers import Level
 
@@ -55,34 +53,3 @@ class IsolationOptions:
             bounds=Bounds(**bounds),
             hidden=hidden,
         )
-
-
-VARIABLES: Final[Mapping[str, str]] = {
-    "KBD_ISOLATION_MINIMUM": "minimum",
-    "KBD_ISOLATION_FIRST_UID": "first_uid",
-    "KBD_ISOLATION_UIDS": "uids",
-    "KBD_RUNNER_FOLDER_BYTES": "folder_bytes",
-    "KBD_RUNNER_TEMPORARY_BYTES": "temporary_bytes",
-    "KBD_RUNNER_SHARED_MEMORY_BYTES": "shared_memory_bytes",
-    "KBD_RUNNER_MEMORY_BYTES": "memory_bytes",
-    "KBD_RUNNER_DEVICE_MEMORY_BYTES": "device_memory_bytes",
-    "KBD_RUNNER_PROCESSES": "processes",
-}
-"""The environment variables, and which option each one sets."""
-
-
-def from_environment(environment: Mapping[str, str], whole: Callable[[str, str], int]) -> IsolationOptions:
-    """The options as the environment sets them. `whole(name, text)` reads a number. Raises ValueError."""
-    given: dict[str, Any] = {}
-    for variable, option in VARIABLES.items():
-        if (text := environment.get(variable)) is not None:
-            given[option] = _level(variable, text) if option == "minimum" else whole(variable, text)
-    return dataclasses.replace(IsolationOptions(), **given)
-
-
-def _level(variable: str, text: str) -> Level:
-    try:
-        return Level(text)
-    except ValueError:
-        levels = ", ".join(Level)
-        raise ValueError(f"{variable} must be one of {levels}, found {text!r}") from None

@@ -98,7 +98,7 @@ class JobRunner:
         self._clerk = clerk
         self._store = desk.store
         self._spool_root = desk.spool.root
-        self._limits = limits
+        self.limits = limits
 
     def refusal(self, row: JobRow, manifest: JobManifest) -> JobResult | None:
         """The result of a job that cannot run on this host at all, or None."""
@@ -145,7 +145,7 @@ class JobRunner:
             return result
         reason = result.error.message if result.error else result.status.value
         log.warning("attempt failed", action="attempt_failed", job=job_id, attempt=attempt, reason=reason)
-        if attempt >= self._limits.max_attempts:
+        if attempt >= self.limits.max_attempts:
             return with_history(result, await self._clerk.do(self._store.attempts, job_id))
         await self._clerk.do(self._store.requeue, job_id, reason)
         return PutBack(attempt, reason)
@@ -221,7 +221,7 @@ class JobRunner:
 
     def _request(self, run: JobRun, attempt: int, compiled: CompiledKernels) -> Evaluate:
         """What the judge is asked. `timeout` is the attempt's own: it began when the queue ended."""
-        manifest, limits = run.manifest, self._limits.stages
+        manifest, limits = run.manifest, self.limits.stages
         if compiled.unfinished:  # what could not be built without the device is built while it is loaded
             longest_s = max(limits.load_s, self._executor.compilers.settings.limit_s)
             limits = limits.model_copy(update={"load_s": longest_s})

@@ -62,6 +62,11 @@ class Scheduler:
         self.running: dict[str, JobRun] = {}
         self.queue_empty = False
 
+    def adopt(self, limits: Limits) -> None:
+        """Work by these limits from now on; attempts that have begun keep theirs."""
+        self._limits = self._runner.limits = limits
+        self._backoff.first_s, self._backoff.longest_s = limits.retry_first_s, limits.retry_longest_s
+
     @property
     def idle(self) -> bool:
         """Whether nothing runs."""

@@ -20,13 +20,14 @@ import structlog
 from kbd.daemon import logs
 from kbd.daemon.claiming import Claiming
 from kbd.daemon.clerk import Clerk
-from kbd.daemon.config import Settings
+from kbd.daemon.config import Limits, Settings
 from kbd.daemon.controls import Controls
 from kbd.daemon.desk import Desk, open_desk
 from kbd.daemon.devices import discover
 from kbd.daemon.executor.kernel_calls import adopt_orphans
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.job_logs.log_writing import LogWriting
+from kbd.daemon.operation.operation import Operation
 from kbd.daemon.ownership import StateLock
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.snapshot import Holds, Snapshot
@@ -75,7 +76,9 @@ class Service:
             look_into_inbox=self._claiming.look_now,
         )
         self._snapshot = Snapshot(executor, self._scheduler, desk, limits.status_interval_s)
+        self._operation = Operation(settings, clerk, self._wake.set)
         self._warm = False
+        self._watched = False
         self._stop_by: float | None = None
         self._owed = False
         self._store_fails: str | None = None
@@ -86,6 +89,7 @@ class Service:
     def verbs(self) -> tuple[Callable[[], Awaitable[None]], ...]:
         """What is done in every round, in this order."""
         return (
+            self.reload,
             self.take_in,
             self.obey,
             self.dispatch,
@@ -99,9 +103,9 @@ class Service:
         """Work until stopped or drained, or (once) until nothing is left to do."""
         for number in STOP_SIGNALS:
             self._loop.add_signal_handler(number, self._stop)
-        if self._watcher.start():
-            interval_s = self._settings.limits.scan_interval_s
-            self._claiming.interval_s = self._controls.interval_s = interval_s
+        await self._operation.begin()
+        self._watched = self._watcher.start()
+        self._adopt(self._settings.limits)
         warming = asyncio.create_task(self._executor.start())
         warming.add_done_callback(lambda _: self._wake.set())
         try:
@@ -112,9 +116,20 @@ class Service:
                 self._wake.clear()
                 for verb in self.verbs:
                     await verb()
+                self._operation.round_done(ready=self._warm)
                 await self._rest()
         finally:
+            self._operation.stopping()
             await self._clear_up(warming)
+            await self._operation.end()
+            self._ignore_stops()
+
+    async def reload(self) -> None:
+        """Take over what SIGHUP asked to read again."""
+        changed = await self._operation.reload()
+        if changed is not None:
+            self._settings = changed
+            self._adopt(changed.limits)
 
     async def take_in(self) -> None:
         """Claim what is ready in the inbox."""
@@ -176,7 +191,8 @@ class Service:
             return
         holds = Holds(self._controls.pause, self._controls.drain, self._claiming.held or self._store_fails)
         try:
-            await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
+            report = await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
+            await self._operation.reported(report)
         except (StoreUnavailable, OSError) as error:
             log.warning("no snapshot", action="snapshot_failed", reason=str(error))
 
@@ -214,6 +230,14 @@ class Service:
         except TimeoutError:
             return
 
+    def _adopt(self, limits: Limits) -> None:
+        """Work by these limits from now on. What waits for its time keeps the time it has."""
+        interval_s = limits.scan_interval_s if self._watched else limits.network_scan_interval_s
+        self._claiming.interval_s = self._controls.interval_s = interval_s
+        self._snapshot.interval_s = limits.status_interval_s
+        self._scheduler.adopt(limits)
+        self._desk.adopt(limits)
+
     def _hinted(self, hint: Hint) -> None:
         """Called in the watcher's thread."""
         if hint.kind is HintKind.ARRIVED and hint.path is not None:
@@ -234,6 +258,7 @@ class Service:
             return
         self._stop_by = now if self._stop_by is not None else now + self._settings.limits.grace_s
         log.info("stopping", action="stopping", running=len(self._scheduler.running))
+        self._operation.stopping()
         self._wake.set()
 
     async def _clear_up(self, warming: asyncio.Task[None]) -> None:
@@ -244,7 +269,6 @@ class Service:
         self._scheduler.cancel_all()
         await self._scheduler.ended()
         await self._executor.stop()
-        self._ignore_stops()
 
     def _ignore_stops(self) -> None:
         """Nothing is left to stop: a signal that comes now must not turn a clean end into a death by signal.
@@ -295,13 +319,14 @@ def _leave(number: int, frame: object) -> NoReturn:
 def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
     """Run a daemon until it is stopped or drained (or, `once`, until the inbox is done).
 
-    Raises AlreadyRunning, NoDevice, SpoolMissing, StoreError, NurseryFailed, JudgeFailed or IsolationTooWeak,
-    each with a message for the user.
+    Raises AlreadyRunning, NoDevice, SpoolMissing, StoreError, NurseryFailed, JudgeFailed, IsolationTooWeak or
+    MetricsUnavailable, each with a message for the user.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     logs.configure(settings.logs, console=console)
     for number in STOP_SIGNALS:
         signal.signal(number, _leave)  # until the loop takes over
+    signal.signal(signal.SIGHUP, lambda *_: None)  # no settings to read again yet; they are just being read
     lock = StateLock(settings.lock)
     lock.acquire({"spool": str(settings.spool)})
     try:

@@ -39,13 +39,13 @@ class Holds:
 
 
 class Snapshot:
-    """Composes and writes the snapshot; it is replaced whole, and nobody relies on its being there."""
+    """Composes and writes the snapshot every `interval_s`; it is replaced whole, and nobody relies on it."""
 
     def __init__(self, executor: LocalExecutor, scheduler: Scheduler, desk: Desk, interval_s: float) -> None:
         self._executor = executor
         self._scheduler = scheduler
         self._desk = desk
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._devices = DeviceStates()
         self._started_at = now()
         self._due = 0.0
@@ -94,15 +94,19 @@ class Snapshot:
             for kind, isolation in (host.found.items() if host is not None else ())
         }
 
-    def write(self, snapshot: dict[str, Any]) -> None:
-        """Replace the file. In the clerk's thread; raises OSError."""
-        self._due = time.monotonic() + self._interval_s
+    def write(self, snapshot: dict[str, Any]) -> dict[str, Any]:
+        """Replace the file. In the clerk's thread; raises OSError. Returns what it says, and counts of verdicts."""
+        self._due = time.monotonic() + self.interval_s
         with open_reader(self._desk.state) as source:
-            counts = {state.value: count for state, count in JobReader(source).counts().items()}
+            reader = JobReader(source)
+            counts = {state.value: count for state, count in reader.counts().items()}
+            verdicts = reader.status_counts()
         spool = self._desk.spool
         temporary = spool.outbox_tmp / "status.json.writing"
-        temporary.write_text(json.dumps(snapshot | {"queue": counts}, indent=2) + "\n")
+        report = snapshot | {"queue": counts}
+        temporary.write_text(json.dumps(report, indent=2) + "\n")
         temporary.replace(spool.status_file)
+        return report | {"results": verdicts}
 
 
 def _plain(pause: Pause | None) -> dict[str, Any] | None:

@@ -56,12 +56,12 @@ class TakeIn:
         self._scanner = scanner
         self._intake = intake
         self._store = store
-        self._headroom = headroom
+        self.headroom = headroom
         self._taken: list[Taken | Vanished | Deferred] = []
 
     def round(self, hints: Iterable[Path]) -> TakenIn:
         """One look and one batch. Raises what the file system or the database raises."""
-        room = self._headroom.room()
+        room = self.headroom.room()
         if room.jobs == 0:
             return TakenIn(held=room.why_none)
         batch = self._scanner.look(hints, limit=min(BATCH, room.jobs))

@@ -14,11 +14,15 @@ _NETWORK_TYPE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line of mountinfo: where it is mounted, its type (such as `ext4`, `nfs4`) and what is mounted."""
+    """One line of mountinfo: where it is mounted, its type (such as `ext4`, `nfs4`) and what is mounted.
+
+    `options`: of the mount and of the file system, such as `rw`, `hard`, `acdirmax=60`.
+    """
 
     mount_point: Path
     fs_type: str
     source: str
+    options: tuple[str, ...] = ()
 
     @property
     def is_network(self) -> bool:
@@ -56,7 +60,10 @@ def _parse(line: str) -> Mount | None:
     fields, tail = before.split(" "), after.split(" ")
     if not separator or len(fields) < 6 or len(tail) < 2:
         return None
-    return Mount(Path(_unescape(fields[4])), tail[0], _unescape(tail[1]))
+    options = [*fields[5].split(","), *(tail[2].split(",") if len(tail) > 2 else [])]
+    return Mount(
+        Path(_unescape(fields[4])), tail[0], _unescape(tail[1]), tuple(dict.fromkeys(filter(None, options)))
+    )
 
 
 def _unescape(text: str) -> str:

@@ -49,7 +49,7 @@ class Spool:
         """Make a spool of a folder, or add what is missing to one. The sentinel comes last."""
         spool = cls(root.absolute())
         spool.root.mkdir(parents=True, exist_ok=True)
-        for folder in spool._folders():
+        for folder in spool.folders:
             make_folder(folder)
         if not is_there(spool.sentinel):
             create_durably(spool.sentinel, _SENTINEL_TEXT)
@@ -133,7 +133,9 @@ class Spool:
         """The file that says that the spool is really there."""
         return self.root / ".kbd-spool"
 
-    def _folders(self) -> tuple[Path, ...]:
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Every folder of a spool that is complete."""
         return (
             self.inbox,
             self.outbox,

@@ -24,9 +24,12 @@ class CommandFailed(click.ClickException):
 
 def failure_of(error: Exception) -> CommandFailed | None:
     """An error of the rooms below in the words of the command line; None for what is a defect of kbd."""
+    from kbd.daemon.config import ConfigError
     from kbd.inbox.spool import SpoolMissing
 
     match error:
+        case ConfigError():
+            return CommandFailed(str(error), ExitCode.USAGE)
         case SpoolMissing() | StoreMissing():
             return CommandFailed(str(error), ExitCode.NOT_FOUND)
         case InvalidJob():

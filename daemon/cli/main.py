@@ -34,6 +34,10 @@ COMMANDS: Final = {
         "backends",
         "validate",
         "schema",
+        "config",
+        "health",
+        "doctor",
+        "completion",
     )
 }
 """Every command and its module, in the order of `kbd --help`."""

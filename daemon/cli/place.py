@@ -1,48 +1,74 @@
 """Where a command works: which spool, and which state folder."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from kbd.inbox.spool import Spool
 
+if TYPE_CHECKING:
+    from kbd.daemon.config import Settings
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The folders a command was pointed at, by flag, environment or default, in this order.
+    """The folders a command was pointed at, by flag, environment, file or default, in this order.
 
-    `spool_named`: somebody chose the spool, so kbd must not create it unasked.
+    Attributes:
+        spool_named: somebody chose the spool, so kbd must not create it unasked.
+        flags: the folders that were chosen on the command line, by name.
+        config: the file of settings that was chosen there.
     """
 
     spool_root: Path
     state: Path
     spool_named: bool
+    flags: Mapping[str, Path | None] = field(default_factory=dict)
+    config: Path | None = None
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing."""
         return Spool.open(self.spool_root)
 
+    def settings(self, flags: Mapping[str, Any] | None = None) -> "Settings":
+        """All settings of a daemon here; `flags`: more that the command line said, by key. Raises ConfigError."""
+        from kbd.daemon.config import resolve
 
-def _folder(*flags: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002
+        return resolve(config=self.config, flags={**self.flags, **(flags or {})})
+
+
+def folder_option(*flags: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002
+    """An option that names a folder."""
     kind = click.Path(file_okay=False, path_type=Path)
     return click.option(*flags, type=kind, metavar="DIR", help=help)
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options --spool and --state, and their meaning as its first argument, a Place."""
+    """Give a command --spool, --state and --config, and their meaning as its first argument, a Place."""
 
-    @_folder(
+    @folder_option(
         "--spool", help="The spool: where jobs and results lie. Default: $KBD_SPOOL, else a user folder."
     )
-    @_folder("--state", help="The daemon's database, logs and lock. Default: $KBD_STATE, else a user folder.")
+    @folder_option(
+        "--state", help="The daemon's database, logs and lock. Default: $KBD_STATE, else a user folder."
+    )
+    @click.option(
+        "--config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="The file of settings. Default: $KBD_CONFIG, else what `kbd config path` says.",
+    )
     @wraps(command)
-    def placed(*args: Any, spool: Path | None, state: Path | None, **options: Any) -> Any:
+    def placed(
+        *args: Any, spool: Path | None, state: Path | None, config: Path | None, **options: Any
+    ) -> Any:
         from kbd.daemon.config import locate
 
-        return command(Place(*locate(spool, state)), *args, **options)
+        flags = {"spool": spool, "state": state}
+        return command(Place(*locate(spool, state, config=config), flags, config), *args, **options)
 
     return placed

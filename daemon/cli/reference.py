@@ -13,7 +13,8 @@ from kbd.daemon.cli.main import COMMANDS, kbd
 
 MEANINGS = {
     ExitCode.OK: "fine; for `submit --wait` and `wait`: every job passed",
-    ExitCode.NOT_PASSED: "a job that was waited for did not pass; from `run`: the daemon cannot run",
+    ExitCode.NOT_PASSED: "a job that was waited for did not pass; from `run`: the daemon cannot run; from "
+    "`health`, `doctor`: something is wrong",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.NOT_FOUND: "no such job, or no such spool",
     ExitCode.NO_DAEMON: "no daemon works on the spool, so waiting or asking is useless",
@@ -38,8 +39,8 @@ def _head() -> Iterator[str]:
     yield "Made by `python -m kbd.daemon.cli.reference`; a test compares the two."
     yield ""
     yield "Which spool and which state folder a command works on is told by `--spool` and `--state`, else by the"
-    yield "environment variables `KBD_SPOOL` and `KBD_STATE`, else they lie in the user's data and state folders"
-    yield "(on most systems `~/.local/share/kbd/spool` and `~/.local/state/kbd`)."
+    yield "environment variables `KBD_SPOOL` and `KBD_STATE`, else by the file of settings, else they lie in"
+    yield "the user's data and state folders (on most systems `~/.local/share/kbd/spool` and `~/.local/state/kbd`)."
 
 
 def _command(name: str) -> Iterator[str]:
@@ -47,15 +48,27 @@ def _command(name: str) -> Iterator[str]:
     command = kbd.get_command(context, name)
     if command is None:
         raise LookupError(name)
-    own = click.Context(command, info_name=name, parent=context)
+    yield from _described(command, name, context)
+
+
+def _described(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    """A command with its options; a group, then the commands in it."""
+    own = click.Context(command, info_name=name, parent=parent)
     yield from (
         "",
-        f"## kbd {name}",
+        f"## {own.command_path}",
         "",
         "```text",
         f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}",
     )
-    yield from ("```", "", cleandoc(command.help or ""), "", "| option | meaning |", "|---|---|")
+    yield from ("```", "", cleandoc(command.help or ""))
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(own):
+            found = command.get_command(own, inner)
+            if found is not None:
+                yield from _described(found, inner, own)
+        return
+    yield from ("", "| option | meaning |", "|---|---|")
     for parameter in command.get_params(own):
         record = parameter.get_help_record(own) if isinstance(parameter, click.Option) else None
         if record is not None:

@@ -27,14 +27,31 @@ class SpoolSnapshot:
 
 def read_snapshot(spool: Spool) -> SpoolSnapshot | None:
     """The snapshot as it is now; None when there is none, or nothing that could be one."""
+    text = _text(spool)
+    document = _document(text)
+    return None if document is None else _snapshot(text, document)
+
+
+def read_document(spool: Spool) -> dict[str, Any]:
+    """All that it says, as it stands there; empty when there is none."""
+    return _document(_text(spool)) or {}
+
+
+def _text(spool: Spool) -> str:
     from kbd.inbox.safe_load import read_bounded
 
     try:
-        text = read_bounded(spool.status_file, SNAPSHOT_LIMIT_BYTES).decode()
-        document = json.loads(text)
+        return read_bounded(spool.status_file, SNAPSHOT_LIMIT_BYTES).decode()
     except (OSError, InboxError, ValueError):
+        return ""
+
+
+def _document(text: str) -> dict[str, Any] | None:
+    try:
+        document = json.loads(text)
+    except ValueError:
         return None
-    return _snapshot(text, document) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else None
 
 
 def _snapshot(text: str, document: dict[str, Any]) -> SpoolSnapshot:

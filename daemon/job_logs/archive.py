@@ -26,7 +26,7 @@ DAY_S = 86_400.0
 _LOG_NAME = re.compile(r"[a-z][a-z_]{0,31}")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Retention:
     """Logs of a job are removed so many days after its last output, or earlier if all take more than so much."""
 

@@ -25,9 +25,8 @@ def command(place: Place, *, clear: bool, as_json: bool) -> None:
     when the cache outgrows $KBD_ARTIFACTS_BYTES. Clearing disturbs no running daemon.
     """
     from kbd.backends.artifacts import ArtifactCache
-    from kbd.daemon.config import resolve
 
-    settings = resolve(place.spool_root, place.state).compilers
+    settings = place.settings().compilers
     cache = ArtifactCache(settings.cache, settings.cache_bytes)
     usage = cache.clear() if clear else cache.usage()
     if as_json:

@@ -5,12 +5,13 @@ import sys
 import rich_click as click
 
 from kbd.daemon.cli.asking import reason_option, timeout_option
+from kbd.daemon.cli.job_completion import unfinished_job
 from kbd.daemon.cli.place import Place, place_options
 
 
 @click.command("cancel")
 @place_options
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=unfinished_job)
 @reason_option
 @timeout_option
 def command(place: Place, job_ids: tuple[str, ...], reason: str | None, timeout_s: float) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command("logs")
 @place_options
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=any_job)
 @click.option(
     "--role",
     type=click.Choice(["candidate", "reference", "compiler"]),

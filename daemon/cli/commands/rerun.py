@@ -5,12 +5,13 @@ import sys
 import rich_click as click
 
 from kbd.daemon.cli.asking import timeout_option
+from kbd.daemon.cli.job_completion import finished_job
 from kbd.daemon.cli.place import Place, place_options
 
 
 @click.command("rerun")
 @place_options
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=finished_job)
 @click.option(
     "--seed",
     type=click.IntRange(0, (1 << 63) - 1),

@@ -5,12 +5,13 @@ import sys
 import rich_click as click
 
 from kbd.daemon.cli.asking import timeout_option
+from kbd.daemon.cli.job_completion import finished_job
 from kbd.daemon.cli.place import Place, place_options
 
 
 @click.command("retry")
 @place_options
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=finished_job)
 @timeout_option
 def command(place: Place, job_ids: tuple[str, ...], timeout_s: float) -> None:
     """Judge finished jobs once more, each under a new id; print the new ids.

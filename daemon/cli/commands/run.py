@@ -1,6 +1,6 @@
 """`kbd run`: be the daemon."""
 
-from typing import TYPE_CHECKING, cast
+from pathlib import Path
 
 import rich_click as click
 
@@ -8,38 +8,58 @@ from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.place import Place, place_options
 
-if TYPE_CHECKING:
-    from kbd.daemon.devices import DeviceKind
-
 
 @click.command("run")
 @place_options
 @click.option(
     "--device",
     type=click.Choice(["auto", "cuda", "cpu"]),
-    default="auto",
+    show_default="auto",
     help="Which devices to judge on. auto: CUDA devices, or the CPU where there is none.",
 )
+@click.option(
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write metrics for Prometheus to this file (textfile collector).",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(1, 65_535),
+    metavar="PORT",
+    help="Serve metrics on this port of 127.0.0.1.",
+)
 @click.option("--once", is_flag=True, help="Do what the inbox holds, then end.")
-def command(place: Place, device: str, *, once: bool) -> None:
+def command(
+    place: Place, device: str | None, metrics_file: Path | None, metrics_port: int | None, *, once: bool
+) -> None:
     """Run the daemon: take jobs from the inbox, judge them, publish results.
 
     It stays in the foreground and logs to stderr and to STATE/logs/daemon.log. Ctrl-C or SIGTERM lets running
     jobs finish for a while; a second one stops at once. What was not finished is done by the next daemon.
+    SIGHUP has it read its settings again.
     """
-    from kbd.daemon.config import ConfigError, resolve
     from kbd.daemon.devices import NoDevice
     from kbd.daemon.executor.judge_client import JudgeFailed
     from kbd.daemon.executor.nursery_client import NurseryFailed
     from kbd.daemon.executor.sandbox.isolation import IsolationTooWeak
+    from kbd.daemon.operation.metrics import MetricsUnavailable
     from kbd.daemon.ownership import AlreadyRunning
     from kbd.daemon.service import run_daemon
 
+    flags = {
+        "device": device,
+        "metrics.file": metrics_file and metrics_file.absolute(),
+        "metrics.port": metrics_port,
+    }
     try:
-        # A spool that nobody named stays unnamed: the daemon may create the default one.
-        named = place.spool_root if place.spool_named else None
-        run_daemon(resolve(named, place.state, cast("DeviceKind", device)), once=once)
-    except ConfigError as error:
-        raise CommandFailed(str(error), ExitCode.USAGE) from error
-    except (AlreadyRunning, NoDevice, NurseryFailed, JudgeFailed, IsolationTooWeak) as error:
+        run_daemon(place.settings(flags), once=once)
+    except (
+        AlreadyRunning,
+        NoDevice,
+        NurseryFailed,
+        JudgeFailed,
+        IsolationTooWeak,
+        MetricsUnavailable,
+    ) as error:
         raise CommandFailed(str(error), ExitCode.NOT_PASSED) from error

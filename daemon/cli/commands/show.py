@@ -7,12 +7,13 @@ import rich_click as click
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.found_result import find_result
+from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 
 
 @click.command("show")
 @place_options
-@click.argument("job_id", metavar="ID")
+@click.argument("job_id", metavar="ID", shell_complete=any_job)
 @click.option("--json", "as_json", is_flag=True, help="The result file as it is.")
 @click.option(
     "--format",

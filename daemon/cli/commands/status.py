@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 from kbd.daemon.cli.status_options import filter_options
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @place_options
-@click.argument("job_ids", metavar="[ID]...", nargs=-1)
+@click.argument("job_ids", metavar="[ID]...", nargs=-1, shell_complete=any_job)
 @click.option("-w", "--watch", "watching", is_flag=True, help="Look every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="The report as one JSON document.")
 @click.option(

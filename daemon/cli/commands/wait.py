@@ -4,12 +4,13 @@ import sys
 
 import rich_click as click
 
+from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 
 
 @click.command("wait")
 @place_options
-@click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+@click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=any_job)
 @click.option(
     "--timeout", "timeout_s", type=click.FloatRange(min=0), help="Seconds to wait at most.", metavar="S"
 )

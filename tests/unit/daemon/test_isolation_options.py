@@ -3,12 +3,18 @@
 import pytest
 
 from kbd.daemon.config import ConfigError, resolve
+from kbd.daemon.configuration.table import SETTINGS
 from kbd.daemon.executor.sandbox.host_memory import host_memory_bytes
 from kbd.daemon.executor.sandbox.layers import Level
 from kbd.daemon.executor.sandbox.plan import Bounds
-from kbd.daemon.isolation_options import VARIABLES, IsolationOptions
+from kbd.daemon.isolation_options import IsolationOptions
 
 MIB = 1 << 20
+VARIABLES = {
+    setting.variable: setting.attribute.removeprefix("isolation.")
+    for setting in SETTINGS
+    if setting.attribute.startswith("isolation.")
+}
 
 
 def test_defaults_are_those_of_the_sandbox_and_half_of_the_memory():

@@ -80,8 +80,10 @@ class Ended:
 
 
 @pytest.fixture
-def kbd(place, monkeypatch, capsys):
+def kbd(place, tmp_path, monkeypatch, capsys):
     """Run one command in this process, on the place, as if typed into a pipe."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("KBD_CONFIG", raising=False)
     monkeypatch.setenv("KBD_SPOOL", str(place.spool_root))
     monkeypatch.setenv("KBD_STATE", str(place.state))
 

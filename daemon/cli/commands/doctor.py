@@ -1,0 +1,27 @@
+"""`kbd doctor`: what is wrong with a host, a spool or a daemon, and what to do."""
+
+import sys
+
+import rich_click as click
+
+from kbd.daemon.cli.place import Place, place_options
+
+
+@click.command("doctor")
+@place_options
+@click.option("--json", "as_json", is_flag=True, help="The checks as one JSON document.")
+def command(place: Place, *, as_json: bool) -> None:
+    """Look for what is wrong, and say what to do about it. Nothing is changed.
+
+    Each check is ok, warn (it works, though not as well as it could) or fail (it does not). It ends with 1 if any
+    fails. Run it as the user and on the host of the daemon.
+    """
+    from kbd.daemon.cli.checks_page import print_as_json, print_as_text
+    from kbd.daemon.cli.exit_codes import ExitCode
+    from kbd.daemon.cli.terminal import results
+    from kbd.daemon.doctor.check import State
+    from kbd.daemon.doctor.examination import examine
+
+    checks = examine(place)
+    worst = print_as_json(checks) if as_json else print_as_text(checks, results())
+    sys.exit(ExitCode.NOT_PASSED if worst is State.FAIL else ExitCode.OK)

@@ -1,0 +1,1 @@
+"""Where settings come from: flags, environment, file; how they are read, checked and shown."""

@@ -1,0 +1,48 @@
+"""The database and the SQLite that reads it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from kbd.daemon.doctor.check import Check, Patient, fail, ok, warn
+from kbd.store.errors import StoreError, StoreMissing
+from kbd.store.readers import JobReader
+from kbd.store.sqlite_file import open_reader
+
+NAME: Final = "database"
+WAL_BUG: Final = ((3, 7, 0), (3, 51, 2))
+"""The first and the last version that can corrupt a WAL when two connections write or checkpoint at once."""
+
+
+def database(patient: Patient) -> Iterator[Check]:
+    """Whether it can be read by this kbd."""
+    try:
+        with open_reader(patient.settings.state) as source:
+            jobs = sum(JobReader(source).counts().values())
+    except StoreMissing:
+        yield ok(NAME, "none yet; the first daemon makes it")
+    except StoreError as error:
+        yield fail(
+            NAME,
+            str(error),
+            f"stop the daemon, keep a copy of {patient.settings.state}, and put the latest kbd.db.*.backup in "
+            "place of kbd.db; results in the outbox are not concerned",
+        )
+    else:
+        yield ok(NAME, f"{jobs} jobs")
+
+
+def sqlite(_: Patient, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[Check]:
+    """An old SQLite is safe with one writer, which kbd is, and with nobody else."""
+    shown = ".".join(map(str, version))
+    first, last = WAL_BUG
+    if first <= version <= last:
+        yield warn(
+            "SQLite",
+            f"{shown}: up to 3.51.2 a WAL can be corrupted when two programs write at once; kbd alone never does",
+            "let nothing but kbd write kbd.db; a Python with SQLite 3.51.3 or later ends the matter",
+        )
+    else:
+        yield ok("SQLite", shown)

@@ -1,0 +1,44 @@
+"""The database, whole and broken, and the SQLite beneath it."""
+
+import pytest
+
+from kbd.daemon.doctor.check import State
+from kbd.daemon.doctor.database import database, sqlite
+from kbd.store.engine import migrate, open_writer
+from kbd.store.location import database_path
+
+
+def test_none_yet(patient):
+    (check,) = database(patient)
+    assert check.state is State.OK
+
+
+def test_a_good_one(patient):
+    engine = open_writer(patient.settings.state)
+    migrate(engine)
+    engine.dispose()
+    (check,) = database(patient)
+    assert (check.state, check.finding) == (State.OK, "0 jobs")
+
+
+def test_a_broken_one(patient):
+    database_path(patient.settings.state).write_bytes(b"no database" * 1000)
+    (check,) = database(patient)
+    assert (check.state, "backup" in check.cure) == (State.FAIL, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "state"),
+    [
+        ((3, 6, 23), State.OK),
+        ((3, 7, 0), State.WARN),
+        ((3, 40, 1), State.WARN),
+        ((3, 51, 2), State.WARN),
+        ((3, 51, 3), State.OK),
+        ((3, 52, 0), State.OK),
+    ],
+)
+def test_versions_with_the_fault_of_the_wal(patient, version, state):
+    (check,) = sqlite(patient, version)
+    assert check.state is state
+    assert ".".join(map(str, version)) in check.finding
