@@ -25,7 +25,15 @@ from kbd.daemon.judge.timing import (
     prepared,
     time_kernels,
 )
-from kbd.outbox.performance import Audit, ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
+from kbd.outbox.performance import (
+    SAMPLES_KEPT,
+    Audit,
+    ClaimedTiming,
+    KernelTiming,
+    Performance,
+    TimingBasis,
+    TimingFigures,
+)
 from kbd.outbox.verdict import Stage
 
 AS_CALLED_SAMPLES = 12
@@ -174,6 +182,6 @@ def _kernel_timing(device: Series | None, as_called: Series) -> KernelTiming:
 
 
 def _figures(series: Series) -> TimingFigures:
-    return TimingFigures(
-        **vars(summarize([max(sample, SMALLEST_SAMPLE_US) for sample in series.measured_us]))
-    )
+    samples = [max(sample, SMALLEST_SAMPLE_US) for sample in series.measured_us]
+    kept = tuple(float(f"{sample:.6g}") for sample in samples[:SAMPLES_KEPT])
+    return TimingFigures(**vars(summarize(samples)), samples_us=kept)

@@ -1,7 +1,6 @@
 """`kbd show`: golden pages, and what it does with a job that has no result."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +9,6 @@ from kbd.outbox.correctness import Correctness, OutputReport, ToleranceReport
 from kbd.outbox.report import ErrorReport, Logs, Suspicion
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import EvaluationStatus, Stage
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
@@ -93,11 +90,11 @@ def cases(make_result, wrong, hostile, suspicious):
 
 
 @pytest.mark.parametrize("case", ["passed", "wrong", "hostile", "suspicious"])
-def test_page(kbd, has_published, cases, case):
+def test_page(kbd, has_published, cases, same_as_golden, case):
     has_published(cases[case])
     ended = kbd("show", case)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == (GOLDEN / f"{case}.txt").read_text()
+    same_as_golden(ended.out, f"{case}.txt")
     assert "\x1b" not in ended.out
 
 

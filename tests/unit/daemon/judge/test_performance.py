@@ -58,6 +58,7 @@ def test_a_comparison(time_it):
     assert found.significant is True
     assert (found.timing, found.method, found.method_reason) == ("as_called", "wall", None)
     assert found.candidate.as_called.median == pytest.approx(50)
+    assert found.candidate.as_called.samples_us == pytest.approx([50.0] * 5)
     assert found.reference.as_called.median == pytest.approx(100)
     assert found.candidate.device is None
     assert found.candidate.claimed.median == pytest.approx(25)
