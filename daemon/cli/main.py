@@ -23,6 +23,7 @@ COMMANDS: Final = {
         "status",
         "devices",
         "show",
+        "compare",
         "logs",
         "cancel",
         "retry",

@@ -25,6 +25,7 @@ from kbd.daemon.judge.timing import (
     prepared,
     time_kernels,
 )
+from kbd.outbox.intervals import PROCESS_BIAS
 from kbd.outbox.performance import (
     SAMPLES_KEPT,
     Audit,
@@ -39,8 +40,6 @@ from kbd.outbox.verdict import Stage
 AS_CALLED_SAMPLES = 12
 AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
-PROCESS_BIAS: Final = {"cuda": 0.006, "cpu": 0.02}
-"""By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
