@@ -85,8 +85,7 @@ def compare(
     a: "JobResult", b: "JobResult", a_manifest: str | None = None, b_manifest: str | None = None
 ) -> Comparison:
     """Hold B against A. The manifests tell whether both had the same reference; without them it is assumed."""
-    same = a.manifest_sha256 is not None and a.manifest_sha256 == b.manifest_sha256
-    tasks = [] if same else task_differences(a_manifest, b_manifest)
+    tasks = task_differences(a_manifest, b_manifest)
     found = (*differences(a, b), *tasks)
     pairs = _pairs(a, b)
     basis: Basis | None = _basis(pairs, tasks)

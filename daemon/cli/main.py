@@ -21,6 +21,7 @@ COMMANDS: Final = {
         "submit",
         "wait",
         "status",
+        "stats",
         "devices",
         "show",
         "compare",

@@ -75,7 +75,7 @@ def test_without_references_the_times_decide(alone):
 
 
 def test_different_references_leave_the_times(timed):
-    found = compare(timed("a"), timed("b", 9.0, (8.9, 9.1), manifest_sha256="b" * 64), TASK, OTHER_REFERENCE)
+    found = compare(timed("a"), timed("b", 9.0, (8.9, 9.1)), TASK, OTHER_REFERENCE)
     assert found.conclusion.basis == "times"
     assert found.conclusion.ratio.value == pytest.approx(1.0)
     assert [difference.what for difference in found.differences] == ["reference"]
@@ -124,7 +124,7 @@ def test_what_forbids_a_conclusion(timed, options, said):
 
 
 def test_other_workloads_forbid_a_conclusion(timed):
-    other = timed("b", manifest_sha256="b" * 64)
+    other = timed("b")
     assert "workloads" in compare(timed("a"), other, TASK, OTHER_WORKLOADS).conclusion.reason
 
 
@@ -171,7 +171,6 @@ def test_the_page(kbd, has_published, timed, same_as_golden):
             2.6,
             (2.55, 2.65),
             candidate_us=36.6,
-            manifest_sha256="b" * 64,
             environment=EnvironmentReport(host="b\x1b[2Jox", kbd="0.1.0", python="3.11.7", torch="2.13.0"),
             changes={"audit": Audit(bursts=30, compared=2, failed=0)},
         )
@@ -200,5 +199,5 @@ def test_jobs_that_are_not_there(kbd, has_published, has_queued, make_result):
 
 def test_the_database_tells_whether_the_references_are_the_same(kbd, has_remembered, timed):
     has_remembered(timed("a"))
-    has_remembered(timed("b", manifest_sha256="b" * 64))
+    has_remembered(timed("b"))
     assert json.loads(kbd("compare", "a", "b", "--json").out)["differences"] == []
