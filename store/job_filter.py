@@ -26,6 +26,11 @@ class JobFilter:
     owner: str | None = None
     since: float | None = None
 
+    @property
+    def is_restrictive(self) -> bool:
+        """Whether there is any condition."""
+        return self != JobFilter()
+
     def columns(self) -> dict[str, str]:
         """The conditions about columns of `jobs`."""
         wanted = {"state": self.state, "status": self.status, "owner": self.owner}

@@ -25,6 +25,7 @@ COMMANDS: Final = {
         "devices",
         "show",
         "compare",
+        "report",
         "logs",
         "cancel",
         "retry",

@@ -45,7 +45,7 @@ def _workload_heading(workload: "WorkloadResult") -> Line:
 def _correctness(correctness: "Correctness", known: str) -> Lines:
     """Each output's figures; the sentence about its worst element unless the error has said it."""
     for output in correctness.outputs:
-        yield row("output", f"{one_line(output.name)}: {_output_figures(output)}")
+        yield row("output", f"{one_line(output.name)}: {output_words(output)}")
         if output.problem and output.problem not in known:
             yield row("", one_line(output.problem), style="red")
         if output.worst is not None and "; worst at " not in f"{known}{output.problem or ''}":
@@ -62,7 +62,8 @@ def _worst(worst: "WorstElement") -> str:
     return f"at {list(worst.index)}: expected {expected}, found {found}"
 
 
-def _output_figures(output: "OutputReport") -> str:
+def output_words(output: "OutputReport") -> str:
+    """How well an output matches, and what was allowed."""
     facts = []
     if output.matched_ratio is not None:
         facts.append(f"{_percent(output.matched_ratio)} match")
@@ -101,12 +102,12 @@ def _performance(performance: "Performance", *, headline: bool) -> Lines:
 
 def _launches(launches: "Sequence[Launch]") -> Lines:
     for place, launch in enumerate(launches[:LAUNCHES_SHOWN]):
-        yield row("" if place else "launches", _launch(launch))
+        yield row("" if place else "launches", launch_words(launch))
     if len(launches) > LAUNCHES_SHOWN:
         yield row("", f"and {len(launches) - LAUNCHES_SHOWN} more; for all use --json", style="dim")
 
 
-def _launch(launch: "Launch") -> str:
+def launch_words(launch: "Launch") -> str:
     """Such as `softmax_kernel, grid 4096 x 1 x 1, 8 warps, 40 registers`."""
     times = f"{launch.count} x " if launch.count > 1 else ""
     facts = [f"{times}{one_line(launch.kernel)}"]
