@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from kbd.outbox.performance import Performance
     from kbd.outbox.result import JobResult, WorkloadResult
 
-STRIP_WIDTH: Final = 150
-STRIP_ENDS: Final = (6, 144)
+STRIP_WIDTH: Final = 120
+STRIP_ENDS: Final = (6, 114)
 TEXT_LIMIT_CHARS: Final = 4_000
 _TONES: Final = {"green": "good", "red": "bad", "yellow": "warn", "dim": "none"}
 _VERSIONS: Final = ("torch", "triton", "cuda", "nvcc", "python", "kbd")
