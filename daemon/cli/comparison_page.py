@@ -52,7 +52,7 @@ def _rows(comparison: "Comparison") -> Iterator[Row]:
         for role in ("candidate", "reference"):
             times = _time(workload.a, role), _time(workload.b, role)
             if any(times):
-                yield Text(role, style="dim"), *map(Text, times)
+                yield Text(role, style="dim"), Text(times[0]), Text(times[1])
         if len(comparison.workloads) > 1 and workload.ratio is not None:
             yield Text("b over a", style="dim"), Text(), Text(_factor(workload.ratio))
 
