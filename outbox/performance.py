@@ -1,7 +1,7 @@
 """What the timing of one workload found. All times of kernels are in microseconds."""
 
 from itertools import pairwise
-from typing import Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,11 +10,18 @@ from kbd.outbox.report import Report
 TimingBasis = Literal["device", "as_called"]
 """device: graph replay, launch overhead gone. as_called: an eager loop, launch overhead included."""
 
+SAMPLES_KEPT: Final = 1_000
+"""How many samples of a series stand in a result at most; figures are made of all of them."""
+
 _ROUNDING = 1e-9  # a mean of equal samples may lie an ulp outside of them
 
 
 class TimingFigures(Report):
-    """Statistics over samples of one kernel; percentiles by name."""
+    """Statistics over samples of one kernel; percentiles by name.
+
+    `samples_us` are the samples themselves in the order in which they were taken, to six digits: the first
+    SAMPLES_KEPT of them, or none in results of versions that kept none.
+    """
 
     median: float = Field(ge=0)
     mean: float = Field(ge=0)
@@ -24,6 +31,13 @@ class TimingFigures(Report):
     p95: float = Field(ge=0)
     p99: float = Field(ge=0)
     samples: int = Field(ge=1)
+    samples_us: tuple[Annotated[float, Field(ge=0)], ...] = Field(default=(), max_length=SAMPLES_KEPT)
+
+    @model_validator(mode="after")
+    def _no_more_than_counted(self) -> Self:
+        if len(self.samples_us) > self.samples:
+            raise ValueError(f"expected at most {self.samples} samples, found {len(self.samples_us)}")
+        return self
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -5,6 +5,7 @@ the state, the blame, the error, and the presence of correctness and performance
 null, never a made-up number.
 """
 
+import re
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -26,6 +27,8 @@ SCHEMA_VERSION: Final = 1
 
 JobId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+_NUMBERS: Final = re.compile(r"\[\n\s*((?:-?[0-9][0-9.eE+-]*,\n\s*)*-?[0-9][0-9.eE+-]*)\n\s*\]")
 
 _WITHOUT_ERROR = frozenset({EvaluationStatus.PASSED})
 _ERROR_OPTIONAL = INCORRECT | {EvaluationStatus.SUSPECT, EvaluationStatus.CANCELLED}
@@ -118,7 +121,7 @@ class JobResult(Report):
 
     def to_json(self) -> str:
         """The text that is stored and published: same fields, same order, every time."""
-        return self.model_dump_json(indent=2) + "\n"
+        return _rows_of_numbers_on_one_line(self.model_dump_json(indent=2)) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -219,6 +222,11 @@ def _check_error(status: EvaluationStatus, error: ErrorReport | None) -> None:
         raise ValueError(f"status {status} with an error ({error.type}): expected none")
     if status not in _WITHOUT_ERROR | _ERROR_OPTIONAL and error is None:
         raise ValueError(f"status {status}: expected an error saying what happened, found none")
+
+
+def _rows_of_numbers_on_one_line(text: str) -> str:
+    """A list of a hundred samples is for one line, not for a hundred. Strings hold no line ends: none is met."""
+    return _NUMBERS.sub(lambda found: f"[{', '.join(found[1].replace(',', ' ').split())}]", text)
 
 
 def result_schema() -> dict[str, Any]:

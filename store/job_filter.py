@@ -26,6 +26,11 @@ class JobFilter:
     owner: str | None = None
     since: float | None = None
 
+    @property
+    def is_restrictive(self) -> bool:
+        """Whether there is any condition."""
+        return self != JobFilter()
+
     def columns(self) -> dict[str, str]:
         """The conditions about columns of `jobs`."""
         wanted = {"state": self.state, "status": self.status, "owner": self.owner}
@@ -50,7 +55,7 @@ class JobFilter:
         values: dict[str, str | float] = {**self.columns()}
         conditions = [f"jobs.{name}{'' if name == start else _WITHOUT_INDEX} = :{name}" for name in values]
         if self.since is not None:
-            conditions.append(_ARRIVED)
+            conditions.append(ARRIVED)
             values["since"] = self.since
         if self.label is None:
             return "jobs", conditions, values
@@ -65,7 +70,7 @@ class JobFilter:
 
 _WITHOUT_INDEX: Final = " || ''"
 # Found from the newest job backwards: no time has an index, and most questions are about the last hours.
-_ARRIVED: Final = (
+ARRIVED: Final = (
     "jobs.sequence > COALESCE((SELECT sequence FROM jobs AS earlier WHERE earlier.submitted_at < :since "
     "ORDER BY sequence DESC LIMIT 1), 0)"
 )

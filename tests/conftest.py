@@ -22,6 +22,25 @@ settings.register_profile("kbd", deadline=None)
 settings.load_profile("kbd")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--write-golden", action="store_true", help="write golden files anew; then read the diff"
+    )
+
+
+@pytest.fixture
+def same_as_golden(request):
+    """Compare a text with a file of the folder `golden/` beside the test; or write it, if so told."""
+
+    def compare(text, name):
+        path = request.path.parent / "golden" / name
+        if request.config.getoption("--write-golden"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8")
+
+    return compare
+
+
 @dataclass
 class Daemon:
     """A spool, a state folder, and ways to run a daemon on them."""

@@ -22,6 +22,9 @@ class Line(NamedTuple):
     said: Text
 
 
+Lines = Iterator[Line]
+
+
 def print_line(line: Line, console: "Console") -> None:
     """Folded on a terminal; in one piece for files and programs."""
     if not console.is_terminal:

@@ -38,6 +38,16 @@ def _key_and_value(
     return key, text
 
 
+since_option: Final = click.option(
+    "--since",
+    "since_s",
+    callback=_seconds_of,
+    metavar="AGE",
+    help="Jobs that came in the last 30s, 15m, 2h, 7d.",
+)
+"""Gives a command `since_s`, seconds or None."""
+
+
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options; it gets them as `wanted`, a JobFilter."""
 
@@ -66,13 +76,7 @@ def _options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
         click.option("--status", metavar="STATUS", help="Jobs with this verdict, such as passed or timeout."),
         click.option("--label", callback=_key_and_value, metavar="KEY=VALUE", help="Jobs with this label."),
         click.option("--owner", metavar="OWNER", help="Jobs from this owner's sub-folder of the inbox."),
-        click.option(
-            "--since",
-            "since_s",
-            callback=_seconds_of,
-            metavar="AGE",
-            help="Jobs that came in the last 30s, 15m, 2h, 7d.",
-        ),
+        since_option,
     ]
 
 

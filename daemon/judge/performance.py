@@ -25,14 +25,21 @@ from kbd.daemon.judge.timing import (
     prepared,
     time_kernels,
 )
-from kbd.outbox.performance import Audit, ClaimedTiming, KernelTiming, Performance, TimingBasis, TimingFigures
+from kbd.outbox.intervals import PROCESS_BIAS
+from kbd.outbox.performance import (
+    SAMPLES_KEPT,
+    Audit,
+    ClaimedTiming,
+    KernelTiming,
+    Performance,
+    TimingBasis,
+    TimingFigures,
+)
 from kbd.outbox.verdict import Stage
 
 AS_CALLED_SAMPLES = 12
 AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
-PROCESS_BIAS: Final = {"cuda": 0.015, "cpu": 0.02}
-"""By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
@@ -174,6 +181,6 @@ def _kernel_timing(device: Series | None, as_called: Series) -> KernelTiming:
 
 
 def _figures(series: Series) -> TimingFigures:
-    return TimingFigures(
-        **vars(summarize([max(sample, SMALLEST_SAMPLE_US) for sample in series.measured_us]))
-    )
+    samples = [max(sample, SMALLEST_SAMPLE_US) for sample in series.measured_us]
+    kept = tuple(float(f"{sample:.6g}") for sample in samples[:SAMPLES_KEPT])
+    return TimingFigures(**vars(summarize(samples)), samples_us=kept)

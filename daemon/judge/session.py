@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.inbox.bound_contract import BoundContract
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.correctness import Correctness
+from kbd.outbox.intervals import Ratio, geometric_mean
 from kbd.outbox.performance import Launch, Performance
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import INCORRECT, EvaluationStatus, Stage
@@ -134,7 +134,7 @@ class Session:
     def _speed_up(self) -> dict[str, Any]:
         """Geometric mean over the workloads; its interval is that of the only workload, where there is one."""
         timed = [finding.performance for finding in self.findings if finding.performance is not None]
-        ratios = [performance.speedup for performance in timed if performance.speedup is not None]
+        ratios = [Ratio(found.speedup, found.speedup_ci95) for found in timed if found.speedup is not None]
         if not ratios or len(ratios) < len(self.findings):
             return {}
         if len(timed) == 1:
@@ -144,20 +144,8 @@ class Session:
                 "speedup_ci95": only.speedup_ci95,
                 "significant": only.significant,
             }
-        return {"speedup": math.exp(sum(map(math.log, ratios)) / len(ratios)), **_joint_interval(timed)}
-
-
-def _joint_interval(timed: list[Performance]) -> dict[str, Any]:
-    """Interval of a geometric mean of independent ratios: half-widths of the logarithms add in quadrature."""
-    intervals = [performance.speedup_ci95 for performance in timed]
-    centres = [math.log(performance.speedup) for performance in timed if performance.speedup]
-    if any(interval is None for interval in intervals):
-        return {}
-    halves = [(math.log(high) - math.log(low)) / 2 for low, high in filter(None, intervals)]
-    centre = sum(centres) / len(centres)
-    half = math.sqrt(sum(half * half for half in halves)) / len(halves)
-    low, high = math.exp(centre - half), math.exp(centre + half)
-    return {"speedup_ci95": (low, high), "significant": not low <= 1 <= high}
+        joint = geometric_mean(ratios)
+        return {"speedup": joint.value, "speedup_ci95": joint.interval, "significant": joint.significant}
 
 
 def _result(finding: Finding, status: EvaluationStatus, error: Any) -> WorkloadResult:

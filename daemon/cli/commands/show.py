@@ -1,6 +1,7 @@
 """`kbd show`: one job, and everything that was found out about it."""
 
 import json
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -9,6 +10,9 @@ from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.found_result import find_result
 from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
+
+if TYPE_CHECKING:
+    from kbd.outbox.result import JobResult
 
 
 @click.command("show")
@@ -21,7 +25,13 @@ from kbd.daemon.cli.place import Place, place_options
     type=click.Choice(["v2"]),
     help="v2: as the CompareResponse of the original kernel evaluation server (milliseconds).",
 )
-def command(place: Place, job_id: str, shape: str | None, *, as_json: bool) -> None:
+@click.option(
+    "--plot/--no-plot",
+    "plotted",
+    default=None,
+    help="Draw the timing samples. Default: on a terminal.",
+)
+def command(place: Place, job_id: str, shape: str | None, *, as_json: bool, plotted: bool | None) -> None:
     """Show a job's result, or where the job is if it has none yet.
 
     It ends with 0 whatever the verdict is; `kbd wait` is the one that tells verdicts by its exit code.
@@ -40,10 +50,39 @@ def command(place: Place, job_id: str, shape: str | None, *, as_json: bool) -> N
 
         click.echo(json.dumps(compare_response(result), indent=2))
     else:
-        from kbd.daemon.cli.terminal import results
-        from kbd.daemon.cli.verdict_page import print_verdict
+        _show(result, plotted=plotted)
 
-        print_verdict(result, results())
+
+def _show(result: "JobResult", *, plotted: bool | None) -> None:
+    from kbd.daemon.cli.terminal import results
+    from kbd.daemon.cli.verdict_page import print_verdict
+
+    console = results()
+    if plotted is None:
+        plotted = console.is_terminal and _plotting_fails_by() is None
+    elif plotted:
+        _require_something_to_plot(result)
+    print_verdict(result, console, plotted=plotted)
+
+
+def _require_something_to_plot(result: "JobResult") -> None:
+    from kbd.daemon.cli.samples_plot import drawable
+
+    fails_by = _plotting_fails_by()
+    if fails_by is not None:
+        message = f"--plot needs plotext, which cannot be loaded here: {fails_by}. Try: pip install plotext"
+        raise CommandFailed(message, ExitCode.UNUSABLE)
+    if not any(workload.performance and drawable(workload.performance) for workload in result.workloads):
+        click.echo("Nothing to plot: this result holds no timing samples.", err=True)
+
+
+def _plotting_fails_by() -> str | None:
+    """Why plotext cannot be loaded (it holds compiled code), or None."""
+    try:
+        import plotext  # noqa: F401
+    except (ImportError, OSError) as error:
+        return str(error)
+    return None
 
 
 def _show_unfinished(place: Place, job_id: str, *, machine_readable: bool) -> None:

@@ -34,6 +34,11 @@ def test_figures_out_of_order_are_refused(make_figures, wrong):
         TimingFigures(**make_figures().model_dump() | wrong)
 
 
+def test_no_more_samples_than_were_counted(make_figures):
+    with pytest.raises(ValidationError, match="at most 2 samples"):
+        TimingFigures(**make_figures().model_dump() | {"samples": 2})
+
+
 def test_a_timing_without_figures_is_none():
     with pytest.raises(ValidationError, match="found neither"):
         KernelTiming(claimed=ClaimedTiming(median=1.0))

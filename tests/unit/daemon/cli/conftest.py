@@ -113,6 +113,7 @@ def daemon_runs(place):
 
 
 def figures(median, samples=30):
+    kept = tuple(round(median * (1 + 0.02 * ((7 * turn) % 11 - 5)), 3) for turn in range(samples))
     return TimingFigures(
         median=median,
         mean=median,
@@ -122,6 +123,7 @@ def figures(median, samples=30):
         p95=median * 1.5,
         p99=median * 2,
         samples=samples,
+        samples_us=kept,
     )
 
 

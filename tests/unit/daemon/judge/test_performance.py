@@ -12,6 +12,7 @@ from kbd.daemon.judge.device_speed import host_cache_bytes
 from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerSilent
 from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
+from kbd.outbox.intervals import PROCESS_BIAS
 from kbd.outbox.verdict import Stage
 
 MIB = 1 << 20
@@ -58,11 +59,12 @@ def test_a_comparison(time_it):
     assert found.significant is True
     assert (found.timing, found.method, found.method_reason) == ("as_called", "wall", None)
     assert found.candidate.as_called.median == pytest.approx(50)
+    assert found.candidate.as_called.samples_us == pytest.approx([50.0] * 5)
     assert found.reference.as_called.median == pytest.approx(100)
     assert found.candidate.device is None
     assert found.candidate.claimed.median == pytest.approx(25)
     assert found.candidate.as_called.samples == 5
-    assert found.noise == pytest.approx(performance_module.PROCESS_BIAS["cpu"], rel=0.01)
+    assert found.noise == pytest.approx(PROCESS_BIAS["cpu"], rel=0.01)
     assert found.stop == "5 samples"
     assert found.setup_us == 12.0
     assert found.audit.compared >= 2

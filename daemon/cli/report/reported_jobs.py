@@ -1,0 +1,91 @@
+"""Which jobs a report is about, and everything that is known of them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from kbd.daemon.cli.found_result import find_result
+from kbd.daemon.cli.known_jobs import require_known
+from kbd.store.errors import StoreMissing
+
+if TYPE_CHECKING:
+    from kbd.daemon.cli.place import Place
+    from kbd.outbox.result import JobResult
+    from kbd.store.job_filter import JobFilter
+    from kbd.store.rows import JobDetail
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedJob:
+    """A job that has a result.
+
+    Attributes:
+        ended_at: Unix seconds; where the database is not on this host, when the result was published.
+        manifest: what was asked for; None where that is not known here.
+    """
+
+    result: "JobResult"
+    ended_at: float | None
+    owner: str | None
+    manifest: dict[str, Any] | None
+
+
+def reported_jobs(
+    place: "Place", job_ids: Sequence[str], wanted: "JobFilter", limit: int
+) -> tuple[list[ReportedJob], int]:
+    """The jobs that have results, the latest first, or those named; and how many have none yet.
+
+    Raises CommandFailed for ids that belong to nothing, and StoreMissing where jobs are to be found by
+    conditions and there is no database to find them in.
+    """
+    if job_ids:
+        require_known(place, job_ids)
+    details = _remembered(place, job_ids, wanted, limit)
+    found = [_with_result(place, job_id, detail) for job_id, detail in details]
+    known = [job for job in found if job is not None]
+    return known, len(found) - len(known)
+
+
+def _remembered(
+    place: "Place", job_ids: Sequence[str], wanted: "JobFilter", limit: int
+) -> list[tuple[str, "JobDetail | None"]]:
+    from kbd.store.readers import JobReader
+    from kbd.store.sqlite_file import open_reader
+
+    try:
+        with open_reader(place.state) as source:
+            reader = JobReader(source)
+            listed = reader.matching(wanted, job_ids or None, limit=limit)
+            details = {job.job_id: reader.get(job.job_id) for job in listed}
+    except StoreMissing:
+        if not job_ids:
+            raise
+        return [(job_id, None) for job_id in dict.fromkeys(job_ids)]
+    if not job_ids or wanted.is_restrictive:
+        return list(details.items())
+    return [(job_id, details.get(job_id)) for job_id in dict.fromkeys(job_ids)]
+
+
+def _with_result(place: "Place", job_id: str, detail: "JobDetail | None") -> ReportedJob | None:
+    result = find_result(place, job_id)
+    if result is None:
+        return None
+    if detail is None:
+        return ReportedJob(result, _published_at(place, job_id), None, None)
+    manifest = json.loads(detail.manifest_text) if detail.manifest_text else None
+    return ReportedJob(result, detail.finished_at, detail.owner, manifest)
+
+
+def _published_at(place: "Place", job_id: str) -> float | None:
+    from kbd.outbox.publisher import published_path
+
+    try:
+        return published_path(place.spool(), job_id).stat().st_mtime
+    except OSError:
+        return None
+
+
+def devices_of(jobs: Iterable[ReportedJob]) -> list[str]:
+    """The names of all devices, each once."""
+    return list(dict.fromkeys(job.result.device.name for job in jobs if job.result.device is not None))

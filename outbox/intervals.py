@@ -1,0 +1,100 @@
+"""Ratios with their 95 % intervals, from the figures of results alone: no samples are drawn, nothing is imported.
+
+Everything is reckoned in logarithms, because the ratio of A to B must be the reciprocal of that of B to A.
+Half-widths of independent ratios add in quadrature.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+
+NORMAL_QUANTILE: Final = 1.959964  # two-sided 95 %
+
+PROCESS_BIAS: Final = {"cuda": 0.015, "cpu": 0.02}
+"""By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio, and the interval in which it lies with 95 % confidence; None: nothing is known of it."""
+
+    value: float
+    interval: tuple[float, float] | None = None
+
+    @property
+    def significant(self) -> bool | None:
+        """Whether the interval excludes 1; None where there is none."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return not low <= 1 <= high
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval's logarithm."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return (math.log(high) - math.log(low)) / 2
+
+    @classmethod
+    def around(cls, logarithm: float, half_width: float | None) -> Self:
+        """From its logarithm, and half that of its interval."""
+        if half_width is None:
+            return cls(math.exp(logarithm))
+        return cls(math.exp(logarithm), (math.exp(logarithm - half_width), math.exp(logarithm + half_width)))
+
+
+def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:
+    """Of at least one ratio; without an interval where any has none."""
+    centre = sum(math.log(ratio.value) for ratio in ratios) / len(ratios)
+    half = _quadrature([ratio.half_width for ratio in ratios])
+    return Ratio.around(centre, None if half is None else half / len(ratios))
+
+
+def quotient(over: Ratio, under: Ratio) -> Ratio:
+    """Of two independent ratios."""
+    centre = math.log(over.value) - math.log(under.value)
+    return Ratio.around(centre, _quadrature([over.half_width, under.half_width]))
+
+
+def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % interval of the median, between two order statistics; None where the samples are too few.
+
+    The sign test inverted: Conover, "Practical Nonparametric Statistics", 3rd edition, section 3.2, in the
+    normal approximation of the binomial; so does the rule by which sampling ends.
+    """
+    reach = NORMAL_QUANTILE * math.sqrt(len(samples)) / 2
+    low, high = math.floor(len(samples) / 2 - reach), math.ceil(len(samples) / 2 + reach)
+    if low < 0 or high > len(samples) - 1:
+        return None
+    ordered = sorted(samples)
+    return ordered[low], ordered[high]
+
+
+def time_ratio(slower: "Times", faster: "Times", bias: float) -> Ratio:
+    """How many times as long the first takes. `bias`: by how much two processes differ whatever they measure."""
+    centre = math.log(slower.median) - math.log(faster.median)
+    half = _quadrature([slower.half_width, faster.half_width])
+    return Ratio.around(centre, None if half is None else half + bias)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The median time of a kernel, above 0, and its interval where that is known."""
+
+    median: float
+    interval: tuple[float, float] | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval's logarithm; None also where noise reaches 0, of which no ratio can be made."""
+        if self.interval is None or self.interval[0] <= 0:
+            return None
+        return (math.log(self.interval[1]) - math.log(self.interval[0])) / 2
+
+
+def _quadrature(halves: Sequence[float | None]) -> float | None:
+    known = [half for half in halves if half is not None]
+    return math.sqrt(sum(half * half for half in known)) if len(known) == len(halves) else None

@@ -1,0 +1,70 @@
+"""Ratios of ratios, and what is not known of them."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kbd.outbox.intervals import Ratio, Times, geometric_mean, median_interval, quotient, time_ratio
+
+sizes = st.floats(min_value=1e-3, max_value=1e3)
+
+
+@st.composite
+def ratios(draw):
+    value = draw(sizes)
+    return Ratio(value, (value * draw(st.floats(0.5, 0.999)), value * draw(st.floats(1.001, 2))))
+
+
+@given(ratios(), ratios())
+def test_a_over_b_is_the_reciprocal_of_b_over_a(a, b):
+    forth, back = quotient(a, b), quotient(b, a)
+    assert forth.value * back.value == pytest.approx(1)
+    assert forth.interval[0] * back.interval[1] == pytest.approx(1)
+    assert forth.significant is back.significant
+
+
+@given(ratios())
+def test_nothing_is_faster_than_itself(a):
+    assert quotient(a, a).value == pytest.approx(1)
+    assert quotient(a, a).significant is False
+
+
+def test_half_widths_add_in_quadrature():
+    a, b = Ratio.around(0.0, 0.03), Ratio.around(0.0, 0.04)
+    assert quotient(a, b).half_width == pytest.approx(0.05)
+    assert geometric_mean([a, b]).half_width == pytest.approx(0.025)
+
+
+def test_without_one_interval_there_is_none():
+    assert quotient(Ratio(2.0), Ratio(1.0, (0.9, 1.1))) == Ratio(2.0)
+    assert geometric_mean([Ratio(2.0, (1.9, 2.1)), Ratio(8.0)]) == Ratio(pytest.approx(4.0))
+    assert Ratio(2.0).significant is None
+
+
+@pytest.mark.parametrize("number", [0, 1, 5])
+def test_a_few_samples_have_no_interval(number):
+    assert median_interval([1.0] * number) is None
+
+
+def test_the_interval_of_a_median_holds_it_about_as_often_as_it_says():
+    dice = random.Random(7)
+    held = sum(
+        low <= 0 <= high
+        for low, high in (median_interval([dice.gauss(0, 1) for _ in range(40)]) for _ in range(1000))
+    )
+    assert 930 <= held <= 990
+
+
+def test_two_processes_differ_by_more_than_their_samples_show():
+    exact = Times(10.0, (10.0, 10.0))
+    assert time_ratio(exact, exact, 0.02).half_width == pytest.approx(0.02)
+    assert time_ratio(Times(10.1, (10.1, 10.1)), exact, 0.02).significant is False
+    assert time_ratio(Times(10.5, (10.5, 10.5)), exact, 0.02).significant is True
+
+
+def test_noise_that_reaches_zero_leaves_no_interval():
+    assert time_ratio(Times(10.0, (0.0, 20.0)), Times(10.0, (9.0, 11.0)), 0.02).interval is None
+    assert math.isclose(time_ratio(Times(10.0), Times(5.0), 0.02).value, 2.0)
