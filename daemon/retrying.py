@@ -18,9 +18,9 @@ from kbd.inbox.delivery import UndeliverableJob, deliver
 from kbd.inbox.errors import InvalidJob, UnsafeFile
 from kbd.inbox.lookup import delivery_named
 from kbd.inbox.names import JOB_DOCUMENTS, JOB_FOLDER_SUFFIX, NAME_PATTERN
+from kbd.inbox.result_files import published_path
 from kbd.inbox.safe_load import load_document, read_bounded
 from kbd.inbox.spool import Spool
-from kbd.outbox.publisher import published_path
 from kbd.store.jobs import JobStore
 from kbd.store.rows import JobRow
 from kbd.store.states import FINAL
