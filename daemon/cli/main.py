@@ -30,6 +30,7 @@ COMMANDS: Final = {
         "pause",
         "resume",
         "drain",
+        "quarantine",
         "cache",
         "backends",
         "validate",

@@ -47,15 +47,22 @@ def _command(name: str) -> Iterator[str]:
     command = kbd.get_command(context, name)
     if command is None:
         raise LookupError(name)
-    own = click.Context(command, info_name=name, parent=context)
-    yield from (
-        "",
-        f"## kbd {name}",
-        "",
-        "```text",
-        f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}",
-    )
-    yield from ("```", "", cleandoc(command.help or ""), "", "| option | meaning |", "|---|---|")
+    yield from _described(command, click.Context(command, info_name=name, parent=context))
+
+
+def _described(command: click.Command, own: click.Context) -> Iterator[str]:
+    """A command, then those below it."""
+    usage = f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}"
+    yield from ("", f"## {own.command_path}", "", "```text", usage, "```", "", cleandoc(command.help or ""))
+    below = command.commands if isinstance(command, click.Group) else {}
+    if not below:
+        yield from ("", "| option | meaning |", "|---|---|")
+        yield from _options(command, own)
+    for name, inner in below.items():
+        yield from _described(inner, click.Context(inner, info_name=name, parent=own))
+
+
+def _options(command: click.Command, own: click.Context) -> Iterator[str]:
     for parameter in command.get_params(own):
         record = parameter.get_help_record(own) if isinstance(parameter, click.Option) else None
         if record is not None:
