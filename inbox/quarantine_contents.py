@@ -90,6 +90,10 @@ class QuarantineContents:
         """Where it lies, to be mended there."""
         return self._folder / found.name
 
+    def paths(self, found: Quarantinee) -> tuple[Path, Path]:
+        """What belongs to it, in the order in which it is removed: nothing ever lies here without its reason."""
+        return self.path(found), self._reason_path(found.name)
+
     def release(self, name: str, new_id: str | None = None) -> str:
         """Deliver it to the inbox again, then remove it from here with its reason. Returns the job's id.
 
@@ -122,9 +126,9 @@ class QuarantineContents:
         return job_id
 
     def discard(self, found: Quarantinee) -> None:
-        """Remove it, then its reason: nothing ever lies here without one."""
-        remove(self.path(found))
-        remove(self._reason_path(found.name))
+        """Remove it, with its reason."""
+        for path in self.paths(found):
+            remove(path)
         fsync_folder(self._folder)
 
     def _look(self, name: str) -> Quarantinee:
@@ -192,8 +196,16 @@ def _measure(path: Path) -> tuple[str, int]:
         status = path.lstat()
     except FileNotFoundError:
         return "missing", 0
-    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "other")
-    return kind, status.st_size if kind != "folder" else sum(_sizes(path))
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "other"), size_of(path)
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all that is in a folder, nothing followed; 0 of what is gone."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return 0
+    return sum(_sizes(path)) if stat.S_ISDIR(status.st_mode) else status.st_size
 
 
 def _sizes(folder: Path) -> Iterator[int]:

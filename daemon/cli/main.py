@@ -31,6 +31,7 @@ COMMANDS: Final = {
         "resume",
         "drain",
         "quarantine",
+        "gc",
         "cache",
         "backends",
         "validate",
