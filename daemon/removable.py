@@ -95,7 +95,9 @@ def superfluous(
     found: Iterable[Removable], *, older_than_s: float, max_bytes: int | None
 ) -> tuple[list[Removable], list[Removable]]:
     """Those to remove, and those to keep: the youngest, up to an age and to a size of all together."""
-    gone, kept, total = [], [], 0
+    gone: list[Removable] = []
+    kept: list[Removable] = []
+    total = 0
     for each in sorted(found, key=lambda one: one.age_s):
         total += each.nbytes
         too_much = max_bytes is not None and total > max_bytes
