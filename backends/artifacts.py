@@ -111,13 +111,13 @@ class ArtifactCache:
 
     def usage(self) -> Usage:
         """What is there now."""
-        sizes = [size for _, _, size in self._entries()]
+        sizes = [size for _, _, size in self.entries()]
         return Usage(len(sizes), sum(sizes), self._limit, self._counters())
 
     def clear(self) -> Usage:
         """Remove every entry; returns what there was. A build that ends meanwhile appears afterwards."""
         before = self.usage()
-        for _, path, _ in self._entries():
+        for _, path, _ in self.entries():
             path.unlink(missing_ok=True)
         (self.folder / "counters.json").unlink(missing_ok=True)
         return before
@@ -145,7 +145,7 @@ class ArtifactCache:
         for folder in (self.folder, *inner):
             folder.mkdir(mode=0o700, exist_ok=True)
 
-    def _entries(self) -> list[tuple[float, Path, int]]:
+    def entries(self) -> list[tuple[float, Path, int]]:
         """Time of last use, path and size of every entry, oldest first."""
         found = []
         for path in self.folder.glob(f"??/*{SUFFIX}"):
@@ -156,7 +156,7 @@ class ArtifactCache:
 
     def _evict(self) -> None:
         """Remove what was not used for the longest time, if there is too much."""
-        entries = self._entries()
+        entries = self.entries()
         total, evicted = sum(size for _, _, size in entries), 0
         if total > self._limit:
             for _, path, size in entries:

@@ -11,21 +11,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from kbd.inbox.control import Answer, AnswerCode
 from kbd.inbox.delivery import UndeliverableJob, deliver
 from kbd.inbox.errors import InvalidJob, UnsafeFile
 from kbd.inbox.lookup import delivery_named
-from kbd.inbox.names import JOB_DOCUMENTS, JOB_FOLDER_SUFFIX, NAME_PATTERN
-from kbd.inbox.safe_load import load_document, read_bounded
+from kbd.inbox.names import JOB_FOLDER_SUFFIX, NAME_PATTERN
+from kbd.inbox.renaming import deliver_as, require_folder
+from kbd.inbox.result_files import published_path
 from kbd.inbox.spool import Spool
-from kbd.outbox.publisher import published_path
 from kbd.store.jobs import JobStore
 from kbd.store.rows import JobRow
 from kbd.store.states import FINAL
 
-DOCUMENT_LIMIT_BYTES = 1 << 20
 MOST_RETRIES = 1_000
 _RETRY = re.compile(r"(?P<first>.+)\.r(?P<number>[1-9][0-9]{0,3})")
 
@@ -75,17 +73,7 @@ class Retrying:
 
     def _redeliver(self, row: JobRow, new_id: str) -> None:
         """Raises UndeliverableJob, UnsafeFile, InvalidJob, and FileNotFoundError where its files are gone."""
-        owner, path = row.owner or None, self._spool.root / (row.claimed_path or "")
-        if path.name.endswith(JOB_FOLDER_SUFFIX):
-            if not path.is_dir():
-                raise FileNotFoundError(f"expected its files in {path}, they are gone")
-            documents = (_renamed(path / name, new_id) for name in JOB_DOCUMENTS if (path / name).exists())
-            document = next(documents, None)  # a job has one at most
-            deliver(path, self._spool, f"{new_id}.job", owner, document=document)
-        else:
-            renamed = _renamed(path, new_id)
-            data = renamed or read_bounded(path, DOCUMENT_LIMIT_BYTES)
-            deliver(data, self._spool, f"{new_id}{'.json' if renamed else path.suffix}", owner)
+        deliver_as(self._spool.root / (row.claimed_path or ""), self._spool, new_id, row.owner or None)
 
     def _redeliver_with_seed(self, row: JobRow, new_id: str, seed: int) -> None:
         """Raises UndeliverableJob, UnsafeFile, NoSeed, and FileNotFoundError where its files are gone."""
@@ -96,8 +84,7 @@ class Retrying:
         if not path.name.endswith(JOB_FOLDER_SUFFIX):
             deliver(document, self._spool, f"{new_id}.json", owner)
             return
-        if not path.is_dir():
-            raise FileNotFoundError(f"expected its files in {path}, they are gone")
+        require_folder(path)
         deliver(path, self._spool, f"{new_id}.job", owner, document=document)
 
 
@@ -124,14 +111,6 @@ def _next_ids(job_id: str) -> Iterator[str]:
     first, number = (retried["first"], int(retried["number"])) if retried else (job_id, 0)
     ids = (f"{first}.r{number + step}" for step in range(1, MOST_RETRIES + 1))
     return (new_id for new_id in ids if NAME_PATTERN.fullmatch(new_id))
-
-
-def _renamed(path: Path, new_id: str) -> bytes | None:
-    """A document that declares an id, as JSON with another; None: it declares none, its name is its id."""
-    document = load_document(read_bounded(path, DOCUMENT_LIMIT_BYTES), path.suffix).value
-    if not isinstance(document, dict) or "id" not in document:
-        return None
-    return json.dumps(document | {"id": new_id}).encode()
 
 
 def _refused(row: JobRow, message: str) -> Answer:

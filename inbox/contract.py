@@ -40,7 +40,11 @@ MAX_SIZE = 1 << 40
 
 
 class IOContract(StrictModel):
-    """All arguments, in the order of the kernel's parameters, and the launch of a bare kernel."""
+    """All arguments, in the order of the kernel's parameters, and the launch of a bare kernel.
+
+    Attributes:
+        launch: of a bare Triton or CUDA kernel; modules launch by themselves.
+    """
 
     args: Annotated[tuple[ArgSpec, ...], Field(max_length=MAX_ARGS, description="the list of arguments")]
     launch: LaunchConfig | None = None

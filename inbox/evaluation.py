@@ -14,7 +14,12 @@ Section = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
 
 class DeviceMetricsRequest(StrictModel):
-    """A pass with Nsight Compute after timing; `sections` by Nsight's own names."""
+    """A pass with Nsight Compute after timing.
+
+    Attributes:
+        enabled: whether it is wanted.
+        sections: by Nsight's own names.
+    """
 
     enabled: bool = False
     sections: Annotated[tuple[Section, ...], Field(max_length=64)] = DEFAULT_SECTIONS

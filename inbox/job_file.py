@@ -49,8 +49,8 @@ def job_id_of(path: Path) -> str:
     raise InvalidJob([Problem("", "no name for a job", expected, found, "rename it and deliver it again")])
 
 
-def read_job(path: Path, *, limits: ReadLimits | None = None) -> JobFile:
-    """Read and check a delivered job.
+def read_job(path: Path, *, limits: ReadLimits | None = None, name: str | None = None) -> JobFile:
+    """Read and check a delivered job; `name` is what it is called, where it lies under another name.
 
     Raises:
         InvalidJob: it can be read and is no job (TruncatedDocument where it ends too early).
@@ -59,11 +59,12 @@ def read_job(path: Path, *, limits: ReadLimits | None = None) -> JobFile:
         OSError: the file system fails.
     """
     limits = limits or ReadLimits()
-    default_id = job_id_of(path)
-    if path.name.endswith(JOB_FOLDER_SUFFIX):
+    named = path if name is None else Path(name)
+    default_id = job_id_of(named)
+    if named.name.endswith(JOB_FOLDER_SUFFIX):
         return _read_folder(path, default_id, limits)
     data = read_bounded(path, limits.manifest_bytes)
-    manifest = _parse(load_document(data, path.suffix), default_id, None)
+    manifest = _parse(load_document(data, named.suffix), default_id, None)
     return JobFile(manifest.id, manifest, hashlib.sha256(data).hexdigest(), path, None)
 
 

@@ -33,7 +33,13 @@ Options = Annotated[tuple[Option, ...], Field(max_length=MAX_OPTIONS)]
 
 
 class CompileOptions(StrictModel):
-    """Flags for the host compiler, for nvcc, and for the linker."""
+    """Flags for types that are compiled.
+
+    Attributes:
+        cflags: for the host compiler.
+        cuda_cflags: for nvcc.
+        ld_flags: for the linker.
+    """
 
     cflags: Options = ()
     cuda_cflags: Options = ()

@@ -48,7 +48,13 @@ class Workload(StrictModel):
 
 
 class DeviceRequest(StrictModel):
-    """Where the job may run: kind, device name as a glob (`*H100*`), architecture (`sm_90`); None is any."""
+    """Where the job may run; None is any.
+
+    Attributes:
+        kind: auto takes whatever the daemon has.
+        name: of the device, as a pattern such as `*H100*`.
+        arch: compute capability, such as `sm_90`; with mode compile also one that is not here.
+    """
 
     kind: Literal["auto", "cuda", "cpu"] = "auto"
     name: Annotated[str, Field(min_length=1, max_length=128)] | None = None

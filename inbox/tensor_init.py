@@ -72,6 +72,13 @@ class TensorInit(StrictModel):
             full (fill_value), arange in row-major order (start 0, step 1), eye (two dimensions), permutation
             (of 0 … n-1 along the last dimension).
         seed: of the first correctness trial; later trials and timed bursts draw anew. None: the judge draws.
+        mean: of randn.
+        std: of randn.
+        low: of uniform and randint, included.
+        high: of uniform and randint, left out.
+        fill_value: of full.
+        start: of arange.
+        step: of arange.
     """
 
     kind: InitKind = InitKind.RANDN

@@ -7,17 +7,14 @@ text is found there and taken for published.
 import errno
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from kbd.inbox.durable import fsync_folder, write_durably
 from kbd.inbox.errors import UnsafeFile
-from kbd.inbox.names import NAME_PATTERN
+from kbd.inbox.result_files import RESULT_LIMIT_BYTES, published_path, read_published
 from kbd.inbox.safe_load import read_bounded
 from kbd.inbox.spool import Spool
 from kbd.outbox.errors import PublishConflict
 from kbd.outbox.result import JobResult
-
-RESULT_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +23,6 @@ class Publication:
 
     path: Path
     already: bool
-
-
-def published_path(spool: Spool, job_id: str) -> Path:
-    """Where the result of a job is published. Raises ValueError for what cannot be a job's id."""
-    if NAME_PATTERN.fullmatch(job_id) is None:
-        raise ValueError(f"expected a job id matching {NAME_PATTERN.pattern}, found {job_id!r}")
-    return spool.outbox / f"{job_id}.json"
 
 
 def publish(spool: Spool, job_id: str, text: str) -> Publication:
@@ -57,17 +47,12 @@ def publish(spool: Spool, job_id: str, text: str) -> Publication:
 def read_result(spool: Spool, job_id: str) -> JobResult | None:
     """The published result of a job, or None while there is none.
 
-    Found by opening, never by asking whether it exists: on a network file system that answer is cached.
-
     Raises:
         UnreadableResult: the file is there, and it is no result this version can read.
         UnsafeFile: something else than a regular file of sensible size lies there.
     """
-    try:
-        content = read_bounded(published_path(spool, job_id), RESULT_LIMIT_BYTES)
-    except FileNotFoundError:
-        return None
-    return JobResult.from_json(content)
+    content = read_published(spool, job_id)
+    return None if content is None else JobResult.from_json(content)
 
 
 def _require_same(path: Path, content: bytes) -> None:

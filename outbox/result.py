@@ -75,6 +75,27 @@ class JobResult(Report):
     """Everything that is known about one finished job.
 
     Args:
+        schema_version: of this document.
+        job_id: whose result it is.
+        manifest_sha256: of the bytes that were judged; null where they could not be read.
+        attempt: the how-manieth try it is; 0 where nothing was started.
+        labels: those of the manifest.
+        state: how the job's life ended.
+        status: the verdict.
+        stage: where it was reached, if the job did not pass.
+        blame: whose fault it is; null for jobs that passed or were cancelled.
+        error: what went wrong, in the words of the user's own program.
+        suspect: the evidence, for status suspect.
+        compiled: whether both kernels were built; null where nothing is to be built.
+        speedup_ci95: 95 % interval of the speed-up.
+        significant: whether that interval leaves 1 out.
+        workloads: each on its own.
+        device: on which device, and how it was meanwhile.
+        environment: with which versions.
+        isolation: what kept the kernels from the host, and what did not.
+        device_metrics: hardware counters, if they were asked for.
+        timings_s: how long kbd took for each stage, in seconds.
+        logs: what the kernels printed, the beginning and the end.
         correct: true or false once outputs were compared; null when they never were (no reference, mode
             compile, or something failed earlier).
         speedup: over all workloads (geometric mean), only for a job that passed.

@@ -1,7 +1,7 @@
 """Questions about jobs, for everybody but the daemon; quick also with a million of them."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
@@ -74,6 +74,11 @@ class JobReader:
             return None
         values = _plain_values(_ROW, found[0])
         return JobDetail(**values, history=self._history(values["sequence"]))
+
+    def unpublished(self) -> Iterator[str]:
+        """The ids of all jobs whose result is not in the outbox yet, those without a result among them."""
+        found = self._source.rows("SELECT job_id FROM jobs WHERE published = false", {})
+        return (str(row[0]) for row in found)
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs there are in each state, those without any included."""

@@ -60,7 +60,7 @@ def open_reader(state_dir: Path) -> SqliteFile:
     no process has the database open and its WAL is folded in, it is opened as immutable instead.
 
     Raises:
-        StoreMissing: there is no database.
+        StoreMissing: there is no database, or nothing in it yet: the first daemon makes it in one transaction.
         StoreUnavailable: it cannot be opened.
         StoreCorrupt: it is no database.
     """
@@ -89,7 +89,11 @@ def _open(path: Path, mode: str) -> SqliteFile:
         try:
             connection.execute("PRAGMA query_only = ON")
             # The first read is what really opens the file.
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if not tables:
+                raise StoreMissing(
+                    f"{path} is empty: the first daemon with this state folder is just making it. Try again."
+                )
         except BaseException:
             connection.close()
             raise

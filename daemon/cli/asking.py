@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
-from kbd.daemon.cli.awaiting import LONGEST_PAUSE_S, LOOK_INTERVAL_S, SHORTEST_PAUSE_S, Rhythm
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch, Presence
 from kbd.daemon.cli.printable import printable
 from kbd.daemon.cli.wording import seconds
+from kbd.inbox.rhythm import Rhythm
 
 if TYPE_CHECKING:
     from kbd.inbox.control import Answer, ControlRequest
 
 PATIENCE_S: Final = 30.0
-_GROWTH: Final = 1.5
 
 reason_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--reason", metavar="TEXT", help="Why; shown to everybody who looks."
@@ -72,18 +71,13 @@ class Asking:
             self._tokens.remove(token)
 
     def _answer(self, token: str, deadline: float) -> "Answer":
-        from kbd.inbox.control import take_answer
+        from kbd.inbox.answer_wait import await_answer
 
-        clock, pause_s, look_at = self._rhythm.clock, SHORTEST_PAUSE_S, self._rhythm.clock() + LOOK_INTERVAL_S
-        while (answer := take_answer(self._spool, token)) is None:
-            now = clock()
-            if now >= deadline:
-                raise self._timed_out()
-            if now >= look_at:
-                look_at = now + LOOK_INTERVAL_S
-                self._require_daemon()
-            self._rhythm.pause(min(pause_s, deadline - now))
-            pause_s = min(LONGEST_PAUSE_S, pause_s * _GROWTH)
+        answer = await_answer(
+            self._spool, token, deadline, rhythm=self._rhythm, meanwhile=self._require_daemon
+        )
+        if answer is None:
+            raise self._timed_out()
         return answer
 
     def _require_daemon(self) -> None:

@@ -1,28 +1,24 @@
-"""Waiting for results: they are looked for in the outbox by opening them, so any host that mounts it can wait.
+"""Waiting for results: they are looked for in the outbox, so any host that mounts it can wait.
 
 ::
 
-    outbox/ID.json ──opened again and again──► results, as they appear
+    outbox/ ──looked into again and again──► results, as they appear
     daemon's lock, status.json ──looked at every second──► is there anybody to wait for?
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kbd.daemon.cli.presence import DaemonWatch, Presence
+from kbd.inbox.result_files import OutboxLooks
+from kbd.inbox.rhythm import LOOK_INTERVAL_S, REAL_TIME, Rhythm, pause_after
 from kbd.inbox.spool import Spool
 
 if TYPE_CHECKING:
     from kbd.outbox.result import JobResult
 
-LOOK_INTERVAL_S: Final = 1.0
 START_GRACE_S: Final = 3.0
 """Without a daemon for so long, none is taken to be starting just now."""
-SHORTEST_PAUSE_S: Final = 0.02
-LONGEST_PAUSE_S: Final = 0.5
-_PAUSE_PER_JOB_S: Final = 0.001
 
 
 class WaitEnded(Exception):
@@ -39,14 +35,6 @@ class NobodyWorks(WaitEnded):
 
 class TimeIsUp(WaitEnded):
     """The time that the user gave is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """The clock and the pause between two looks; tests bring their own."""
-
-    clock: Callable[[], float] = time.monotonic
-    pause: Callable[[float], None] = time.sleep
 
 
 class ResultWait:
@@ -67,12 +55,13 @@ class ResultWait:
         daemon: DaemonWatch,
         *,
         timeout_s: float | None,
-        rhythm: Rhythm = Rhythm(),
+        rhythm: Rhythm = REAL_TIME,
     ) -> None:
         self._spool = spool
         self._daemon = daemon
         self._timeout_s = timeout_s
         self._rhythm = rhythm
+        self._outbox = OutboxLooks(spool, rhythm.clock)
         self._next_look = 0.0
         self._absent_since: float | None = None
         self.missing = list(dict.fromkeys(job_ids))
@@ -94,7 +83,7 @@ class ResultWait:
                 return
             if abandoned:
                 raise NobodyWorks(self.missing)
-            left_s = self._pause_s()
+            left_s = pause_after(clock() - started)
             if self._timeout_s is not None:
                 left_s = min(left_s, started + self._timeout_s - clock())
                 if left_s <= 0:
@@ -104,7 +93,7 @@ class ResultWait:
     def _arrived(self) -> Iterator["JobResult"]:
         from kbd.outbox.publisher import read_result
 
-        for job_id in tuple(self.missing):
+        for job_id in self._outbox.appeared(dict.fromkeys(self.missing).keys()):
             result = read_result(self._spool, job_id)
             if result is not None:
                 self.missing.remove(job_id)
@@ -122,7 +111,3 @@ class ResultWait:
         if self._absent_since is None:
             self._absent_since = now
         return now - self._absent_since >= START_GRACE_S
-
-    def _pause_s(self) -> float:
-        """Opening costs a call to a server each, so many jobs are looked for less often."""
-        return min(LONGEST_PAUSE_S, max(SHORTEST_PAUSE_S, _PAUSE_PER_JOB_S * len(self.missing)))

@@ -6,6 +6,7 @@ The snapshot that they come from may have been written by another version, so ev
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from kbd.daemon.cli.plain_columns import plain_columns
 from kbd.daemon.cli.printable import one_line
 
 if TYPE_CHECKING:
@@ -30,11 +31,8 @@ def print_devices(devices: Sequence[Mapping[str, Any]], console: "Console") -> N
     if console.is_terminal:
         _print_table(rows, console)
         return
-    table = [tuple(name.upper() for name in COLUMNS), *rows]
-    widths = [max(len(row[place]) for row in table) for place in range(len(COLUMNS))]
-    for row in table:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.print(line.rstrip(), soft_wrap=True)
+    for line in plain_columns(COLUMNS, rows):
+        console.print(line, soft_wrap=True)
 
 
 def _print_table(rows: Sequence[tuple[str, ...]], console: "Console") -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kbd.daemon.cli.awaiting import LOOK_INTERVAL_S, Rhythm
 from kbd.daemon.cli.printable import printable
 from kbd.daemon.job_logs.archive import LogArchive
 from kbd.daemon.job_logs.log_reader import LogReader
+from kbd.inbox.rhythm import LOOK_INTERVAL_S, Rhythm
 
 PAUSE_S: Final = 0.1
 

@@ -65,8 +65,8 @@ def _remembered(place: Place, _spool: Spool, wanted: frozenset[str]) -> frozense
 
 
 def _published(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
+    from kbd.inbox.result_files import published_path
     from kbd.inbox.safe_load import open_regular
-    from kbd.outbox.publisher import published_path
 
     found = set()
     for job_id in wanted:

@@ -33,6 +33,8 @@ COMMANDS: Final = {
         "pause",
         "resume",
         "drain",
+        "quarantine",
+        "gc",
         "cache",
         "backends",
         "validate",

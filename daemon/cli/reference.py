@@ -48,27 +48,24 @@ def _command(name: str) -> Iterator[str]:
     command = kbd.get_command(context, name)
     if command is None:
         raise LookupError(name)
-    yield from _described(command, name, context)
+    yield from _described(command, click.Context(command, info_name=name, parent=context))
 
 
-def _described(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
-    """A command with its options; a group, then the commands in it."""
-    own = click.Context(command, info_name=name, parent=parent)
-    yield from (
-        "",
-        f"## {own.command_path}",
-        "",
-        "```text",
-        f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}",
-    )
-    yield from ("```", "", cleandoc(command.help or ""))
-    if isinstance(command, click.Group):
-        for inner in command.list_commands(own):
-            found = command.get_command(own, inner)
-            if found is not None:
-                yield from _described(found, inner, own)
+def _described(command: click.Command, own: click.Context) -> Iterator[str]:
+    """A command, then those below it."""
+    usage = f"{own.command_path} {' '.join(command.collect_usage_pieces(own))}"
+    yield from ("", f"## {own.command_path}", "", "```text", usage, "```", "", cleandoc(command.help or ""))
+    if not isinstance(command, click.Group):
+        yield from ("", "| option | meaning |", "|---|---|")
+        yield from _options(command, own)
         return
-    yield from ("", "| option | meaning |", "|---|---|")
+    for name in command.list_commands(own):
+        inner = command.get_command(own, name)
+        if inner is not None:
+            yield from _described(inner, click.Context(inner, info_name=name, parent=own))
+
+
+def _options(command: click.Command, own: click.Context) -> Iterator[str]:
     for parameter in command.get_params(own):
         record = parameter.get_help_record(own) if isinstance(parameter, click.Option) else None
         if record is not None:

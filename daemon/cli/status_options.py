@@ -1,29 +1,16 @@
 """Which jobs `kbd status` is asked for: options that together make one filter."""
 
-import re
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import rich_click as click
 
+from kbd.daemon.cli.amounts import seconds_of
 from kbd.store.states import JobState
 
 if TYPE_CHECKING:
     from kbd.store.job_filter import JobFilter
-
-_UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-
-
-def _seconds_of(_context: click.Context, _option: click.Parameter, value: str | None) -> float | None:
-    """How long ago, as seconds: `30s`, `15m`, `2h`, `7d`."""
-    if value is None:
-        return None
-    found = _AGE.fullmatch(value.strip())
-    if found is None:
-        raise click.BadParameter(f"expected a number and s, m, h or d, such as 30m or 2h; found {value!r}")
-    return float(found[1]) * _UNITS_S[found[2]]
 
 
 def _key_and_value(
@@ -41,7 +28,7 @@ def _key_and_value(
 since_option: Final = click.option(
     "--since",
     "since_s",
-    callback=_seconds_of,
+    callback=seconds_of,
     metavar="AGE",
     help="Jobs that came in the last 30s, 15m, 2h, 7d.",
 )

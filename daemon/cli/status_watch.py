@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
-from kbd.daemon.cli.awaiting import Rhythm
+from kbd.inbox.rhythm import Rhythm
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

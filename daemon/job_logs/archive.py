@@ -57,7 +57,7 @@ class LogArchive:
 
     def tidy(self, retention: Retention, clock: Callable[[], float] = time.time) -> int:
         """Remove what is kept long enough. Returns of how many jobs; raises OSError."""
-        kept = sorted(self._jobs(), key=lambda job: job.written_at, reverse=True)
+        kept = sorted(self.jobs(), key=lambda job: job.written_at, reverse=True)
         oldest = clock() - retention.days * DAY_S
         nbytes = removed = 0
         for job in kept:
@@ -67,7 +67,8 @@ class LogArchive:
                 removed += 1
         return removed
 
-    def _jobs(self) -> Iterator[_JobFolder]:
+    def jobs(self) -> Iterator[JobFolder]:
+        """The folders of all jobs, in no order."""
         try:
             entries = list(os.scandir(self._folder))
         except FileNotFoundError:
@@ -77,13 +78,15 @@ class LogArchive:
 
 
 @dataclass(frozen=True)
-class _JobFolder:
+class JobFolder:
+    """All logs of one job: where, when something was written last (Unix seconds), how much is on the disk."""
+
     folder: Path
     written_at: float
     nbytes: int
 
 
-def _job_folder(folder: Path) -> _JobFolder:
+def _job_folder(folder: Path) -> JobFolder:
     """By its newest file; files that vanish meanwhile do not count."""
     newest, nbytes = 0.0, 0
     for path in (folder, *folder.glob("*/*")):
@@ -93,4 +96,4 @@ def _job_folder(folder: Path) -> _JobFolder:
             continue
         newest = max(newest, found.st_mtime)
         nbytes += found.st_blocks * 512
-    return _JobFolder(folder, newest, nbytes)
+    return JobFolder(folder, newest, nbytes)

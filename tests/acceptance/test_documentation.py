@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from kbd.daemon.cli import schema_reference
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.reference import reference
 from kbd.daemon.cli.status_report import take_status
@@ -36,6 +37,11 @@ STORIES = {
     ],
     "docs/kernels.md": ["triton-add", "triton-module", "mixed", "cuda-sum", "unsupported", "4 completed"],
     "docs/adding-a-backend.md": ["numpy", "available  (plug-in kbd_numpy:BACKEND)", "clip  passed"],
+    "docs/client.md": [
+        "return x.clamp(min=0): passed, speed-up ",
+        "return x * (x > 0): passed, speed-up ",
+        "return x: incorrect_output, speed-up None",
+    ],
     "CONTRIBUTING.md": [],
 }
 
@@ -138,6 +144,21 @@ def test_every_verdict_is_explained():
 def test_the_command_reference_is_that_of_the_commands():
     told = (REPOSITORY / "docs" / "cli.md").read_text()
     assert told == reference(), "run: python -m kbd.daemon.cli.reference > docs/cli.md"
+
+
+@pytest.mark.parametrize("what", schema_reference.TITLES)
+def test_the_references_are_those_of_the_models(what):
+    told = (REPOSITORY / "docs" / f"{what}-reference.md").read_text()
+    command = f"python -m kbd.daemon.cli.schema_reference {what} > docs/{what}-reference.md"
+    assert told == schema_reference.page(what), f"run: {command}"
+
+
+def test_every_field_that_people_write_or_branch_on_is_explained():
+    result = schema_reference.page("result").split("## EvaluationStatus", 1)[0]
+    rows = [line for page in (schema_reference.page("job"), result) for line in page.splitlines()]
+    fields = [line for line in rows if line.startswith("| `")]
+    assert len(fields) > 60
+    assert [line for line in fields if line.endswith("|  |")] == []
 
 
 def test_the_state_diagram_is_that_of_the_code():

@@ -6,7 +6,7 @@ import pytest
 
 from kbd.inbox.control import AnswerCode
 from kbd.inbox.job_file import read_job
-from kbd.outbox.publisher import published_path
+from kbd.inbox.result_files import published_path
 from kbd.store.new_job import RejectedJob
 from kbd.store.states import JobState
 

@@ -3,9 +3,10 @@ import os
 import pytest
 
 from kbd.inbox.errors import UnsafeFile
+from kbd.inbox.result_files import published_path
 from kbd.inbox.spool import Spool
 from kbd.outbox.errors import PublishConflict, UnreadableResult
-from kbd.outbox.publisher import Publication, publish, published_path, read_result
+from kbd.outbox.publisher import Publication, publish, read_result
 
 
 @pytest.fixture

@@ -129,3 +129,8 @@ def test_labels_of_a_database_that_knows_json_come_as_they_are():
 
     (row,) = JobReader(Source()).list()
     assert row.labels == {"a": "b"}
+
+
+@pytest.mark.usefixtures("history")
+def test_what_users_still_wait_for(reader):
+    assert sorted(reader.unpublished()) == ["bad", "busy", "later", "next", "refused"]

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -99,6 +100,16 @@ def test_no_database_yet(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_database_that_the_first_daemon_is_just_making(tmp_path):
+    """Between the file's appearance and the commit of the first migration it has no tables."""
+    engine = open_writer(tmp_path)
+    with engine.connect():
+        pass
+    with pytest.raises(StoreMissing, match="just making it"):
+        open_reader(tmp_path)
+    engine.dispose()
+
+
 def test_no_database_at_all(tmp_path):
     database_path(tmp_path).write_bytes(b"certainly not SQLite" * 100)
     with pytest.raises(StoreCorrupt, match="no database"):
@@ -106,7 +117,8 @@ def test_no_database_at_all(tmp_path):
 
 
 def test_a_database_without_our_tables(tmp_path):
-    database_path(tmp_path).touch()
+    with contextlib.closing(sqlite3.connect(database_path(tmp_path))) as connection:
+        connection.execute("CREATE TABLE another (number)")
     with open_reader(tmp_path) as source, pytest.raises(StoreUnavailable, match="upgrades"):
         source.rows("SELECT job_id FROM jobs", {})
 

@@ -6,11 +6,11 @@ import threading
 import pytest
 
 from kbd.daemon.cli.asking import Asking, report
-from kbd.daemon.cli.awaiting import Rhythm
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.inbox.control import Answer, AnswerCode, ControlRequest, Verb
 from kbd.inbox.control_reader import ControlReader
+from kbd.inbox.rhythm import Rhythm
 
 WAKE = ControlRequest(verb=Verb.WAKE)
 
@@ -127,7 +127,7 @@ def test_a_daemon_that_dies_meanwhile(place, spool):
         pause=lambda _: asked.append(len(list(spool.control.glob("*.json")))),
     )
     asking = Asking(place, 500.0, rhythm)
-    asking._daemon._clock = rhythm.clock
+    asking._daemon._snapshots._clock = rhythm.clock
     with pytest.raises(CommandFailed) as failed:
         list(asking.answers([WAKE, WAKE]))
     assert failed.value.code is ExitCode.NO_DAEMON

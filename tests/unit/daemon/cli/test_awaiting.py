@@ -2,8 +2,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from kbd.daemon.cli.awaiting import NobodyWorks, ResultWait, Rhythm, TimeIsUp
+from kbd.daemon.cli.awaiting import NobodyWorks, ResultWait, TimeIsUp
 from kbd.daemon.cli.presence import Presence, Sighting
+from kbd.inbox.rhythm import Rhythm
 from kbd.outbox.publisher import publish
 
 
@@ -125,6 +126,6 @@ def test_a_timeout_of_zero_still_looks_once(spool, put):
 
 def test_the_daemon_is_looked_for_less_often_than_results(spool, put):
     watch = Watch()
-    clock = Clock(*[lambda: None] * 40, lambda: put("a"))
+    clock = Clock(*[lambda: None] * 30, lambda: put("a"))
     list(ResultWait(spool, ["a"], watch, timeout_s=None, rhythm=clock.rhythm).results())
     assert watch.looks == 1

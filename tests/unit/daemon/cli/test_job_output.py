@@ -4,10 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from kbd.daemon.cli.awaiting import Rhythm
 from kbd.daemon.cli.job_output import JobOutput
 from kbd.daemon.job_logs.archive import LogArchive
 from kbd.daemon.job_logs.log_file import LogFile
+from kbd.inbox.rhythm import Rhythm
 
 
 class Job:

@@ -6,8 +6,8 @@ import pytest
 import rich_click as click
 from rich.console import Console
 
-from kbd.daemon.cli.awaiting import Rhythm
 from kbd.daemon.cli.status_watch import watch
+from kbd.inbox.rhythm import Rhythm
 
 
 def rounds(number):

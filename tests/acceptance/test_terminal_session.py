@@ -1,0 +1,153 @@
+"""A person at a real terminal: an interactive shell behind a pseudo-terminal, typed into, Ctrl-C included."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+LIMIT_S = 120
+CTRL_C = "\x03"
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>]")
+
+TALKATIVE = """
+candidate:
+  kernel_type: torch
+  source_code: |
+    import time
+    print("\\x1b[2Jgood morning", flush=True)
+    def f(x):
+        print("called", flush=True)
+        time.sleep(1000)
+io: {args: [{name: x, type: tensor, tensor_spec: {shape: [8], dtype: float32}}]}
+timeout: 900
+"""
+
+
+class Terminal:
+    """A shell in a terminal of 100 columns; `screen` is everything that was written to it."""
+
+    def __init__(self, user):
+        self.screen = ""
+        self.seen = 0
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+        environment = user.environment | {"TERM": "xterm-256color", "PS1": "ready> ", "LANG": "C.UTF-8"}
+        self._shell = subprocess.Popen(
+            ["setsid", "--ctty", "--wait", "bash", "--norc", "--noprofile", "-i"],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=user.home,
+            env=environment,
+        )
+        os.close(slave)
+        self.expect("ready> ")
+
+    def types(self, text):
+        """Keys; what was on the screen before is not expected any more."""
+        self.seen = len(self.screen)
+        os.write(self._master, text.encode())
+
+    def enters(self, line):
+        self.types(f"{line}\n")
+        self.expect(f"{line.split()[0]}")  # its echo
+
+    def expect(self, words):
+        """Wait until these words appear after what was typed last; returns what is there since."""
+        deadline = time.monotonic() + LIMIT_S
+        while words not in self.text():
+            left = deadline - time.monotonic()
+            assert left > 0, f"no {words!r} in:\n{self.text()}"
+            readable, _, _ = select.select([self._master], [], [], left)
+            if readable:
+                self.screen += os.read(self._master, 65536).decode(errors="replace")
+        return self.text()
+
+    def text(self):
+        """What was written since, without colours and movements."""
+        return ESCAPES.sub("", self.screen[self.seen :])
+
+    def ends_with(self, code):
+        """The exit code of the last command."""
+        self.enters("echo the code is $?")
+        self.expect(f"the code is {code}\r\n")
+
+    def close(self):
+        self._shell.kill()
+        self._shell.wait()
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminals(user):
+    if shutil.which("setsid") is None:
+        pytest.skip("setsid (util-linux) is not installed")
+    opened = []
+
+    def open_one():
+        opened.append(Terminal(user))
+        return opened[-1]
+
+    yield open_one
+    for terminal in opened:
+        terminal.close()
+
+
+def test_submit_watch_follow_cancel(user, terminals):
+    user.kbd("init")
+    user.writes("talks.yaml", TALKATIVE)
+    with user.daemon():
+        first, second = terminals(), terminals()
+
+        first.enters("kbd submit talks.yaml")
+        first.expect("talks\r\n")
+        first.ends_with(0)
+
+        first.enters("kbd status --watch")
+        first.expect("talks")
+        first.expect("validating")
+        assert "\x1b[" in first.screen, "it is drawn in place"
+
+        second.enters("kbd logs -f talks --role candidate")
+        shown = second.expect("called")
+        assert "\\x1b[2Jgood morning" in shown, "what a kernel prints is shown and not obeyed"
+        assert "\x1b[2J" not in second.screen
+
+        third = terminals()
+        third.enters("kbd cancel talks --reason enough")
+        third.expect("talks is cancelled")
+        third.ends_with(0)
+
+        second.expect("ready> ")
+        second.ends_with(0)
+        first.expect("cancelled")
+        first.types(CTRL_C)
+        first.expect("ready> ")
+        first.ends_with(0)
+        assert first.screen.rfind("\x1b[?25h") > first.screen.rfind("\x1b[?25l"), "the cursor is back"
+
+        third.enters("kbd wait talks")
+        third.expect("cancelled")
+        third.ends_with(1)
+
+
+def test_ctrl_c_while_waiting(user, terminals):
+    user.kbd("init")
+    user.writes("talks.yaml", TALKATIVE)
+    with user.daemon():
+        terminal = terminals()
+        terminal.enters("kbd submit --wait talks.yaml")
+        terminal.expect("waiting for talks")
+        terminal.types(CTRL_C)
+        shown = terminal.expect("ready> ")
+        assert "Traceback" not in shown
+        terminal.ends_with(130)
+        user.kbd("cancel", "talks")
