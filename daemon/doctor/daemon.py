@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from kbd.daemon.cli.known_jobs import inbox_jobs
-from kbd.daemon.cli.spool_snapshot import read_snapshot
 from kbd.daemon.cli.vital_signs import Health, take_vital_signs
 from kbd.daemon.cli.wording import counted
 from kbd.daemon.doctor.check import Check, Patient, fail, ok, warn
 from kbd.inbox.spool import Spool
+from kbd.inbox.spool_snapshot import read_snapshot
 
 NAME: Final = "daemon"
 SILENCE_S: Final = 30.0

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from kbd.daemon.cli.spool_snapshot import read_document
 from kbd.daemon.doctor.check import Check, Patient, fail, ok, warn
 from kbd.daemon.executor.sandbox import landlock
 from kbd.daemon.executor.sandbox.layers import Layer, Level
 from kbd.inbox.spool import Spool
+from kbd.inbox.spool_snapshot import read_document
 
 NAME: Final = "isolation"
 TRIAL_LIMIT_S: Final = 30.0

@@ -78,7 +78,7 @@ def _with_result(place: "Place", job_id: str, detail: "JobDetail | None") -> Rep
 
 
 def _published_at(place: "Place", job_id: str) -> float | None:
-    from kbd.outbox.publisher import published_path
+    from kbd.inbox.result_files import published_path
 
     try:
         return published_path(place.spool(), job_id).stat().st_mtime
