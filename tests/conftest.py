@@ -41,6 +41,14 @@ def same_as_golden(request):
     return compare
 
 
+@pytest.fixture(scope="session", autouse=True)
+def settings_of_nobody(tmp_path_factory):
+    """No test reads the settings of whoever runs it, nor writes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("settings")))
+        yield
+
+
 @dataclass
 class Daemon:
     """A spool, a state folder, and ways to run a daemon on them."""
