@@ -25,6 +25,7 @@ LIMIT_VARIABLES = {
     "min_free_bytes": ("KBD_MIN_FREE_BYTES", 0),
     "log_days": ("KBD_LOG_DAYS", 0),
     "log_bytes": ("KBD_LOG_BYTES", 0),
+    "lease_s": ("KBD_LEASE_S", 1),
 }
 """Limits that the environment may set: whole numbers, with the least of each."""
 
@@ -55,6 +56,7 @@ class Limits:
         retry_longest_s: the longest rest.
         log_days: the logs of a job are removed so long after its last output.
         log_bytes: so much all logs of jobs may take; the oldest are removed first.
+        lease_s: a standby takes the spool over when its owner was silent for so long.
         tidy_interval_s: between two rounds that remove what clients left behind.
     """
 
@@ -69,6 +71,7 @@ class Limits:
     scan_interval_s: float = 30.0
     network_scan_interval_s: float = 2.0
     status_interval_s: float = 2.0
+    lease_s: float = 30.0
     tidy_interval_s: float = 3600.0
     queue_window: int = 64
     queue_limit: int = 100_000

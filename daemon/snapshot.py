@@ -69,6 +69,7 @@ class Snapshot:
                 "started_at": self._started_at,
                 "updated_at": now(),
                 "version": kbd_version(),
+                "epoch": self._desk.lease.number,
             },
             "devices": self._devices.look(self._executor.workers),
             "isolation": self._isolation(),
@@ -95,10 +96,11 @@ class Snapshot:
         }
 
     def write(self, snapshot: dict[str, Any]) -> None:
-        """Replace the file. In the clerk's thread; raises OSError."""
+        """Replace the file. In the clerk's thread; raises OSError, SpoolMissing and EpochLost."""
         self._due = time.monotonic() + self._interval_s
         with open_reader(self._desk.state) as source:
             counts = {state.value: count for state, count in JobReader(source).counts().items()}
+        self._desk.lease.require()
         spool = self._desk.spool
         temporary = spool.outbox_tmp / "status.json.writing"
         temporary.write_text(json.dumps(snapshot | {"queue": counts}, indent=2) + "\n")

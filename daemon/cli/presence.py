@@ -31,11 +31,15 @@ class Presence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One look: is there a daemon, and what did it say about itself (pid, host, version…)."""
+    """One look: is there a daemon, and what did it say about itself (pid, host, version…).
+
+    `standby`: what the daemon of our state folder says, where it only waits to take the spool over.
+    """
 
     presence: Presence
     about: dict[str, Any]
     snapshot: SpoolSnapshot | None
+    standby: dict[str, Any] | None = None
 
 
 class DaemonWatch:
@@ -53,9 +57,10 @@ class DaemonWatch:
         snapshot = read_snapshot(Spool(self._place.spool_root))
         said = snapshot.daemon if snapshot is not None else {}
         local = _local_daemon(self._place)
-        if local is not None:
+        standby = local if local is not None and local.get("role") == "standby" else None
+        if local is not None and standby is None:
             return Sighting(Presence.RUNNING, said | local, snapshot)
-        return Sighting(self._judge(snapshot, said), said, snapshot)
+        return Sighting(self._judge(snapshot, said), said, snapshot, standby)
 
     def _judge(self, snapshot: SpoolSnapshot | None, said: dict[str, Any]) -> Presence:
         if snapshot is None or not said:

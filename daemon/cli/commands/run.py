@@ -26,6 +26,9 @@ def command(place: Place, device: str, *, once: bool) -> None:
 
     It stays in the foreground and logs to stderr and to STATE/logs/daemon.log. Ctrl-C or SIGTERM lets running
     jobs finish for a while; a second one stops at once. What was not finished is done by the next daemon.
+
+    A spool has one owner. Where another daemon is, this one stands by and takes over when that one ends or falls
+    silent; --once does not wait.
     """
     from kbd.daemon.config import ConfigError, resolve
     from kbd.daemon.devices import NoDevice
@@ -34,6 +37,9 @@ def command(place: Place, device: str, *, once: bool) -> None:
     from kbd.daemon.executor.sandbox.isolation import IsolationTooWeak
     from kbd.daemon.ownership import AlreadyRunning
     from kbd.daemon.service import run_daemon
+    from kbd.daemon.standby import SpoolTaken
+    from kbd.inbox.epoch import EpochLost
+    from kbd.inbox.probe import SpoolUnfit
 
     try:
         # A spool that nobody named stays unnamed: the daemon may create the default one.
@@ -41,5 +47,7 @@ def command(place: Place, device: str, *, once: bool) -> None:
         run_daemon(resolve(named, place.state, cast("DeviceKind", device)), once=once)
     except ConfigError as error:
         raise CommandFailed(str(error), ExitCode.USAGE) from error
-    except (AlreadyRunning, NoDevice, NurseryFailed, JudgeFailed, IsolationTooWeak) as error:
+    except (AlreadyRunning, SpoolTaken, EpochLost, SpoolUnfit) as error:
+        raise CommandFailed(str(error), ExitCode.NOT_PASSED) from error
+    except (NoDevice, NurseryFailed, JudgeFailed, IsolationTooWeak) as error:
         raise CommandFailed(str(error), ExitCode.NOT_PASSED) from error
