@@ -84,6 +84,7 @@ class Limits:
         retry_longest_s: the longest rest.
         log_days: the logs of a job are removed so long after its last output.
         log_bytes: so much all logs of jobs may take; the oldest are removed first.
+        lease_s: a standby takes the spool over when its owner was silent for so long.
         tidy_interval_s: between two rounds that remove what clients left behind.
     """
 
@@ -98,6 +99,7 @@ class Limits:
     scan_interval_s: float = 30.0
     network_scan_interval_s: float = 2.0
     status_interval_s: float = 2.0
+    lease_s: float = 30.0
     tidy_interval_s: float = 3600.0
     queue_window: int = 64
     queue_limit: int = 100_000

@@ -19,8 +19,10 @@ from kbd.daemon.retrying import Retrying
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.control_reader import ControlReader
 from kbd.inbox.durable import remove
-from kbd.inbox.epoch import next_epoch
+from kbd.inbox.epoch import fence_older
 from kbd.inbox.intake import Intake
+from kbd.inbox.lease import Lease
+from kbd.inbox.probe import probe_folders
 from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
 from kbd.store.engine import migrate, open_writer
@@ -33,6 +35,7 @@ class Desk:
     """What the clerk works with."""
 
     spool: Spool
+    lease: Lease
     state: Path
     engine: Engine
     store: JobStore
@@ -60,29 +63,39 @@ class Desk:
         self.engine.dispose()
 
 
-def open_desk(settings: Settings) -> Desk:
-    """Open spool and database, become the owner of a new epoch, reconcile.
+def open_spool(settings: Settings) -> Spool:
+    """A spool that somebody named must exist; only the default one is created. Raises SpoolMissing and OSError."""
+    if not settings.spool_named:
+        return Spool.create(settings.spool)
+    spool = Spool.open(settings.spool)
+    spool.mend()
+    return spool
 
-    A spool that somebody named must exist; only the default one is created. Raises SpoolMissing and what
-    the file system or the database raises.
+
+def open_desk(settings: Settings, spool: Spool, lease: Lease) -> Desk:
+    """Shut former owners out, try what the spool can do, open the database, reconcile.
+
+    Raises SpoolUnfit and what the file system or the database raises.
     """
-    spool = Spool.open(settings.spool) if settings.spool_named else Spool.create(settings.spool)
+    epoch = lease.epoch_folder
+    fence_older(spool, epoch)
+    probe_folders(spool, epoch)
     engine = open_writer(settings.state)
     migrate(engine)
     store = JobStore(engine)
-    epoch = next_epoch(spool)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)
     take_in = TakeIn(spool, scanner, intake, store, _headroom(settings, spool, store))
     reconcile(spool, epoch, store, take_in, open_jobs(engine), max_attempts=settings.limits.max_attempts)
     return Desk(
         spool=spool,
+        lease=lease,
         state=settings.state,
         engine=engine,
         store=store,
         scanner=scanner,
         take_in=take_in,
-        publishing=Publishing(spool, intake, store),
+        publishing=Publishing(spool, lease, intake, store),
         control=ControlReader(spool),
         retrying=Retrying(spool, store),
         logs=LogArchive(settings.state),

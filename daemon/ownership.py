@@ -19,11 +19,17 @@ class AlreadyRunning(Exception):
 
 
 class StateLock:
-    """Holds `daemon.lock`; `daemon.json` beside it says who holds it."""
+    """Holds `daemon.lock`; `daemon.json` beside it says who holds it, and whether it only waits as a standby.
+
+    Attributes:
+        after_crash: the one before did not release it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lock = FileLock(path, timeout=PATIENCE_S)
         self._about = path.with_suffix(".json")
+        self._said: dict[str, Any] = {}
+        self.after_crash = False
 
     def acquire(self, about: dict[str, Any]) -> None:
         """Take it, or raise AlreadyRunning naming the process that has it."""
@@ -35,7 +41,13 @@ class StateLock:
                 f"a daemon with process id {_pid_in(self._about)} uses {self._about.parent} already; "
                 "stop it first, or give this one another --state"
             ) from None
-        self._about.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), **about}))
+        self.after_crash = self._about.exists()
+        self.say(about)
+
+    def say(self, about: dict[str, Any]) -> None:
+        """Add to what others read about the holder."""
+        self._said |= about
+        self._about.write_text(json.dumps({"pid": os.getpid(), "host": platform.node(), **self._said}))
 
     def release(self) -> None:
         """Let the next daemon in."""

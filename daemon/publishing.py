@@ -1,10 +1,14 @@
-"""Publishing what the database owes: row → outbox → file of the job to done/ → marked as published."""
+"""Publishing what the database owes.
+
+the spool is ours? → row → outbox → file of the job to done/ → marked as published
+"""
 
 from __future__ import annotations
 
 import structlog
 
 from kbd.inbox.intake import Intake
+from kbd.inbox.lease import Lease
 from kbd.inbox.spool import Spool
 from kbd.outbox.errors import PublishConflict
 from kbd.outbox.publisher import publish
@@ -17,25 +21,30 @@ log = structlog.get_logger(__name__)
 class Publishing:
     """Brings final results to the outbox; doing it again is harmless."""
 
-    def __init__(self, spool: Spool, intake: Intake, store: JobStore) -> None:
+    def __init__(self, spool: Spool, lease: Lease, intake: Intake, store: JobStore) -> None:
         self._spool = spool
+        self._lease = lease
         self._intake = intake
         self._store = store
 
     def publish_owed(self) -> int:
-        """Publish a batch of what is owed. Returns how many; raises OSError where the outbox refuses."""
+        """Publish a batch of what is owed. Returns how many.
+
+        Raises OSError where the outbox refuses, SpoolMissing, and EpochLost when another daemon owns the spool.
+        """
         rows = self._store.unpublished()
         for row in rows:
             self._publish(row)
         return len(rows)
 
     def publish_one(self, job_id: str) -> None:
-        """Publish one job's result now."""
+        """Publish one job's result now. Raises what `publish_owed` raises."""
         row = self._store.get(job_id)
         if row is not None and row.finished_at is not None and not row.published:
             self._publish(row)
 
     def _publish(self, row: JobRow) -> None:
+        self._lease.require()
         try:
             publish(self._spool, row.job_id, row.result_text or "")
         except PublishConflict as error:

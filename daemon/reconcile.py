@@ -2,7 +2,7 @@
 
 claimed, no row          → read and queued
 row running, no process  → queued again while attempts are left, else a result that says so
-row open, no file        → a result that says so
+row open, no file        → the result that another owner of the spool published meanwhile, else one that says so
 final, unpublished       → published by the service's first round
 half-written results     → removed
 """
@@ -21,9 +21,11 @@ import structlog
 from kbd.daemon.assembly import JobIdentity, refused
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.claim import Taken
-from kbd.inbox.epoch import fence_older
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
+from kbd.outbox.errors import UnreadableResult
+from kbd.outbox.publisher import published_text
 from kbd.outbox.report import ErrorReport
+from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import OpenJob
@@ -31,17 +33,19 @@ from kbd.store.states import RUNNING, JobState
 
 log = structlog.get_logger(__name__)
 
+OPEN = RUNNING | {JobState.SUBMITTED}
 _TAKEOVER = re.compile(r"takeover-(\d+)")
 
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What was found and mended."""
+    """What was found and mended. `elsewhere`: jobs that another owner of the spool has done meanwhile."""
 
     read: int
     requeued: int
     given_up: int
     lost: int
+    elsewhere: int
 
 
 def reconcile(
@@ -55,11 +59,13 @@ def reconcile(
 ) -> Reconciled:
     """Make files and rows agree. Nothing runs yet when this is called."""
     _remove_half_written(spool.outbox_tmp)
-    fence_older(spool, epoch_folder)
     files = {_home(file.path.relative_to(spool.root)): file for file in jobs_under(epoch_folder)}
-    requeued = given_up = lost = 0
+    requeued = given_up = lost = elsewhere = 0
     for job in unfinished:
         file = files.pop(_home(Path(job.claimed_path)), None) if job.claimed_path else None
+        if file is None and _was_done_elsewhere(spool, store, job):
+            elsewhere += 1
+            continue
         if file is None:
             lost += _finish_lost(store, job)
             continue
@@ -71,7 +77,7 @@ def reconcile(
             store.requeue(job.job_id, "the daemon ended while the job ran")
             requeued += 1
     read = take_in.admit([Taken(file.path, file.owner) for file in files.values()])
-    found = Reconciled(len(read), requeued, given_up, lost)
+    found = Reconciled(len(read), requeued, given_up, lost, elsewhere)
     log.info("reconciled", action="reconciled", **vars(found))
     return found
 
@@ -90,9 +96,30 @@ def _relocate(spool: Spool, store: JobStore, job: OpenJob, file: ClaimedPath) ->
         store.relocate(job.job_id, path)
 
 
+def _was_done_elsewhere(spool: Spool, store: JobStore, job: OpenJob) -> bool:
+    """Whether the outbox has a result of this open job, which is its result then."""
+    if job.state not in OPEN or (text := published_text(spool, job.job_id)) is None:
+        return False
+    try:
+        result = JobResult.from_json(text)
+    except UnreadableResult:
+        return False
+    store.finish(
+        job.job_id,
+        JobState(result.state),
+        text,
+        result.status.value,
+        stage=result.stage.value if result.stage else None,
+        blame=result.blame.value if result.blame else None,
+        speedup=result.speedup,
+        error_message=result.error.message if result.error else None,
+    )
+    return True
+
+
 def _finish_lost(store: JobStore, job: OpenJob) -> bool:
     """Give a job without a file its result. False: it needs none, and nothing is lost."""
-    if job.state not in (*RUNNING, JobState.SUBMITTED):
+    if job.state not in OPEN:
         return False  # final and on its way to done/: the file had been filed, the mark was not yet made
     error = ErrorReport(
         type="Lost",

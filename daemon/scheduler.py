@@ -23,7 +23,9 @@ from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.job_run import JobRun, JobRunner, PutBack, identity
 from kbd.daemon.placement import placed, target_of
+from kbd.inbox.epoch import EpochLost
 from kbd.inbox.manifest import JobManifest
+from kbd.inbox.spool import SpoolMissing
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -263,7 +265,12 @@ class Scheduler:
         """Now, if possible; else the service's next round does it."""
         try:
             await self._clerk.do(self._desk.publishing.publish_one, job_id)
-        except (OSError, StoreUnavailable) as error:
+        except (
+            OSError,
+            SpoolMissing,
+            EpochLost,
+            StoreUnavailable,
+        ) as error:  # the service sees whose the spool is
             log.warning("result waits", action="publish_failed", job=job_id, reason=str(error))
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    inotify, timers, signals, finished jobs ──wake──► take_in → obey → dispatch → publish → … → report
+    inotify, timers, signals, finished jobs ──wake──► hold → take_in → obey → dispatch → publish → … → report
 
 The loop itself touches neither files nor database (the clerk's thread does) and never imports torch.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 import structlog
@@ -22,16 +22,19 @@ from kbd.daemon.claiming import Claiming
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.config import Limits, Settings
 from kbd.daemon.controls import Controls
-from kbd.daemon.desk import Desk, open_desk
-from kbd.daemon.devices import discover
+from kbd.daemon.desk import Desk, open_desk, open_spool
+from kbd.daemon.devices import Device, discover
 from kbd.daemon.executor.kernel_calls import adopt_orphans
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.job_logs.log_writing import LogWriting
+from kbd.daemon.lease_keeping import LeaseKeeper
 from kbd.daemon.operation.operation import Operation
 from kbd.daemon.ownership import StateLock
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.snapshot import Holds, Snapshot
+from kbd.daemon.standby import Standby
 from kbd.inbox.pause import Pause, read_pause
+from kbd.inbox.spool import SpoolMissing
 from kbd.inbox.watcher import Hint, HintKind, InboxWatcher
 from kbd.store.errors import StoreUnavailable
 
@@ -90,6 +93,7 @@ class Service:
         """What is done in every round, in this order."""
         return (
             self.reload,
+            self.hold,
             self.take_in,
             self.obey,
             self.dispatch,
@@ -131,6 +135,13 @@ class Service:
             self._settings = changed
             self._adopt(changed.limits)
 
+    async def hold(self) -> None:
+        """See that the spool is still ours. Raises EpochLost, which ends this daemon."""
+        try:
+            await self._clerk.do(self._desk.lease.require)
+        except (SpoolMissing, OSError):
+            return  # nobody can tell just now; each of the others copes with that
+
     async def take_in(self) -> None:
         """Claim what is ready in the inbox."""
         if self._claims:
@@ -158,7 +169,7 @@ class Service:
         """Bring results to the outbox that are still owed to it."""
         try:
             published = await self._clerk.do(self._desk.publishing.publish_owed)
-        except (StoreUnavailable, OSError) as error:
+        except (StoreUnavailable, SpoolMissing, OSError) as error:
             self._owed = True
             log.warning("results wait", action="publish_failed", reason=str(error))
             return
@@ -193,7 +204,7 @@ class Service:
         try:
             report = await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
             await self._operation.reported(report)
-        except (StoreUnavailable, OSError) as error:
+        except (StoreUnavailable, SpoolMissing, OSError) as error:
             log.warning("no snapshot", action="snapshot_failed", reason=str(error))
 
     @property
@@ -237,6 +248,10 @@ class Service:
         self._snapshot.interval_s = limits.status_interval_s
         self._scheduler.adopt(limits)
         self._desk.adopt(limits)
+
+    def wake(self) -> None:
+        """Let the next round begin. May be called from another thread."""
+        self._loop.call_soon_threadsafe(self._wake.set)
 
     def _hinted(self, hint: Hint) -> None:
         """Called in the watcher's thread."""
@@ -282,32 +297,53 @@ class Service:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-async def _serve(settings: Settings, *, once: bool) -> None:
+async def _serve(settings: Settings, lock: StateLock, *, once: bool) -> None:
+    """Become the owner of the spool, be that, and give it back."""
     devices = discover(settings.device, cpu_slots=settings.cpu_slots, per_device=settings.device_slots)
-    log.info(
-        "starting", action="starting", spool=str(settings.spool), devices=[device.name for device in devices]
-    )
+    names = [device.name for device in devices]
+    log.info("starting", action="starting", spool=str(settings.spool), devices=names)
     clerk = Clerk()
     try:
-        desk = await clerk.do(open_desk, settings)
+        spool = await clerk.do(open_spool, settings)
+        lease = await Standby(settings, clerk, lock.say).become_owner(spool, wait=not once)
+        keeper = LeaseKeeper(lease, settings.limits.lease_s)
+        keeper.start()
         try:
-            job_logs = LogWriting(desk.logs)
-            executor = LocalExecutor(
-                devices,
-                settings.work,
-                settings.logs,
-                job_logs,
-                sandboxing=settings.sandboxing,
-                compiling=settings.compilers,
-                reference_uses=settings.reference_uses,
-            )
-            pause = await clerk.do(read_pause, desk.spool)
-            await Service(settings, clerk, desk, executor, job_logs, pause=pause, once=once).run()
+            desk = await clerk.do(open_desk, settings, spool, lease)
+            try:
+                await _work(settings, clerk, desk, devices, keeper, once=once)
+            finally:
+                await clerk.do(desk.close)
         finally:
-            await clerk.do(desk.close)
+            keeper.stop()
     finally:
         clerk.close()
         log.info("stopped", action="stopped")
+
+
+async def _work(
+    settings: Settings,
+    clerk: Clerk,
+    desk: Desk,
+    devices: Sequence[Device],
+    keeper: LeaseKeeper,
+    *,
+    once: bool,
+) -> None:
+    job_logs = LogWriting(desk.logs)
+    executor = LocalExecutor(
+        devices,
+        settings.work,
+        settings.logs,
+        job_logs,
+        sandboxing=settings.sandboxing,
+        compiling=settings.compilers,
+        reference_uses=settings.reference_uses,
+    )
+    pause = await clerk.do(read_pause, desk.spool)
+    service = Service(settings, clerk, desk, executor, job_logs, pause=pause, once=once)
+    keeper.lost = service.wake
+    await service.run()
 
 
 def _leave(number: int, frame: object) -> NoReturn:
@@ -319,8 +355,8 @@ def _leave(number: int, frame: object) -> NoReturn:
 def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
     """Run a daemon until it is stopped or drained (or, `once`, until the inbox is done).
 
-    Raises AlreadyRunning, NoDevice, SpoolMissing, StoreError, NurseryFailed, JudgeFailed, IsolationTooWeak or
-    MetricsUnavailable, each with a message for the user.
+    Raises AlreadyRunning, SpoolTaken, EpochLost, SpoolUnfit, NoDevice, SpoolMissing, StoreError, NurseryFailed,
+    JudgeFailed, IsolationTooWeak or MetricsUnavailable, each with a message for the user.
     """
     settings.state.mkdir(parents=True, exist_ok=True)
     logs.configure(settings.logs, console=console)
@@ -331,6 +367,6 @@ def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) 
     lock.acquire({"spool": str(settings.spool)})
     try:
         adopt_orphans()
-        asyncio.run(_serve(settings, once=once))
+        asyncio.run(_serve(settings, lock, once=once))
     finally:
         lock.release()

@@ -69,6 +69,7 @@ class Snapshot:
                 "started_at": self._started_at,
                 "updated_at": now(),
                 "version": kbd_version(),
+                "epoch": self._desk.lease.number,
             },
             "devices": self._devices.look(self._executor.workers),
             "isolation": self._isolation(),
@@ -95,12 +96,16 @@ class Snapshot:
         }
 
     def write(self, snapshot: dict[str, Any]) -> dict[str, Any]:
-        """Replace the file. In the clerk's thread; raises OSError. Returns what it says, and counts of verdicts."""
+        """Replace the file. In the clerk's thread. Returns what it says, and counts of verdicts.
+
+        Raises OSError, SpoolMissing and EpochLost.
+        """
         self._due = time.monotonic() + self.interval_s
         with open_reader(self._desk.state) as source:
             reader = JobReader(source)
             counts = {state.value: count for state, count in reader.counts().items()}
             verdicts = reader.status_counts()
+        self._desk.lease.require()
         spool = self._desk.spool
         temporary = spool.outbox_tmp / "status.json.writing"
         report = snapshot | {"queue": counts}

@@ -133,6 +133,27 @@ def write_all_durably(items: Iterable[tuple[Path, bytes]], *, tmp_folder: Path, 
         fsync_folder(folder)
 
 
+def replace_lightly(target: Path, data: bytes, *, temporary: Path) -> None:
+    """Make `target` hold `data`, whole or not at all, without a promise that it survives a loss of power.
+
+    For what is written every few seconds. `temporary` is a name that nobody else writes to; on any error
+    nothing is left there.
+    """
+    flags = (_WRITE_ONCE & ~os.O_EXCL) | os.O_TRUNC
+    try:
+        descriptor = os.open(temporary, flags, 0o644)
+        try:
+            os.fchmod(descriptor, 0o644)
+            _write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+        _put(temporary, target, overwrite=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        raise
+
+
 def fsync_folder(path: Path) -> None:
     """Make the names in a folder durable. File systems that cannot do this for folders are left at that."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Epochs: each daemon that takes over the spool claims into a folder of its own.
+"""Epochs: each daemon that takes over the spool claims into a folder of its own, numbered like its lease.
 
 A former owner that was paused and wakes finds its folder gone: its next claim fails with EpochLost.
 """
@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from kbd.inbox.durable import fsync_folder, rename_once
+from kbd.inbox.durable import fsync_folder, make_folder, rename_once
 from kbd.inbox.errors import InboxError
 from kbd.inbox.spool import Spool
 
@@ -19,17 +19,14 @@ class EpochLost(InboxError):
     """Another daemon has taken the spool over: stop at once, touch nothing."""
 
 
-def next_epoch(spool: Spool) -> Path:
-    """Create `claimed/EPOCH`, one higher than all that are there, also under those taken over."""
-    while True:
-        number = 1 + max((int(name) for name in _epochs_in(spool.claimed)), default=0)
-        folder = spool.claimed / f"{number:06d}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue  # another daemon starts at this moment: the next number is ours
-        fsync_folder(spool.claimed)
-        return folder
+def highest_epoch(spool: Spool) -> int:
+    """The latest epoch there is; 0 when there is none. Raises OSError."""
+    return max((int(name) for name in _epochs_in(spool.claimed)), default=0)
+
+
+def make_epoch(epoch_folder: Path) -> None:
+    """Create `claimed/EPOCH` for the holder of the lease with this number; nobody else may."""
+    make_folder(epoch_folder)
 
 
 def fence_older(spool: Spool, epoch_folder: Path) -> None:
@@ -47,11 +44,15 @@ def fence_older(spool: Spool, epoch_folder: Path) -> None:
     fsync_folder(spool.claimed)
 
 
-def require_epoch(epoch_folder: Path) -> None:
-    """Raise EpochLost unless the folder can be opened just now (opening asks the server)."""
+def require_epoch(spool: Spool, epoch_folder: Path) -> None:
+    """Raise EpochLost unless the folder can be opened just now (opening asks the server).
+
+    Raises SpoolMissing where the whole spool is gone, which says nothing about who owns it.
+    """
     try:
         os.close(os.open(epoch_folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except FileNotFoundError as error:
+        spool.require()
         raise EpochLost(
             f"{epoch_folder} is gone: another daemon owns this spool now. This one must stop; "
             "nothing is lost, the other one goes on with what was claimed"

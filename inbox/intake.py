@@ -48,7 +48,7 @@ class Intake:
 
     Args:
         spool: whose inbox is emptied.
-        epoch_folder: `claimed/EPOCH` of this daemon, from `kbd.inbox.epoch.next_epoch`.
+        epoch_folder: `claimed/EPOCH` of this daemon, `kbd.inbox.lease.Lease.epoch_folder`.
         limits: how large manifests and the files beside them may be.
         today: the day (UTC) under which published jobs are filed.
     """
@@ -129,7 +129,7 @@ class Intake:
         try:
             path = move_to_place(delivery.path, self._epoch_folder, delivery.owner)
         except FileNotFoundError:
-            require_epoch(self._epoch_folder)
+            require_epoch(self._spool, self._epoch_folder)
             return Vanished(delivery.path, delivery.owner, job_name(delivery.name), was_claimed=False)
         except OSError as error:
             message = f"{delivery.path} cannot be claimed: {error.strerror}"

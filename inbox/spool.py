@@ -49,8 +49,7 @@ class Spool:
         """Make a spool of a folder, or add what is missing to one. The sentinel comes last."""
         spool = cls(root.absolute())
         spool.root.mkdir(parents=True, exist_ok=True)
-        for folder in spool.folders:
-            make_folder(folder)
+        spool._add_missing_folders()
         if not is_there(spool.sentinel):
             create_durably(spool.sentinel, _SENTINEL_TEXT)
             fsync_folder(spool.root)
@@ -72,6 +71,15 @@ class Spool:
                 f"{self.root} is not a spool: expected the file {self.sentinel.name} in it, found none. "
                 f"Mount the file system that holds it, or create one with: kbd init --spool {self.root}"
             ) from error
+
+    def mend(self) -> None:
+        """Make the folders that an older version did not know or somebody has removed. Raises OSError."""
+        self.require()
+        self._add_missing_folders()
+
+    def _add_missing_folders(self) -> None:
+        for folder in self._folders():
+            make_folder(folder)
 
     @property
     def inbox(self) -> Path:

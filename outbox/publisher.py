@@ -55,6 +55,14 @@ def read_result(spool: Spool, job_id: str) -> JobResult | None:
     return None if content is None else JobResult.from_json(content)
 
 
+def published_text(spool: Spool, job_id: str) -> str | None:
+    """What is published for a job, byte for byte; None where there is nothing that could be a result."""
+    try:
+        return read_bounded(published_path(spool, job_id), RESULT_LIMIT_BYTES).decode()
+    except (FileNotFoundError, UnsafeFile, UnicodeDecodeError):
+        return None
+
+
 def _require_same(path: Path, content: bytes) -> None:
     try:
         found: bytes | None = read_bounded(path, RESULT_LIMIT_BYTES)

@@ -18,11 +18,15 @@ __all__ = ["SILENCE_S", "DaemonWatch", "Presence", "Sighting"]
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One look: is there a daemon, and what did it say about itself (pid, host, version…)."""
+    """One look: is there a daemon, and what did it say about itself (pid, host, version…).
+
+    `standby`: what the daemon of our state folder says, where it only waits to take the spool over.
+    """
 
     presence: Presence
     about: dict[str, Any]
     snapshot: SpoolSnapshot | None
+    standby: dict[str, Any] | None = None
 
 
 class DaemonWatch:
@@ -37,9 +41,10 @@ class DaemonWatch:
         presence, snapshot = self._snapshots.look()
         said = snapshot.daemon if snapshot is not None else {}
         local = _local_daemon(self._place)
-        if local is not None:
+        standby = local if local is not None and local.get("role") == "standby" else None
+        if local is not None and standby is None:
             return Sighting(Presence.RUNNING, said | local, snapshot)
-        return Sighting(presence, said, snapshot)
+        return Sighting(presence, said, snapshot, standby)
 
 
 def _local_daemon(place: Place) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ from kbd.daemon.cli.wording import counted
 from kbd.store.states import FINAL, RUNNING, JobState
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from rich.console import Console, RenderableType
     from rich.text import Text
 
@@ -64,6 +66,8 @@ def daemon_text(report: "StatusReport") -> "Text":
             if problem := device.get("problem"):
                 name = one_line(str(device.get("name", "?")))
                 text.append(f"\nout     {name}: {one_line(str(problem))}", style="yellow")
+    if report.sighting.standby is not None:
+        text.append(f"\nstandby {_standing_by(report.sighting.standby)}", style="cyan")
     return text
 
 
@@ -96,6 +100,11 @@ def _running(report: "StatusReport") -> str:
     return (
         f"running (pid {one_line(str(about.get('pid', '?')))}, host {one_line(str(about.get('host', '?')))})"
     )
+
+
+def _standing_by(standby: "dict[str, Any]") -> str:
+    pid, owner = one_line(str(standby.get("pid", "?"))), one_line(str(standby.get("owner", "the owner")))
+    return f"pid {pid} of this host takes over when {owner} ends or falls silent"
 
 
 def _unsure(report: "StatusReport") -> str:

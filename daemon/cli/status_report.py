@@ -61,6 +61,8 @@ class StatusReport:
                 "pid": about.get("pid"),
                 "host": about.get("host"),
                 "version": about.get("version"),
+                "epoch": about.get("epoch"),
+                "standby": self.sighting.standby.get("pid") if self.sighting.standby else None,
                 "devices": list(snapshot.devices) if snapshot else [],
                 "paused": snapshot.paused if snapshot else None,
             },

@@ -26,8 +26,10 @@ class Reloaded:
 def merge(old: Settings, new: Settings) -> Reloaded:
     """The new settings as far as a running daemon can take them over."""
     changed = [setting for setting in SETTINGS if value_of(old, setting) != value_of(new, setting)]
+    fixed = [setting for setting in SETTINGS if setting.section == "limits" and not setting.live]
+    limits = replace(new.limits, **{setting.name: value_of(old, setting) for setting in fixed})
     return Reloaded(
-        settings=replace(old, limits=new.limits),  # every setting that is live is one of the limits
+        settings=replace(old, limits=limits),  # every setting that is live is one of the limits
         applied=tuple(setting.key for setting in changed if setting.live),
         restart=tuple(setting.key for setting in changed if not setting.live),
     )

@@ -88,6 +88,9 @@ SETTINGS: Final = (
     _limit("scan_interval_s", SECONDS, "between two looks at a spool on a local disk"),
     _limit("network_scan_interval_s", SECONDS, "between two looks at a spool on a network file system"),
     _limit("status_interval_s", SECONDS, "between two snapshots (status.json)"),
+    _limit(
+        "lease_s", SECONDS, "a standby takes the spool over when its owner was silent for so long", live=False
+    ),
     _limit("tidy_interval_s", SECONDS, "between two rounds that remove what clients left behind"),
     Setting(
         "isolation.minimum",

@@ -38,6 +38,9 @@ def command(
     It stays in the foreground and logs to stderr and to STATE/logs/daemon.log. Ctrl-C or SIGTERM lets running
     jobs finish for a while; a second one stops at once. What was not finished is done by the next daemon.
     SIGHUP has it read its settings again.
+
+    A spool has one owner. Where another daemon is, this one stands by and takes over when that one ends or falls
+    silent; --once does not wait.
     """
     from kbd.daemon.devices import NoDevice
     from kbd.daemon.executor.judge_client import JudgeFailed
@@ -46,6 +49,9 @@ def command(
     from kbd.daemon.operation.metrics import MetricsUnavailable
     from kbd.daemon.ownership import AlreadyRunning
     from kbd.daemon.service import run_daemon
+    from kbd.daemon.standby import SpoolTaken
+    from kbd.inbox.epoch import EpochLost
+    from kbd.inbox.probe import SpoolUnfit
 
     flags = {
         "device": device,
@@ -56,6 +62,9 @@ def command(
         run_daemon(place.settings(flags), once=once)
     except (
         AlreadyRunning,
+        SpoolTaken,
+        EpochLost,
+        SpoolUnfit,
         NoDevice,
         NurseryFailed,
         JudgeFailed,

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
+from kbd.daemon.claimant import claimant
 from kbd.daemon.config import Limits, Settings
-from kbd.daemon.desk import open_desk
+from kbd.daemon.desk import open_desk, open_spool
 from kbd.daemon.executor.async_channel import channel_pair
+from kbd.inbox.lease import find_lease, take_lease
 from kbd.inbox.spool import Spool
 from kbd.store.engine import migrate, open_writer
 from kbd.store.location import database_path
@@ -78,14 +80,26 @@ def settings(tmp_path, migrated_database):
 
 
 @pytest.fixture
-def restart(settings):
+def open_desk_of():
+    """Open a desk as the daemon with these settings does that finds nobody else."""
+
+    def start(settings):
+        spool = open_spool(settings)
+        me = claimant(settings.state, settings.limits.lease_s)
+        return open_desk(settings, spool, take_lease(spool, me, find_lease(spool)))
+
+    return start
+
+
+@pytest.fixture
+def restart(settings, open_desk_of):
     """Open the desk as a daemon's start does; the one before is closed as by its end."""
     opened = []
 
     def start():
         if opened:
             opened[-1].close()
-        opened.append(open_desk(settings))
+        opened.append(open_desk_of(settings))
         return opened[-1]
 
     yield start

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from kbd.daemon.desk import open_desk
+from kbd.daemon.desk import open_spool
 from kbd.inbox.spool import SpoolMissing
 
 
@@ -18,17 +18,17 @@ def test_every_opening_is_a_new_epoch(restart, settings):
 
 def test_a_named_spool_must_exist(settings, tmp_path):
     with pytest.raises(SpoolMissing, match="kbd init"):
-        open_desk(dataclasses.replace(settings, spool=tmp_path / "elsewhere"))
+        open_spool(dataclasses.replace(settings, spool=tmp_path / "elsewhere"))
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_the_default_spool_is_created(settings, tmp_path):
-    desk = open_desk(dataclasses.replace(settings, spool=tmp_path / "elsewhere", spool_named=False))
-    desk.close()
+    open_spool(dataclasses.replace(settings, spool=tmp_path / "elsewhere", spool_named=False))
     assert (tmp_path / "elsewhere" / "inbox").is_dir()
 
 
-def test_a_new_database_is_made(settings, tmp_path):
-    desk = open_desk(dataclasses.replace(settings, state=tmp_path / "new"))
+def test_a_new_database_is_made(settings, tmp_path, open_desk_of):
+    (tmp_path / "new").mkdir()
+    desk = open_desk_of(dataclasses.replace(settings, state=tmp_path / "new"))
     assert desk.store.unpublished() == []
     desk.close()

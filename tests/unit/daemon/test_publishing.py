@@ -1,11 +1,13 @@
 """Publishing what is owed: once, whole, and later if the outbox refuses now."""
 
 import os
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
 from kbd.daemon.assembly import JobIdentity, refused
+from kbd.inbox.epoch import EpochLost
 from kbd.outbox.publisher import read_result
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -146,3 +148,19 @@ def test_a_file_that_somebody_took_away_is_no_obstacle(desk, finished):
     (desk.spool.root / desk.store.get("a").claimed_path).unlink()
     assert desk.publishing.publish_owed() == 1
     assert desk.store.get("a").published
+
+
+def test_a_daemon_that_no_longer_owns_the_spool_publishes_nothing(
+    desk, finished, tmp_path, settings, open_desk_of
+):
+    finished("j")
+    settings = replace(settings, state=tmp_path / "another")
+    settings.state.mkdir()
+    successor = open_desk_of(settings)
+    with pytest.raises(EpochLost, match="has taken"):
+        desk.publishing.publish_owed()
+    with pytest.raises(EpochLost):
+        desk.publishing.publish_one("j")
+    assert list(desk.spool.outbox.glob("*.json")) == []
+    assert not desk.store.get("j").published
+    successor.close()

@@ -7,7 +7,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from kbd.daemon.assembly import JobIdentity, refused
-from kbd.inbox.epoch import next_epoch
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.states import JobState
@@ -15,17 +14,21 @@ from kbd.store.states import JobState
 DEVICE = "cpu0"
 
 
-def finish(desk, job_id):
-    """Make a running job final, as a verdict does."""
-    row = desk.store.get(job_id)
+def done_text(job_id):
+    """A result as it is published."""
     result = refused(
-        JobIdentity(job_id, row.manifest_sha256, 1, {}),
+        JobIdentity(job_id, "", 1, {}),
         EvaluationStatus.UNSUPPORTED,
         Blame.JOB,
         Stage.LOAD,
         ErrorReport(type="Unsupported", message="not here"),
     )
-    desk.store.finish(job_id, JobState.COMPLETED, result.to_json(), result.status.value)
+    return result.to_json()
+
+
+def finish(desk, job_id):
+    """Make a running job final, as a verdict does."""
+    desk.store.finish(job_id, JobState.COMPLETED, done_text(job_id), "unsupported")
 
 
 def claimed_file(desk, job_id):
@@ -37,10 +40,10 @@ def outcome_of(restart):
     with capture_logs() as logs:
         desk = restart()
     (found,) = [record for record in logs if record.get("action") == "reconciled"]
-    return desk, {name: found[name] for name in ("read", "requeued", "given_up", "lost")}
+    return desk, {name: found[name] for name in ("read", "requeued", "given_up", "lost", "elsewhere")}
 
 
-NOTHING = {"read": 0, "requeued": 0, "given_up": 0, "lost": 0}
+NOTHING = {"read": 0, "requeued": 0, "given_up": 0, "lost": 0, "elsewhere": 0}
 
 
 def test_a_clean_end_leaves_nothing_to_do(restart, queue):
@@ -98,7 +101,7 @@ def test_an_open_job_whose_file_is_gone_gets_a_result(restart, queue, desk, runn
         desk.store.begin_attempt("j", DEVICE, JobState.COMPILING)
     claimed_file(desk, "j").unlink()
     desk, found = outcome_of(restart)
-    assert found == NOTHING | {"lost": 1}
+    assert found == NOTHING | {"lost": 1, "elsewhere": 0}
     row = desk.store.get("j")
     assert (row.state, row.status) == (JobState.FAILED, "harness_error")
     assert "deleted from claimed/" in row.error_message
@@ -194,7 +197,8 @@ def test_the_same_name_twice_in_claimed_stays_two_files(restart, queue, desk, de
 def test_a_crash_in_the_middle_of_taking_over(restart, queue, desk):
     queue("j")
     path = claimed_file(desk, "j")
-    own = next_epoch(desk.spool)
+    own = desk.spool.claimed / "000002"
+    own.mkdir()
     path.parent.rename(own / f"takeover-{path.parent.name}")  # fenced, and the row still tells the old place
     assert not claimed_file(desk, "j").exists()
     desk, found = outcome_of(restart)
@@ -210,7 +214,7 @@ def test_everything_at_once(restart, queue, desk, deliver, files_in):
     claimed_file(desk, "lost").unlink()
     deliver("new.yaml").rename(next(desk.spool.claimed.iterdir()) / "new.yaml")
     desk, found = outcome_of(restart)
-    assert found == {"read": 1, "requeued": 1, "given_up": 0, "lost": 1}
+    assert found == {"read": 1, "requeued": 1, "given_up": 0, "lost": 1, "elsewhere": 0}
     while desk.publishing.publish_owed():
         pass
     assert sorted(row.job_id for row in desk.store.next_submitted(10)) == ["new", "running", "waiting"]
@@ -225,6 +229,22 @@ def test_reconciling_twice_changes_nothing_more(restart, queue, desk):
     desk, found = outcome_of(restart)
     assert found == NOTHING
     assert desk.store.get("j").attempts == 1
+
+
+def test_a_job_that_another_owner_has_done_gets_its_result(restart, queue, desk):
+    """Its file is gone, and its result published: by a daemon with another database."""
+    queue("here", "there", "unreadable")
+    finish_text = done_text("there")
+    for job_id, text in (("there", finish_text), ("unreadable", "{")):
+        claimed_file(desk, job_id).unlink()
+        (desk.spool.outbox / f"{job_id}.json").write_text(text)
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"elsewhere": 1, "lost": 1}
+    row = desk.store.get("there")
+    assert (row.state, row.status, row.result_text) == (JobState.COMPLETED, "unsupported", finish_text)
+    desk.publishing.publish_owed()
+    assert (desk.spool.outbox / "there.json").read_text() == finish_text
+    assert desk.store.get("there").published
 
 
 def test_a_lost_outbox_temporary_folder_is_no_trouble(restart, desk):

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from kbd.daemon.config import Limits
-from kbd.daemon.desk import open_desk
 from kbd.inbox.control import Answer, AnswerCode
 
 
@@ -26,8 +25,8 @@ def narrow(settings):
     return replace(settings, limits=Limits(queue_limit=2))
 
 
-def test_no_more_is_claimed_than_there_is_room_for(narrow, deliver):
-    desk = open_desk(narrow)
+def test_no_more_is_claimed_than_there_is_room_for(narrow, deliver, open_desk_of):
+    desk = open_desk_of(narrow)
     hints = [deliver(f"a{number}.yaml") for number in range(3)]
     assert desk.take_in.round(hints).queued == 2
     held = desk.take_in.round([])

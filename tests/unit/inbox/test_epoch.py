@@ -2,8 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from kbd.inbox.epoch import EpochLost, fence_older, next_epoch, require_epoch
-from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
+from kbd.inbox.epoch import EpochLost, fence_older, highest_epoch, make_epoch, require_epoch
+from kbd.inbox.spool import ClaimedPath, Spool, SpoolMissing, jobs_under
+
+
+def next_epoch(spool: Spool) -> Path:
+    """As the holder of the next lease makes it."""
+    folder = spool.claimed / f"{highest_epoch(spool) + 1:06d}"
+    make_epoch(folder)
+    return folder
 
 
 @pytest.fixture
@@ -20,18 +27,6 @@ def test_epochs_go_on_after_the_highest_and_past_six_digits(spool: Spool) -> Non
         (spool.claimed / name).mkdir()
     assert next_epoch(spool).name == "1000000"
     assert next_epoch(spool).name == "1000001"
-
-
-def test_two_daemons_at_once_get_two_epochs(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    mkdir = Path.mkdir
-
-    def mkdir_second(path: Path) -> None:
-        monkeypatch.undo()
-        mkdir(path)  # the other daemon is quicker
-        mkdir(path)
-
-    monkeypatch.setattr(Path, "mkdir", mkdir_second)
-    assert next_epoch(spool).name == "000002"
 
 
 def test_restarts_put_old_epochs_side_by_side(spool: Spool) -> None:
@@ -52,12 +47,19 @@ def test_a_fence_leaves_newer_epochs_alone(spool: Spool) -> None:
     older, newer = next_epoch(spool), next_epoch(spool)
     fence_older(spool, older)
     assert newer.is_dir()
-    require_epoch(older)
+    require_epoch(spool, older)
 
 
 def test_a_former_owner_notices(spool: Spool) -> None:
     old = next_epoch(spool)
-    require_epoch(old)
+    require_epoch(spool, old)
     fence_older(spool, next_epoch(spool))
     with pytest.raises(EpochLost, match="another daemon"):
-        require_epoch(old)
+        require_epoch(spool, old)
+
+
+def test_a_spool_that_is_gone_says_nothing_about_who_owns_it(spool: Spool) -> None:
+    epoch = next_epoch(spool)
+    spool.root.rename(spool.root.with_name("elsewhere"))
+    with pytest.raises(SpoolMissing):
+        require_epoch(spool, epoch)

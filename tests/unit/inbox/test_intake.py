@@ -12,13 +12,20 @@ import pytest
 
 from kbd.inbox import intake as intake_module
 from kbd.inbox.claim import Claim, Claimed, Deferred, Quarantined, Refusal, Refused, Taken, Vanished
-from kbd.inbox.epoch import EpochLost, fence_older, next_epoch
+from kbd.inbox.epoch import EpochLost, fence_older, highest_epoch, make_epoch
 from kbd.inbox.intake import Intake
 from kbd.inbox.job_file import ReadLimits
 from kbd.inbox.scanner import Delivery, Scanner
 from kbd.inbox.spool import Spool, jobs_under
 
 JOB = json.dumps({"version": 1, "candidate": {"kernel_type": "torch", "source_code": "class ModelNew: ..."}})
+
+
+def next_epoch(spool: Spool) -> Path:
+    """As the holder of the next lease makes it."""
+    folder = spool.claimed / f"{highest_epoch(spool) + 1:06d}"
+    make_epoch(folder)
+    return folder
 
 
 @pytest.fixture

@@ -103,3 +103,16 @@ def test_a_symlink_is_not_followed(place, spool, tmp_path):
     elsewhere.write_text('{"daemon": {"host": "x"}}')
     spool.status_file.symlink_to(elsewhere)
     assert DaemonWatch(place).look().presence is Presence.ABSENT
+
+
+def test_a_standby_is_not_the_daemon_of_the_spool(place, daemon_runs, say):
+    times = Times()
+    watch = DaemonWatch(place, clock=times)
+    say(1)
+    with daemon_runs(pid=77, role="standby"):
+        sighting = watch.look()
+        assert (sighting.presence, sighting.standby["pid"]) == (Presence.UNSURE, 77)
+        assert sighting.about["host"] == "elsewhere"
+        times.now, _ = 2.0, say(2)
+        assert watch.look().presence is Presence.RUNNING
+    assert watch.look().standby is None

@@ -52,6 +52,15 @@ def test_a_running_daemon(kbd, spool, busy, daemon_runs):
     assert "kbd run" not in out
 
 
+def test_a_standby_says_whom_it_waits_for(kbd, place, daemon_runs):
+    with daemon_runs(pid=77, role="standby", owner="the daemon with process id 5 on far\x1b[2J"):
+        out = kbd("status").out
+        assert take_status(place, (), limit=5).as_document()["daemon"]["standby"] == 77
+    assert (
+        "standby pid 77 of this host takes over when the daemon with process id 5 on far\\x1b[2J ends" in out
+    )
+
+
 def test_named_jobs_in_their_order(kbd, busy):
     ended = kbd("status", "good", "new", "bad")
     assert [line.split()[0] for line in ended.out.splitlines()] == ["JOB", "good", "bad", "new:"]

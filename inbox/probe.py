@@ -1,0 +1,77 @@
+"""Whether a spool can do what a queue needs, found out by doing it: rename, link and fsync in every folder.
+
+Two mounts of one export look like one tree and refuse to rename between them (EXDEV); some file systems know no
+links. Both would show only at the first job; so a small file goes round all folders at start. Folders that a
+file can be renamed between are on one mount, so a tour that visits each once tries every pair.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from kbd.inbox.durable import create_durably, fsync_folder, link_once, remove, rename_once
+from kbd.inbox.errors import InboxError
+from kbd.inbox.spool import Spool
+
+_ADVICE: Final = {
+    errno.EXDEV: "both must lie on one mount: mount the spool once, as a whole",
+    errno.EACCES: "the daemon's user needs write permission on both",
+    errno.EPERM: "the daemon's user needs write permission on both, and the file system must know hard links",
+    errno.EROFS: "it is mounted read-only: mount it for writing",
+    errno.ENOTSUP: "this file system cannot do that; keep the spool on another one",
+    errno.ENOSYS: "this file system cannot do that; keep the spool on another one",
+}
+
+
+class SpoolUnfit(InboxError):
+    """The file system of the spool cannot do what kbd needs; the text says what failed, where, and the way out."""
+
+
+def probe_folders(spool: Spool, epoch_folder: Path) -> None:
+    """Try everything that jobs and results will need. Raises SpoolUnfit; nothing is left behind."""
+    folders = (
+        spool.outbox_tmp,
+        spool.outbox,
+        spool.root,
+        spool.lease,
+        spool.answers,
+        spool.control,
+        spool.inbox,
+        epoch_folder,
+        spool.quarantine,
+        spool.done,
+    )
+    name = f".probe-{secrets.token_hex(8)}.tmp"
+    try:
+        _try(
+            "write a file in", folders[0], folders[0], partial(create_durably, folders[0] / name, b"probe\n")
+        )
+        _tour(folders, name)
+    finally:
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                remove(folder / name)
+
+
+def _tour(folders: Sequence[Path], name: str) -> None:
+    for here, there in pairwise(folders):
+        source, target = here / name, there / name
+        _try("link from", here, there, partial(link_once, source, target))
+        _try("unlink in", there, there, partial(os.unlink, target))
+        _try("rename from", here, there, partial(rename_once, source, target))
+        _try("fsync", there, there, partial(fsync_folder, there))
+
+
+def _try(deed: str, here: Path, there: Path, act: Callable[[], object]) -> None:
+    try:
+        act()
+    except OSError as error:
+        where = f"{here} to {there}" if here != there else f"{here}"
+        advice = _ADVICE.get(error.errno or 0, "see to its file system, then start again")
+        raise SpoolUnfit(f"kbd cannot {deed} {where}: {error.strerror}; {advice}") from error

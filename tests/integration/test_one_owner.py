@@ -1,0 +1,169 @@
+"""A spool has one owner: others stand by, take over from one that is dead or silent, and shut a paused one out.
+
+Two state folders make two daemons that know nothing of each other, as on two hosts.
+"""
+
+import json
+import signal
+import time
+
+import pytest
+
+LIMIT_S = 100
+LEASE_S = 3
+
+JOB = """
+version: 1
+candidate:
+  kernel_type: torch
+  source_code: |
+    def double(x):
+        return x + x
+reference:
+  kernel_type: torch
+  source_code: |
+    def double(x):
+        return 2 * x
+io: {args: [{name: x, type: tensor, tensor_spec: {shape: [16], dtype: float32}}]}
+evaluation: {num_correct_trials: 1, mode: correctness}
+"""
+SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(1); return x + x")
+
+
+def until(condition, what):
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
+        time.sleep(0.02)
+    return found
+
+
+def says(daemon, role):
+    """Whether a daemon says of itself that it has this role."""
+    try:
+        return json.loads((daemon.state / "daemon.json").read_text()).get("role") == role
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def start(daemon):
+    return daemon.start(KBD_LEASE_S=str(LEASE_S))
+
+
+def end(process, number=signal.SIGTERM):
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output.decode()
+
+
+@pytest.fixture
+def pair(make_daemon):
+    """Two daemons for one spool."""
+    first, second = make_daemon(), make_daemon()
+    second.spool = first.spool
+    return first, second
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_standby_takes_over_at_once_when_the_owner_ends(pair):
+    first, second = pair
+    owner = start(first)
+    until(lambda: says(first, "owner"), "an owner")
+    standby = start(second)
+    until(lambda: says(second, "standby"), "a standby")
+    first.deliver("a.yaml", JOB)
+    until(lambda: "a" in first.results(), "the owner's result")
+    assert end(owner)[0] == 0
+    until(lambda: says(second, "owner"), "a takeover")
+    first.deliver("b.yaml", JOB)
+    until(lambda: "b" in first.results(), "the new owner's result")
+    code, output = end(standby)
+    assert (code, "standing by" in output) == (0, True)
+    assert list(first.spool.lease.iterdir()) == []
+
+
+def test_a_standby_that_is_told_to_stop_stops(pair):
+    first, second = pair
+    owner = start(first)
+    until(lambda: says(first, "owner"), "an owner")
+    standby = start(second)
+    until(lambda: says(second, "standby"), "a standby")
+    assert end(standby)[0] == 0
+    assert says(first, "owner")
+    assert end(owner)[0] == 0
+
+
+def test_a_standby_takes_over_from_one_that_was_killed_with_its_jobs(pair):
+    first, second = pair
+    names = [f"job{number}" for number in range(4)]
+    for name in names:
+        first.deliver(f"{name}.yaml", SLOW_JOB)
+    owner = start(first)
+    standby = start(second)
+    until(lambda: first.results() or second.results(), "a first result")
+    victim, survivor = (owner, standby) if says(first, "owner") else (standby, owner)
+    end(victim, signal.SIGKILL)
+    until(lambda: sorted(first.results()) == names, "all results")
+    assert {result["status"] for result in first.results().values()} == {"passed"}
+    assert end(survivor)[0] == 0
+    assert files_in(first.spool.claimed) == []
+
+
+def test_an_owner_that_was_paused_is_shut_out_and_ends(pair):
+    first, second = pair
+    names = [f"job{number}" for number in range(5)]
+    for name in names:
+        first.deliver(f"{name}.yaml", SLOW_JOB)
+    owner = start(first)
+    until(lambda: first.results(), "a first result")
+    standby = start(second)
+    until(lambda: says(second, "standby"), "a standby")
+    owner.send_signal(signal.SIGSTOP)
+    until(lambda: says(second, "owner"), "a takeover")
+    until(lambda: len(first.results()) > 2, "results of the new owner")
+    before = {path.name: path.stat().st_ino for path in first.spool.outbox.glob("*.json")}
+    code, output = end(owner, signal.SIGCONT)
+    assert code == 1, output
+    assert f"process id {standby.pid}" in output
+    assert "nothing is lost" in output
+    assert "Traceback" not in output
+    until(lambda: sorted(first.results()) == names, "all results")
+    after = {path.name: path.stat().st_ino for path in first.spool.outbox.glob("*.json")}
+    assert after.items() >= before.items(), "written once"
+    assert {result["status"] for result in first.results().values()} == {"passed"}
+    assert end(standby)[0] == 0
+    assert files_in(first.spool.claimed) == []
+    assert files_in(first.spool.done) == [f"{name}.yaml" for name in names]
+
+
+def test_whoever_comes_for_one_round_does_not_wait(pair):
+    first, second = pair
+    owner = start(first)
+    until(lambda: says(first, "owner"), "an owner")
+    once = second.start("--once", KBD_LEASE_S=str(LEASE_S))
+    output, _ = once.communicate(timeout=60)
+    assert once.returncode == 1
+    assert f"process id {owner.pid}" in output.decode()
+    assert end(owner)[0] == 0
+
+
+def test_the_first_owner_comes_back_to_jobs_that_the_second_has_done(pair):
+    """Its database still has them queued; their results are there, and stay."""
+    first, second = pair
+    names = [f"job{number}" for number in range(4)]
+    for name in names:
+        first.deliver(f"{name}.yaml", SLOW_JOB)
+    owner = start(first)
+    until(lambda: first.results(), "a first result")
+    end(owner, signal.SIGKILL)
+    second.run_once(KBD_LEASE_S=str(LEASE_S))
+    before = first.results()
+    assert sorted(before) == names
+    first.run_once(KBD_LEASE_S=str(LEASE_S))
+    assert first.results() == before
+    (told,) = [record for record in first.log() if record.get("action") == "reconciled"][1:]
+    assert told["lost"] == 0
+    assert told["elsewhere"] > 0
