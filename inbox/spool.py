@@ -78,7 +78,7 @@ class Spool:
         self._add_missing_folders()
 
     def _add_missing_folders(self) -> None:
-        for folder in self._folders():
+        for folder in self.folders:
             make_folder(folder)
 
     @property

@@ -68,4 +68,4 @@ def test_every_folder_takes_part(spool: Spool, epoch: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(os, "rename", noted)
     probe_folders(spool, epoch)
-    assert seen == {spool.root, epoch, *spool._folders()} - {spool.claimed}
+    assert seen == {spool.root, epoch, *spool.folders} - {spool.claimed}
