@@ -65,7 +65,9 @@ class Claiming:
             return
         self._go_on()
         due_s = self._desk.scanner.next_look_s()
-        self.inbox_empty = due_s is None and not taken.any
+        self.inbox_empty = due_s is None and not taken.any and not taken.waiting
+        if taken.waiting:
+            due_s = RETRY_S if due_s is None else min(RETRY_S, due_s)
         if taken.any:  # there may be more than one batch: look until a look finds nothing
             due_s = 0.0
         self._look_at = time.monotonic() + (self.interval_s if due_s is None else due_s)

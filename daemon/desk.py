@@ -73,7 +73,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease) -> Desk:
     """
     epoch = lease.epoch_folder
     fence_older(spool, epoch)
-    probe_folders(spool, epoch)
+    probe_folders(spool)
     engine = open_writer(settings.state)
     migrate(engine)
     store = JobStore(engine)
