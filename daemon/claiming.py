@@ -17,13 +17,17 @@ log = structlog.get_logger(__name__)
 
 MAX_HINTS = 10_000
 RETRY_S = 2.0
+QUICKEST_S = 1.0
 
 
 class Claiming:
     """Looks when a hint came, when something is due, and at regular times; a look is the truth.
 
+    Where nothing tells of arrivals the regular looks are all there is: they come quickly after something was
+    claimed, and ever more rarely while nothing is.
+
     Attributes:
-        interval_s: between two looks without any reason.
+        interval_s: the longest time between two looks without any reason.
         inbox_empty: the last look found nothing, and nothing that is still arriving.
         held: why nothing can be claimed now; None when all is well.
     """
@@ -33,6 +37,7 @@ class Claiming:
         self._desk = desk
         self._hints: deque[Path] = deque(maxlen=MAX_HINTS)
         self._look_at = 0.0
+        self._pause_s = QUICKEST_S
         self.interval_s = interval_s
         self.inbox_empty = False
         self.held: str | None = None
@@ -65,10 +70,15 @@ class Claiming:
             return
         self._go_on()
         due_s = self._desk.scanner.next_look_s()
-        self.inbox_empty = due_s is None and not taken.any
+        self.inbox_empty = due_s is None and not taken.any and not taken.waiting
+        if taken.waiting:
+            due_s = RETRY_S if due_s is None else min(RETRY_S, due_s)
+        if due_s is None:
+            due_s = min(self._pause_s, self.interval_s)
+            self._pause_s = min(2 * self._pause_s, self.interval_s)
         if taken.any:  # there may be more than one batch: look until a look finds nothing
-            due_s = 0.0
-        self._look_at = time.monotonic() + (self.interval_s if due_s is None else due_s)
+            due_s, self._pause_s = 0.0, QUICKEST_S
+        self._look_at = time.monotonic() + due_s
 
     def _hold(self, reason: str, hints: list[Path]) -> None:
         """Try again soon, and say so."""

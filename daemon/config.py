@@ -85,6 +85,8 @@ class Limits:
         log_days: the logs of a job are removed so long after its last output.
         log_bytes: so much all logs of jobs may take; the oldest are removed first.
         lease_s: a standby takes the spool over when its owner was silent for so long.
+        history_days: published jobs are forgotten so long after their end; 0: never.
+        history_jobs: so many published jobs are remembered; the oldest are forgotten first.
         tidy_interval_s: between two rounds that remove what clients left behind.
     """
 
@@ -97,9 +99,11 @@ class Limits:
     retry_first_s: float = 2.0
     retry_longest_s: float = 300.0
     scan_interval_s: float = 30.0
-    network_scan_interval_s: float = 2.0
+    network_scan_interval_s: float = 5.0
     status_interval_s: float = 2.0
     lease_s: float = 30.0
+    history_days: int = 0
+    history_jobs: int = 1_000_000
     tidy_interval_s: float = 3600.0
     queue_window: int = 64
     queue_limit: int = 100_000

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from kbd.daemon.config import Limits, Settings
+from kbd.daemon.database import open_database
 from kbd.daemon.headroom import Headroom
 from kbd.daemon.job_logs.archive import LogArchive, Retention
 from kbd.daemon.publishing import Publishing
@@ -25,7 +26,7 @@ from kbd.inbox.lease import Lease
 from kbd.inbox.probe import probe_folders
 from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
-from kbd.store.engine import migrate, open_writer
+from kbd.store.history import History
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import open_jobs
 
@@ -46,17 +47,23 @@ class Desk:
     retrying: Retrying
     logs: LogArchive
     retention: Retention
+    history: History
 
     def tidy(self) -> int:
-        """Remove what dead clients left in inbox and control/, and old logs. Returns how much; raises OSError."""
+        """Remove what dead clients left in inbox and control/, and old logs; forget old jobs.
+
+        Returns how much; raises OSError and StoreUnavailable.
+        """
         abandoned = sum(remove(path) for path in self.scanner.abandoned())
-        return abandoned + self.control.tidy() + self.logs.tidy(self.retention)
+        forgotten = self.store.forget(self.history)
+        return abandoned + self.control.tidy() + self.logs.tidy(self.retention) + forgotten
 
     def adopt(self, limits: Limits) -> None:
         """Work by these limits from now on."""
         headroom = self.take_in.headroom
         headroom.queue_limit, headroom.min_free_bytes = limits.queue_limit, limits.min_free_bytes
         self.retention.days, self.retention.nbytes = limits.log_days, limits.log_bytes
+        self.history.days, self.history.jobs = limits.history_days, limits.history_jobs
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let it go."""
@@ -72,16 +79,17 @@ def open_spool(settings: Settings) -> Spool:
     return spool
 
 
-def open_desk(settings: Settings, spool: Spool, lease: Lease) -> Desk:
+def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bool = False) -> Desk:
     """Shut former owners out, try what the spool can do, open the database, reconcile.
+
+    `after_crash`: the daemon before this one did not end by itself, so the database is checked.
 
     Raises SpoolUnfit and what the file system or the database raises.
     """
     epoch = lease.epoch_folder
     fence_older(spool, epoch)
-    probe_folders(spool, epoch)
-    engine = open_writer(settings.state)
-    migrate(engine)
+    probe_folders(spool)
+    engine = open_database(settings.state, check=after_crash)
     store = JobStore(engine)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)
@@ -100,6 +108,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease) -> Desk:
         retrying=Retrying(spool, store),
         logs=LogArchive(settings.state),
         retention=Retention(settings.limits.log_days, settings.limits.log_bytes),
+        history=History(settings.limits.history_days, settings.limits.history_jobs),
     )
 
 

@@ -85,8 +85,9 @@ def reconcile(
 def _home(path: Path) -> tuple[str, ...]:
     """The place of a claimed file under the epoch that first claimed it: takeovers move it, but not this."""
     _claimed, epoch, *rest = path.parts
-    if rest and (takeover := _TAKEOVER.fullmatch(rest[0])):
-        return (takeover[1], *rest[1:])
+    while rest and (takeover := _TAKEOVER.fullmatch(rest[0])):
+        epoch = takeover[1]
+        rest = rest[1:]
     return (epoch, *rest)
 
 

@@ -190,7 +190,7 @@ class Service:
         self._tidy_at = time.monotonic() + self._settings.limits.tidy_interval_s
         try:
             removed = await self._clerk.do(self._desk.tidy)
-        except OSError as error:
+        except (SpoolMissing, StoreUnavailable, OSError) as error:
             log.warning("leftovers stay", action="tidy_failed", reason=str(error))
             return
         if removed:
@@ -309,7 +309,7 @@ async def _serve(settings: Settings, lock: StateLock, *, once: bool) -> None:
         keeper = LeaseKeeper(lease, settings.limits.lease_s)
         keeper.start()
         try:
-            desk = await clerk.do(open_desk, settings, spool, lease)
+            desk = await clerk.do(open_desk, settings, spool, lease, after_crash=lock.after_crash)
             try:
                 await _work(settings, clerk, desk, devices, keeper, once=once)
             finally:

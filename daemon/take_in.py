@@ -19,7 +19,7 @@ from kbd.daemon.headroom import Headroom
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
 from kbd.inbox.intake import Intake
 from kbd.inbox.lookup import delivery_named
-from kbd.inbox.scanner import Scanner
+from kbd.inbox.scanner import Delivery, Scanner
 from kbd.inbox.spool import Spool
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -34,11 +34,17 @@ Admitted = Claimed | Refused | Vanished | Deferred
 
 @dataclass(frozen=True)
 class TakenIn:
-    """What one round brought. `held`: why nothing could be claimed, so that there may be more."""
+    """What one round brought.
+
+    Attributes:
+        held: why nothing could be claimed, so that there may be more.
+        waiting: how many were claimed and could not be read or sorted yet.
+    """
 
     queued: int = 0
     refused: int = 0
     held: str | None = None
+    waiting: int = 0
 
     @property
     def any(self) -> bool:
@@ -64,46 +70,56 @@ class TakeIn:
         room = self.headroom.room()
         if room.jobs == 0:
             return TakenIn(held=room.why_none)
-        batch = self._scanner.look(hints, limit=min(BATCH, room.jobs))
-        taken = self._intake.take_all(batch) if batch else []
-        for delivery, answer in zip(batch, taken, strict=True):
-            if isinstance(answer, Deferred):
-                self._scanner.defer(delivery)
-        self._taken += taken
+        for delivery in self._scanner.look(hints, limit=min(BATCH, room.jobs)):
+            self._take(delivery)
         if not self._taken:
             return TakenIn()
         answers = self._admit_taken()
         queued = sum(isinstance(answer, Claimed) for answer in answers)
         refusals = sum(isinstance(answer, Refused) for answer in answers)
-        return TakenIn(queued, refusals)
-
-    def _admit_taken(self) -> list[Admitted]:
-        """Admit what was renamed into claimed/; what the database or the disk refuses now is tried again later."""
-        answers = self.admit(self._taken)
-        self._taken = [
-            Taken(answer.path, answer.owner)
-            for answer in answers
-            if isinstance(answer, Deferred) and answer.was_claimed
-        ]
-        return answers
+        return TakenIn(queued, refusals, waiting=len(self._taken))
 
     def take_named(self, job_id: str) -> bool:
         """Claim the delivery whose file name gives it this id, out of turn. False: there is none."""
         delivery = delivery_named(self._spool, job_id)
         if delivery is None:
             return False
-        self.admit(self._intake.take_all([delivery]))
+        self._take(delivery)
+        self._admit_taken()
         return True
 
-    def admit(self, taken: Iterable[Taken | Vanished | Deferred]) -> list[Admitted]:
-        """Read, record and sort what was taken (now, or by a daemon that died)."""
-        admitted = self._record(self._intake.admit_all(taken))
-        for answer in self._intake.quarantine_all(admitted):
-            if isinstance(answer, Deferred):
+    def admit(self, taken: Iterable[Taken]) -> list[Admitted]:
+        """Read, record and sort what a daemon that died had taken."""
+        self._taken += taken
+        return self._admit_taken()
+
+    def _take(self, delivery: Delivery) -> None:
+        """Rename one into claimed/; from then on it is remembered, whatever fails."""
+        answer = self._intake.take(delivery)
+        if isinstance(answer, Deferred):
+            self._scanner.defer(delivery)
+        self._taken.append(answer)
+
+    def _admit_taken(self) -> list[Admitted]:
+        """Admit what was renamed into claimed/; what the database or the disk refuses now is tried again later."""
+        self._intake.make_durable(self._taken)
+        admitted = self._record(self._intake.admit_all(self._taken))
+        answers: list[Admitted] = []
+        for answer, sorted_out in zip(admitted, self._intake.quarantine_all(admitted), strict=True):
+            if isinstance(sorted_out, Deferred):
                 log.warning(
-                    "delivery put off", action="deferred", path=str(answer.path), reason=answer.message
+                    "delivery put off",
+                    action="deferred",
+                    path=str(sorted_out.path),
+                    reason=sorted_out.message,
                 )
-        return admitted
+            answers.append(sorted_out if isinstance(sorted_out, Deferred) else answer)
+        self._taken = [
+            Taken(answer.path, answer.owner)
+            for answer in answers
+            if isinstance(answer, Deferred) and answer.was_claimed
+        ]
+        return answers
 
     def _record(self, answers: Sequence[Admitted]) -> list[Admitted]:
         claimed = [answer for answer in answers if isinstance(answer, Claimed)]

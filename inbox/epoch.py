@@ -3,6 +3,7 @@
 A former owner that was paused and wakes finds its folder gone: its next claim fails with EpochLost.
 """
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -40,6 +41,7 @@ def fence_older(spool: Spool, epoch_folder: Path) -> None:
             taken_over = epoch_folder / f"{_TAKEOVER}{name}"
             rename_once(spool.claimed / name, taken_over)
             _lift_takeovers(taken_over, epoch_folder)
+            _remove_empty(taken_over)
     fsync_folder(epoch_folder)
     fsync_folder(spool.claimed)
 
@@ -64,8 +66,28 @@ def _lift_takeovers(folder: Path, epoch_folder: Path) -> None:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if re.fullmatch(rf"{_TAKEOVER}\d+", entry.name)]
     for name in names:
-        if (folder / name).is_dir():
+        if not (folder / name).is_dir():
+            continue
+        _lift_takeovers(folder / name, epoch_folder)  # there are some if this was once cut short
+        if not _remove_empty(folder / name):
             rename_once(folder / name, epoch_folder / name)
+
+
+def _remove_empty(folder: Path) -> bool:
+    """Remove an epoch that was taken over and in which no job is left; False: there is one."""
+    with os.scandir(folder) as entries:
+        places = [
+            entry.path for entry in entries if entry.name[0] in "@+" and entry.is_dir(follow_symlinks=False)
+        ]
+    for place in places:
+        _remove_empty(Path(place))
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def _epochs_in(folder: Path) -> list[str]:

@@ -2,9 +2,9 @@
 
 The way of a batch is data handed from step to step (`kbd.inbox.claim` draws it):
 
-    take_all → admit_all → quarantine_all
+    take → make_durable → admit_all → quarantine_all
 
-`claim_batch` does all three. A daemon that must not lose the `rejected` result of a refused delivery when it
+`claim_batch` does all of it. A daemon that must not lose the `rejected` result of a refused delivery when it
 is killed records what `admit_all` answered before it calls `quarantine_all`.
 
 What a claim makes durable: the rename is the commit of ownership, so the folders it went to are fsynced, once
@@ -79,14 +79,28 @@ class Intake:
             OSError: what was taken could not be made durable; it lies under `claimed/` and is found there at
                 the next start.
         """
-        return self.quarantine_all(self.admit_all(self.take_all(deliveries)))
+        taken = [self.take(delivery) for delivery in deliveries]
+        self.make_durable(taken)
+        return self.quarantine_all(self.admit_all(taken))
 
-    def take_all(self, deliveries: Iterable[Delivery]) -> list[Taken | Vanished | Deferred]:
-        """Rename deliveries into the epoch's folder and make that durable. Errors as of `claim_batch`."""
-        answers = [self._take(delivery) for delivery in deliveries]
-        for folder in {answer.path.parent: None for answer in answers if isinstance(answer, Taken)}:
+    def take(self, delivery: Delivery) -> Taken | Vanished | Deferred:
+        """Rename one delivery into the epoch's folder. Raises EpochLost, and SpoolMissing."""
+        try:
+            path = move_to_place(delivery.path, self._epoch_folder, delivery.owner)
+        except FileNotFoundError:
+            require_epoch(self._spool, self._epoch_folder)
+            return Vanished(delivery.path, delivery.owner, job_name(delivery.name), was_claimed=False)
+        except OSError as error:
+            message = f"{delivery.path} cannot be claimed: {error.strerror}"
+            if error.errno in _PERMISSION_ERRORS:
+                message += "; the daemon needs write permission on its folder, and on a job folder itself"
+            return Deferred(delivery.path, delivery.owner, was_claimed=False, error=error, message=message)
+        return Taken(path, delivery.owner)
+
+    def make_durable(self, items: Iterable[Taken | Vanished | Deferred]) -> None:
+        """See to it that what was taken is under `claimed/` after a loss of power too. Raises OSError."""
+        for folder in {item.path.parent: None for item in items if isinstance(item, Taken)}:
             fsync_folder(folder)
-        return answers
 
     def admit_all(
         self, items: Iterable[Taken | Vanished | Deferred]
@@ -124,19 +138,6 @@ class Intake:
             return move_to_place(path, day_folder, owner_of(path, self._spool.claimed))
         except FileNotFoundError:
             return None
-
-    def _take(self, delivery: Delivery) -> Taken | Vanished | Deferred:
-        try:
-            path = move_to_place(delivery.path, self._epoch_folder, delivery.owner)
-        except FileNotFoundError:
-            require_epoch(self._spool, self._epoch_folder)
-            return Vanished(delivery.path, delivery.owner, job_name(delivery.name), was_claimed=False)
-        except OSError as error:
-            message = f"{delivery.path} cannot be claimed: {error.strerror}"
-            if error.errno in _PERMISSION_ERRORS:
-                message += "; the daemon needs write permission on its folder, and on a job folder itself"
-            return Deferred(delivery.path, delivery.owner, was_claimed=False, error=error, message=message)
-        return Taken(path, delivery.owner)
 
     def _admit(self, taken: Taken) -> Claimed | Refused | Vanished | Deferred:
         misnamed = _misnamed(taken)

@@ -8,7 +8,6 @@ file can be renamed between are on one mount, so a tour that visits each once tr
 import contextlib
 import errno
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
@@ -19,6 +18,7 @@ from kbd.inbox.durable import create_durably, fsync_folder, link_once, remove, r
 from kbd.inbox.errors import InboxError
 from kbd.inbox.spool import Spool
 
+_NAME: Final = ".probe.tmp"
 _ADVICE: Final = {
     errno.EXDEV: "both must lie on one mount: mount the spool once, as a whole",
     errno.EACCES: "the daemon's user needs write permission on both",
@@ -33,7 +33,7 @@ class SpoolUnfit(InboxError):
     """The file system of the spool cannot do what kbd needs; the text says what failed, where, and the way out."""
 
 
-def probe_folders(spool: Spool, epoch_folder: Path) -> None:
+def probe_folders(spool: Spool) -> None:
     """Try everything that jobs and results will need. Raises SpoolUnfit; nothing is left behind."""
     folders = (
         spool.outbox_tmp,
@@ -43,25 +43,26 @@ def probe_folders(spool: Spool, epoch_folder: Path) -> None:
         spool.answers,
         spool.control,
         spool.inbox,
-        epoch_folder,
+        spool.claimed,
         spool.quarantine,
         spool.done,
     )
-    name = f".probe-{secrets.token_hex(8)}.tmp"
+    for folder in folders:  # of a daemon that was killed while it probed
+        remove(folder / _NAME)
     try:
         _try(
-            "write a file in", folders[0], folders[0], partial(create_durably, folders[0] / name, b"probe\n")
+            "write a file in", folders[0], folders[0], partial(create_durably, folders[0] / _NAME, b"probe\n")
         )
-        _tour(folders, name)
+        _tour(folders)
     finally:
         for folder in folders:
             with contextlib.suppress(OSError):
-                remove(folder / name)
+                remove(folder / _NAME)
 
 
-def _tour(folders: Sequence[Path], name: str) -> None:
+def _tour(folders: Sequence[Path]) -> None:
     for here, there in pairwise(folders):
-        source, target = here / name, there / name
+        source, target = here / _NAME, there / _NAME
         _try("link from", here, there, partial(link_once, source, target))
         _try("unlink in", there, there, partial(os.unlink, target))
         _try("rename from", here, there, partial(rename_once, source, target))

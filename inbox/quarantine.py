@@ -30,6 +30,7 @@ class Quarantine:
 
     def __init__(self, spool: Spool, now: Callable[[], datetime] = _utc_now) -> None:
         self._folder = spool.quarantine
+        self._tmp_folder = spool.outbox_tmp  # swept at every start
         self._now = now
 
     def put_all(self, refusals: Sequence[Refused]) -> list[Quarantined | Deferred]:
@@ -44,7 +45,7 @@ class Quarantine:
             for refused, place in zip(refusals, places, strict=True)
         ]
         try:
-            write_all_durably(reasons, tmp_folder=self._folder, overwrite=True)
+            write_all_durably(reasons, tmp_folder=self._tmp_folder, overwrite=True)
         except OSError as error:
             return [_deferred(refused, error) for refused in refusals]
         # Not fsynced: what a loss of power puts back under claimed/ is refused again.

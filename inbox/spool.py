@@ -229,5 +229,7 @@ def _jobs_of(folder: Path, owner: str | None) -> Iterator[ClaimedPath]:
 
 
 def _sorted_entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, without what kbd tries there at its start: no name of a job begins with a dot."""
     with os.scandir(folder) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
+        jobs = (entry for entry in entries if not entry.name.startswith("."))
+        return sorted(jobs, key=lambda entry: entry.name)

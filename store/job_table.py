@@ -190,6 +190,11 @@ def _tally(connection: Connection, state: JobState, status: str | None, by: int)
         connection.execute(insert(Tally).values(jobs=by, **key))
 
 
+def uncount(connection: Connection, state: JobState, status: str | None) -> None:
+    """One job less in a state and status: it is forgotten."""
+    _tally(connection, state, status, -1)
+
+
 def _insert_labels(
     connection: Connection, jobs: Sequence[NewJob | RejectedJob], sequences: Mapping[str, int]
 ) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Select, text
 from kbd.store import job_table
 from kbd.store.engine import reported_errors
 from kbd.store.errors import IllegalTransition
+from kbd.store.history import History, forget_some
 from kbd.store.job_table import Standing, shortened
 from kbd.store.models import OWED, Job
 from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
@@ -179,6 +180,16 @@ class JobStore:
     def unpublished(self, limit: int = 100) -> list[JobRow]:
         """Final jobs whose result is owed to the outbox, oldest first."""
         return self._read(job_table.job_query().where(text(OWED)).order_by(Job.sequence).limit(limit))
+
+    def forget(self, history: History) -> int:
+        """Forget the oldest published jobs beyond what is kept, in short transactions. Returns how many."""
+        forgotten = 0
+        while True:
+            with self._transaction() as connection:
+                some = forget_some(connection, history, self._clock())
+            forgotten += some
+            if some == 0:
+                return forgotten
 
     def running(self) -> list[JobRow]:
         """Jobs that a process works for, or did when the daemon died."""

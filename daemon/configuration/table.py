@@ -76,6 +76,8 @@ SETTINGS: Final = (
     ),
     _limit("log_days", Whole(0), "the logs of a job are removed so long after its last output"),
     _limit("log_bytes", Whole(0), "so much all logs of jobs may take; the oldest go first"),
+    _limit("history_days", Whole(0), "published jobs are forgotten so long after their end; 0: never"),
+    _limit("history_jobs", COUNT, "so many published jobs are remembered; the oldest are forgotten first"),
     _limit("load_s", SECONDS, "loading one kernel"),
     _limit("correctness_s", SECONDS, "comparing one workload"),
     _limit("timing_s", SECONDS, "timing one workload"),

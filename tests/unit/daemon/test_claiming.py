@@ -62,7 +62,7 @@ def test_looks_at_once_and_then_at_regular_times(claiming, inbox, now):
     work(claiming)
     work(claiming)
     assert len(inbox.hints) == 1
-    assert claiming.due_in_s == INTERVAL_S
+    assert claiming.due_in_s == claiming_module.QUICKEST_S
     assert claiming.inbox_empty
     now.now += INTERVAL_S
     work(claiming)
@@ -113,3 +113,26 @@ def test_somebody_asks_it_to_look(claiming, inbox):
     claiming.look_now()
     work(claiming)
     assert len(inbox.hints) == 2
+
+
+def pauses(claiming, now, looks):
+    """The times between so many looks to which nothing calls."""
+    found = []
+    for _ in range(looks):
+        work(claiming)
+        found.append(claiming.due_in_s)
+        now.now += claiming.due_in_s
+    return found
+
+
+def test_looks_become_rare_while_nothing_comes_and_quick_when_something_did(claiming, inbox, now):
+    claiming.interval_s = 5.0
+    assert pauses(claiming, now, 5) == [1.0, 2.0, 4.0, 5.0, 5.0]
+    inbox.answers = [TakenIn(queued=1)]
+    assert pauses(claiming, now, 3) == [0.0, 1.0, 2.0]
+
+
+def test_what_waits_in_claimed_is_tried_again_soon_and_is_no_empty_inbox(claiming, inbox, now):
+    inbox.answers = [TakenIn(waiting=1)]
+    work(claiming)
+    assert (claiming.due_in_s, claiming.inbox_empty) == (claiming_module.RETRY_S, False)

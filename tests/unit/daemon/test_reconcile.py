@@ -144,7 +144,7 @@ def test_half_written_results_are_removed(restart, desk):
 
 
 def test_a_refusal_that_was_recorded_and_not_moved(restart, desk, deliver, files_in, monkeypatch):
-    monkeypatch.setattr(desk.take_in._intake, "quarantine_all", lambda _: [])
+    monkeypatch.setattr(desk.take_in._intake, "quarantine_all", lambda items: items)
     desk.take_in.round([deliver("j.yaml", "not a job")])
     assert files_in("claimed") == ["j.yaml"]
     result = desk.store.get("j").result_text
@@ -201,6 +201,17 @@ def test_a_crash_in_the_middle_of_taking_over(restart, queue, desk):
     own.mkdir()
     path.parent.rename(own / f"takeover-{path.parent.name}")  # fenced, and the row still tells the old place
     assert not claimed_file(desk, "j").exists()
+    desk, found = outcome_of(restart)
+    assert found == NOTHING
+    assert claimed_file(desk, "j").exists()
+
+
+def test_a_crash_in_the_middle_of_taking_over_twice(restart, queue, desk):
+    queue("j")
+    path = claimed_file(desk, "j")
+    nested = desk.spool.claimed / "000003" / "takeover-000002"
+    nested.mkdir(parents=True)
+    path.parent.rename(nested / f"takeover-{path.parent.name}")
     desk, found = outcome_of(restart)
     assert found == NOTHING
     assert claimed_file(desk, "j").exists()

@@ -139,7 +139,7 @@ def test_a_delivery_withdrawn_in_time_is_nothing(desk, deliver):
 def test_a_file_deleted_after_it_was_taken_gets_a_result(desk, deliver):
     path = deliver("j.yaml")
     delivery = Delivery(path, "j.yaml", None, complete=True)
-    (taken,) = desk.take_in._intake.take_all([delivery])
+    taken = desk.take_in._intake.take(delivery)
     taken.path.unlink()
     desk.take_in.admit([taken])
     row = desk.store.get("j")

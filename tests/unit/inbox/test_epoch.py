@@ -43,6 +43,28 @@ def test_restarts_put_old_epochs_side_by_side(spool: Spool) -> None:
     }
 
 
+def test_takeovers_that_were_cut_short_come_side_by_side_too(spool: Spool) -> None:
+    for old in ("000003", "000003/takeover-000002", "000003/takeover-000002/takeover-000001"):
+        (spool.claimed / old).mkdir(exist_ok=True)
+        (spool.claimed / old / f"{old[-1]}.yaml").touch()
+    last = next_epoch(spool)
+    fence_older(spool, last)
+    assert sorted(path.name for path in last.iterdir()) == [f"takeover-00000{old}" for old in (1, 2, 3)]
+    assert sorted(job.path.name for job in jobs_under(last)) == ["1.yaml", "2.yaml", "3.yaml"]
+
+
+def test_epochs_without_jobs_leave_no_trace(spool: Spool) -> None:
+    for _ in range(3):
+        epoch = next_epoch(spool)
+        fence_older(spool, epoch)
+        (epoch / "@bob" / "+2").mkdir(parents=True)
+    last = next_epoch(spool)
+    (epoch / "@bob" / "empty.job").mkdir()
+    fence_older(spool, last)
+    assert set(jobs_under(last)) == {ClaimedPath(last / "takeover-000003" / "@bob" / "empty.job", "bob")}
+    assert [path.name for path in last.iterdir()] == ["takeover-000003"]
+
+
 def test_a_fence_leaves_newer_epochs_alone(spool: Spool) -> None:
     older, newer = next_epoch(spool), next_epoch(spool)
     fence_older(spool, older)

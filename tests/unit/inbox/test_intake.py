@@ -261,7 +261,7 @@ class TestWhatUsersCanDo:
         assert intake.claim(delivery) == Vanished(delivery.path, None, "a", was_claimed=False)
 
     def test_deleted_after_the_claim(self, spool: Spool, epoch: Path, intake: Intake) -> None:
-        taken = intake.take_all([put(spool, "a.json")])
+        taken = [intake.take(put(spool, "a.json"))]
         (epoch / "a.json").unlink()
         assert intake.admit_all(taken) == [Vanished(epoch / "a.json", None, "a", was_claimed=True)]
 

@@ -15,20 +15,13 @@ def spool(tmp_path: Path) -> Spool:
     return Spool.create(tmp_path / "spool")
 
 
-@pytest.fixture
-def epoch(spool: Spool) -> Path:
-    folder = spool.claimed / "000001"
-    folder.mkdir()
-    return folder
-
-
 def everything(spool: Spool) -> list[Path]:
     return sorted(spool.root.rglob("*"))
 
 
-def test_a_good_spool_passes_and_nothing_is_left(spool: Spool, epoch: Path) -> None:
+def test_a_good_spool_passes_and_nothing_is_left(spool: Spool) -> None:
     before = everything(spool)
-    probe_folders(spool, epoch)
+    probe_folders(spool)
     assert everything(spool) == before
 
 
@@ -44,7 +37,7 @@ def test_a_good_spool_passes_and_nothing_is_left(spool: Spool, epoch: Path) -> N
     ],
 )
 def test_what_cannot_be_done_is_named(
-    spool: Spool, epoch: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, advice: str
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, call: str, number: int, advice: str
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -53,12 +46,12 @@ def test_what_cannot_be_done_is_named(
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
         with pytest.raises(SpoolUnfit, match=advice) as refused:
-            probe_folders(spool, epoch)
+            probe_folders(spool)
     assert os.strerror(number) in str(refused.value)
     assert [path for path in everything(spool) if path not in before] == [] or call == "unlink"
 
 
-def test_every_folder_takes_part(spool: Spool, epoch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_folder_takes_part(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[Path] = set()
     rename = os.rename
 
@@ -67,5 +60,12 @@ def test_every_folder_takes_part(spool: Spool, epoch: Path, monkeypatch: pytest.
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", noted)
-    probe_folders(spool, epoch)
-    assert seen == {spool.root, epoch, *spool.folders} - {spool.claimed}
+    probe_folders(spool)
+    assert seen == {spool.root, *spool.folders}
+
+
+def test_what_a_daemon_left_that_was_killed_while_it_probed_is_no_trouble(spool: Spool) -> None:
+    for folder in (spool.claimed, spool.done, spool.outbox_tmp):
+        (folder / ".probe.tmp").touch()
+    probe_folders(spool)
+    assert list(spool.root.rglob(".probe*")) == []

@@ -1,0 +1,52 @@
+"""The daemon's database: on a local disk, of this version, and whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import structlog
+from sqlalchemy import Engine
+
+from kbd.inbox.mounts import MOUNTINFO, filesystem_of
+from kbd.store.engine import migrate, open_writer, quick_check
+from kbd.store.errors import StoreError
+
+log = structlog.get_logger(__name__)
+
+SEEN_BY_ONE_HOST: Final = frozenset({"9p", "virtiofs", "fuse.fuse-overlayfs"})
+"""Count as network file systems, since other hosts may write there; mostly they are the disk of a container."""
+
+
+def open_database(state: Path, *, check: bool) -> Engine:
+    """Open and migrate the database of a state folder; `check` it for damage, as after a crash.
+
+    Raises StoreError: on a network file system, of a newer version, damaged, not to be opened just now.
+    """
+    require_local_disk(state)
+    engine = open_writer(state)
+    try:
+        backup = migrate(engine)
+        if backup is not None:
+            log.info("the database was migrated", action="migrated", backup=str(backup))
+        if check:
+            quick_check(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def require_local_disk(state: Path, mountinfo: Path = MOUNTINFO) -> None:
+    """Raise StoreError where a state folder lies on a network file system: SQLite cannot trust its locks."""
+    mount = filesystem_of(state, mountinfo)
+    if not mount.is_network:
+        return
+    if mount.fs_type in SEEN_BY_ONE_HOST:
+        log.warning("is it a local disk?", action="odd_disk", folder=str(state), fs_type=mount.fs_type)
+        return
+    raise StoreError(
+        f"{state} lies on a network file system ({mount.fs_type} of {mount.source} at {mount.mount_point}): "
+        "expected a local disk, for the database would be damaged there. Choose another folder with --state or KBD_STATE; "
+        "only the spool may be on the network."
+    )
