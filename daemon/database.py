@@ -47,6 +47,6 @@ def require_local_disk(state: Path, mountinfo: Path = MOUNTINFO) -> None:
         return
     raise StoreError(
         f"{state} lies on a network file system ({mount.fs_type} of {mount.source} at {mount.mount_point}): "
-        "expected a local disk, for the database would be damaged there. Choose another folder with --state or KBD_STATE; "
-        "only the spool may be on the network."
+        "expected a local disk, for the database would be damaged there. Choose another folder with --state "
+        "or KBD_STATE; only the spool may be on the network."
     )

@@ -14,7 +14,7 @@ BATCH: Final = 400
 """So many jobs are forgotten for one reason in one transaction: others want to write too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class History:
     """What is kept.
 
