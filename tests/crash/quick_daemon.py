@@ -57,7 +57,7 @@ class QuickExecutor:
     def isolation_of(self, worker):
         return None
 
-    async def run(self, worker, request, on_progress, archives=()):
+    async def run(self, worker, request, on_progress, archives=(), owner=""):
         await asyncio.sleep(0)
         return Outcome(Verdict(status=EvaluationStatus.PASSED), None, {}, None, None)
 
