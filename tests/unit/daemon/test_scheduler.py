@@ -71,7 +71,7 @@ class FakeExecutor:
     def isolation_of(self, worker):
         return None
 
-    async def run(self, worker, request, on_progress, archives=()):
+    async def run(self, worker, request, on_progress, archives=(), owner=""):
         self.asked.append((request.job_id, worker.device.key, request))
         answer = PASSED if self.script is None else self.script(request, on_progress)
         if asyncio.iscoroutine(answer):

@@ -61,7 +61,7 @@ class Executor:
     def isolation_of(self, worker):
         return None
 
-    async def run(self, worker, request, on_progress, archives=()):
+    async def run(self, worker, request, on_progress, archives=(), owner=""):
         attempt = SimpleNamespace(
             worker=worker,
             request=request,
