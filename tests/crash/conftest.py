@@ -243,12 +243,14 @@ def _template(root, *, real):
     ground.claim("first")
     ground.claim("second")
     ground.deliver_all()
+    rehearsal = copy_of(ground, root.with_name(f"{root.name}-counted"))
     try:
-        counted = copy_of(ground, root.with_name(f"{root.name}-counted")).count((*CALLS, *WRITES))
+        counted = rehearsal.count((*CALLS, *WRITES))
     except AssertionError as error:
         if "Operation not permitted" in str(error):
             pytest.skip("strace may not trace here")
         raise
+    assert rehearsal.faults() == [], "without any fault"
     return ground, counted
 
 
