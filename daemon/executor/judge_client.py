@@ -131,8 +131,9 @@ class JudgeClient:
 
     async def forget_job(self) -> bool:
         """Whether the last job's reference has forgotten it and may serve another; the candidate is dead."""
+        if self._channel is None:
+            return False
         try:
-            assert self._channel is not None
             async with asyncio.timeout(FORGET_LIMIT_S):
                 await self._channel.send(Forget())
                 answer = await self._channel.receive()

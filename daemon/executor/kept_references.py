@@ -13,50 +13,14 @@ was kept does wrong is not believed to be the reference's fault before a new one
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from kbd.daemon.executor.protocol import Evaluate, Role
 from kbd.daemon.executor.runner_process import RunnerProcess
-from kbd.daemon.judge.verdict import Verdict
-from kbd.inbox.kernel_source import makes_streams
-from kbd.outbox.verdict import Blame, EvaluationStatus
+from kbd.inbox.manifest import KernelCode
 
 USES: Final = {"cuda": 16, "cpu": 1}
 """How many jobs a reference's runner may serve: on the CPU a fork costs less than forgetting."""
-LEAVES_IT_CLEAN: Final = frozenset(
-    {
-        EvaluationStatus.PASSED,
-        EvaluationStatus.SUSPECT,
-        EvaluationStatus.COMPILE_ERROR,
-        EvaluationStatus.INCORRECT_OUTPUT,
-        EvaluationStatus.INCORRECT_SHAPE,
-        EvaluationStatus.INCORRECT_DTYPE,
-        EvaluationStatus.NON_FINITE,
-    }
-)
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Who plays in one job. `key` names a reference that may be kept; `uses`: jobs it has served before."""
-
-    runners: dict[Role, RunnerProcess] = field(default_factory=dict)
-    key: str | None = None
-    uses: int = 0
-
-    def outlives(self, verdict: Verdict | None) -> bool:
-        """Whether the reference may serve another job after this verdict."""
-        return (
-            self.key is not None
-            and verdict is not None
-            and verdict.status in LEAVES_IT_CLEAN
-            and self.runners["reference"].process.alive
-        )
-
-    def must_play_again(self, verdict: Verdict | None) -> bool:
-        """Whether a used runner is the only witness against a reference."""
-        return self.uses > 0 and verdict is not None and verdict.blame is Blame.REFERENCE
 
 
 @dataclass(frozen=True)
@@ -66,12 +30,9 @@ class _Kept:
     uses: int
 
 
-def reference_key(request: Evaluate, owner: str) -> str | None:
-    """What tells references apart; None where the runner is not kept: something was compiled, or uses streams."""
-    reference = request.reference
-    if reference is None or reference.kernel_type != "torch" or makes_streams(reference.source_code):
-        return None
-    if makes_streams(request.candidate.source_code):
+def reference_key(reference: KernelCode | None, owner: str) -> str | None:
+    """What tells references apart; None for one whose runner is not kept: a compiler may have had a part in it."""
+    if reference is None or reference.kernel_type != "torch":
         return None
     return f"{owner}\0{reference.model_dump_json()}"
 
@@ -83,11 +44,12 @@ class KeptReferences:
         self._most = most
         self._uses = uses
         self._kept: deque[_Kept] = deque()
+        self._leaving: list[_Kept] = []
 
     @property
     def pids(self) -> set[int]:
-        """Their processes."""
-        return {kept.runner.process.pid for kept in self._kept}
+        """Their processes, also of those that are being ended."""
+        return {kept.runner.process.pid for kept in (*self._kept, *self._leaving)}
 
     def take(self, key: str) -> tuple[RunnerProcess, int] | None:
         """One for this reference, and how many jobs it has served; it is the caller's now."""
@@ -105,13 +67,14 @@ class KeptReferences:
         """Keep one that has forgotten its job; ends what has become too many."""
         runner.forget_output()
         self._kept.append(_Kept(key, runner, uses))
-        dead = [kept for kept in self._kept if not kept.runner.process.alive]
-        for kept in dead:
+        alive = [kept for kept in self._kept if kept.runner.process.alive]
+        leaving = [kept for kept in self._kept if kept not in alive] + alive[: -self._most]
+        for kept in leaving:
             self._kept.remove(kept)
-        while len(self._kept) > self._most:
-            dead.append(self._kept.popleft())
-        for kept in dead:
+        self._leaving += leaving
+        for kept in leaving:
             await kept.runner.end()
+            self._leaving.remove(kept)
 
     async def close(self) -> None:
         """End them all."""

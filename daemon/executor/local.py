@@ -22,12 +22,13 @@ import structlog
 
 from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.devices import Device
+from kbd.daemon.executor.casting import Cast, Casting
 from kbd.daemon.executor.compile_slots import CompileSlots
 from kbd.daemon.executor.device_lock import DeviceLock
 from kbd.daemon.executor.device_turn import DeviceTurn, Share
 from kbd.daemon.executor.examiner import SHAKES_A_DEVICE, Examiner
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
-from kbd.daemon.executor.kept_references import USES, Cast, KeptReferences, reference_key
+from kbd.daemon.executor.kept_references import USES, KeptReferences
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
@@ -38,7 +39,6 @@ from kbd.daemon.executor.spares import Spares, stock_for
 from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.judge.verdict import Verdict
-from kbd.inbox.kernel_source import makes_streams
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -105,6 +105,7 @@ class LocalExecutor:
             for number, device in enumerate(slots)
         ]
         self.examiner = Examiner(self.workers)
+        self._casting = Casting(job_logs, self._runners_ended)
 
     def _spares_of(self, slots: Sequence[Device]) -> dict[str, Spares]:
         """Spares for each device, which all its workers take from."""
@@ -181,10 +182,9 @@ class LocalExecutor:
             last[:] = [progress]
             on_progress(progress)
 
-        key = reference_key(request, owner)
-        cast, verdict, failure = await self._play(worker, request, key, note, archives)
+        cast, verdict, failure = await self._play(worker, request, owner, note, archives)
         if cast.must_play_again(verdict):
-            cast, verdict, failure = await self._play(worker, request, None, note, archives)
+            cast, verdict, failure = await self._play(worker, request, owner, note, archives, new=True)
         assert worker.ending is not None
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
             await asyncio.shield(worker.ending)
@@ -201,15 +201,18 @@ class LocalExecutor:
         self,
         worker: Worker,
         request: Evaluate,
-        key: str | None,
+        owner: str,
         note: Callable[[Progress], None],
         archives: Sequence[int],
+        *,
+        new: bool = False,
     ) -> tuple[Cast, Verdict | None, str | None]:
         """Runners, and the verdict on them or why there is none; their end has begun."""
         if worker.ending is not None:
             await asyncio.shield(worker.ending)
         async with worker.turn.shared() as share:
-            cast, verdict = await self._take_runners(worker, request, key), None
+            await worker.judge.start()
+            cast, verdict = await self._casting.take(worker, request, owner, new=new), None
             try:
                 verdict, failure = await self._judged(worker, share, request, cast.runners, note, archives)
             except asyncio.CancelledError:
@@ -217,7 +220,7 @@ class LocalExecutor:
                     self.examiner.examine_when_ended(worker)
                 raise
             finally:
-                worker.ending = asyncio.create_task(self._end(worker, cast, verdict))
+                self._casting.end(worker, cast, verdict)
         return cast, verdict, failure
 
     async def _judged(
@@ -246,62 +249,10 @@ class LocalExecutor:
         except TimeoutError:
             return None, "the judge did not answer within the job's time"
 
-    async def _take_runners(self, worker: Worker, request: Evaluate, key: str | None) -> Cast:
-        """Warm runners for one job; the reference's may have served others before. Raises NurseryFailed."""
-        await worker.judge.start()
-        runners: dict[Role, RunnerProcess] = {}
-        used = worker.kept.take(key) if key is not None else None
-        cast = Cast(runners, key, used[1] if used is not None else 0)
-        roles: tuple[Role, ...] = ("candidate", "reference") if request.reference else ("candidate",)
-        concurrent = any(
-            kernel is not None and makes_streams(kernel.source_code)
-            for kernel in (request.candidate, request.reference)
-        )
-        try:
-            for role in roles:
-                if role == "reference" and used is not None:
-                    runners[role] = used[0]
-                else:
-                    runners[role] = await worker.spares.take(concurrent=concurrent)
-                worker.runners.append(runners[role])
-                runners[role].record(self._job_logs.begin(request.job_id, request.attempt, role))
-        except BaseException:
-            worker.ending = asyncio.create_task(self._end(worker, cast))
-            raise
-        worker.spares.refill()
-        return cast
-
-    async def _end(self, worker: Worker, cast: Cast, verdict: Verdict | None = None) -> dict[Role, RunnerEnd]:
-        """End them all but a reference that will serve again. One that the verdict found lost dies by itself.
-
-        The end of a context disturbs what is timed on its device, so it has to wait until nobody times there.
-        """
-        lost, runners = verdict.lost if verdict is not None else None, dict(cast.runners)
-        kept: dict[Role, RunnerEnd] = {}
-        async with _share_for_ending(worker):
-            if cast.outlives(verdict) and worker.kept.wants(cast.uses + 1):
-                candidate = runners.pop("candidate")
-                kept["candidate"] = await candidate.end()
-                kept |= await self._keep_reference(worker, cast, runners)
-            ends = await asyncio.gather(*(runner.end(dying=role == lost) for role, runner in runners.items()))
-        for runner in cast.runners.values():
-            worker.runners.remove(runner)
+    def _runners_ended(self, worker: Worker) -> None:
         self._sweep()
         worker.spares.refill()
         asyncio.get_running_loop().call_later(IDLE_S, self._top_up, worker)
-        return kept | dict(zip(runners, ends, strict=True))
-
-    async def _keep_reference(
-        self, worker: Worker, cast: Cast, runners: dict[Role, RunnerProcess]
-    ) -> dict[Role, RunnerEnd]:
-        """Takes it out of those that have to be ended, if it forgets the job."""
-        assert cast.key is not None
-        if not await worker.judge.forget_job():
-            return {}
-        reference = runners.pop("reference")
-        seen = reference.seen()
-        await worker.kept.keep(cast.key, reference, cast.uses + 1)
-        return {"reference": seen}
 
     def _top_up(self, worker: Worker) -> None:
         """A device without a job is the best time for contexts."""
@@ -320,10 +271,6 @@ class LocalExecutor:
             known.add(self.nursery.pid)
         if swept := sweep(known):
             log.warning("killed processes that a kernel left behind", action="orphans_swept", count=swept)
-
-
-def _share_for_ending(worker: Worker) -> contextlib.AbstractAsyncContextManager[object]:
-    return worker.turn.shared() if worker.device.target.kind == "cuda" else contextlib.nullcontext()
 
 
 @contextlib.asynccontextmanager

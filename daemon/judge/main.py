@@ -52,6 +52,7 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
     inspector = DeviceInspector(target)
     channel.send(JudgeReady(device=inspector.report()))
     finished: list[HostedKernel] = []
+    answer: Evaluated | Probed | Forgotten
     while True:
         try:
             request, descriptors = channel.receive_with_descriptors()
@@ -59,35 +60,40 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
             for kernel in finished:
                 kernel.link.close()
             return
-        if isinstance(request, Probe):
+        if isinstance(request, Evaluate):
+            # The daemon has killed the last job's runners, or had them forget it, so their memory is free by now.
+            _release(finished)
+            inspector.job_begins()
+            session = _session(request, descriptors, target, inspector, channel)
+            finished = [kernel for kernel in (session.candidate, session.reference) if kernel is not None]
+            answer = Evaluated(verdict=evaluate(session))
+            session.candidate.link.close()
+        else:
+            forgotten = isinstance(request, Forget) and _forgotten(finished)
             _release(finished)
             finished = []
-            channel.send(probe(device))
-            continue
-        if isinstance(request, Forget):
-            forgotten = _forgotten(finished)
-            _release(finished)
-            finished = []
-            channel.send(Forgotten(done=forgotten))
-            continue
-        assert isinstance(request, Evaluate)
-        # The daemon has killed the last job's runners, or had them forget it, so their memory is free by now.
-        _release(finished)
-        inspector.job_begins()
-        deadline = Deadline(request.seconds_left)
-        finished = _kernels(request, target, descriptors, deadline)
-        session = Session(
-            request=request,
-            device=device,
-            candidate=finished[0],
-            reference=finished[1] if request.reference is not None else None,
-            report_progress=_reporter(channel),
-            lease=functools.partial(_lease, channel, deadline),
-            inspector=inspector,
-        )
-        verdict = evaluate(session)
-        session.candidate.link.close()
-        channel.send(Evaluated(verdict=verdict))
+            answer = probe(device) if isinstance(request, Probe) else Forgotten(done=forgotten)
+        channel.send(answer)
+
+
+def _session(
+    request: Evaluate,
+    descriptors: list[int],
+    target: DeviceTarget,
+    inspector: DeviceInspector,
+    channel: Channel[Any],
+) -> Session:
+    deadline = Deadline(request.seconds_left)
+    candidate, *reference = _kernels(request, target, descriptors, deadline)
+    return Session(
+        request=request,
+        device=torch.device(target.torch_name),
+        candidate=candidate,
+        reference=reference[0] if reference else None,
+        report_progress=_reporter(channel),
+        lease=functools.partial(_lease, channel, deadline),
+        inspector=inspector,
+    )
 
 
 def probe(device: torch.device) -> Probed:

@@ -8,6 +8,8 @@ import pytest
 from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import encode
 from kbd.daemon.executor.process import ChildProcess, OutputTail
+from kbd.daemon.executor.protocol import DeviceTarget
+from kbd.daemon.executor.runner_process import RunnerProcess
 from kbd.daemon.executor.runner_protocol import Warm
 
 
@@ -59,3 +61,25 @@ def fake_nursery(on_loop, monkeypatch):
         on_loop(process.kill())
     for channel in nursery.channels:
         channel.close()
+
+
+@pytest.fixture
+def started(fake_nursery, tmp_path, on_loop):
+    """Starts runners; what a test leaves is ended."""
+    runners = []
+
+    async def start():
+        runners.append(
+            await RunnerProcess.start(
+                fake_nursery, tmp_path / f"runner-{len(runners)}", DeviceTarget(kind="cpu")
+            )
+        )
+        return runners[-1]
+
+    yield start
+
+    async def end():
+        for runner in runners:
+            await runner.end()
+
+    on_loop(end())

@@ -9,6 +9,7 @@ from kbd.daemon.devices import Device
 from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.kept_references import KeptReferences
 from kbd.daemon.executor.local import LocalExecutor
+from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings, IsolationTooWeak
@@ -513,3 +514,39 @@ def test_what_a_used_reference_did_is_tried_again_with_a_new_one(judged, executo
     assert outcome.verdict == VERDICT
     assert verdicts == []
     assert len(executor.nursery.processes) == 2 + 1 + 2
+
+
+def test_a_kept_reference_is_known_while_its_candidate_is_made(judged, executor, keeping, monkeypatch):
+    judged()
+    (reference,) = keeping.kept.pids
+    known = []
+    take = keeping.spares.take
+
+    async def noting(**wishes):
+        known.append(reference in keeping.pids)
+        return await take(**wishes)
+
+    monkeypatch.setattr(keeping.spares, "take", noting)
+    judged()
+    assert known == [True], "or another worker's sweep takes it for an orphan"
+
+
+def test_a_kept_reference_whose_candidate_cannot_be_made_is_ended(judged, executor, keeping, on_loop):
+    judged()
+    executor.nursery.refusal = NurseryFailed("no more processes")
+    with pytest.raises(NurseryFailed):
+        judged()
+
+    async def over():
+        await keeping.ending
+
+    on_loop(over())
+    assert not any(process.alive for process in executor.nursery.processes)
+    assert keeping.pids == set()
+
+
+@pytest.mark.parametrize("place", ["candidate", "reference"])
+def test_kernels_with_streams_of_their_own_keep_no_reference(judged, keeping, place):
+    streams = KernelCode(kernel_type="torch", source_code="import torch\nside = torch.cuda.Stream()")
+    judged(**{place: streams})
+    assert keeping.kept.pids == set()
