@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import structlog
 from sqlalchemy import Engine
@@ -13,9 +12,6 @@ from kbd.store.engine import migrate, open_writer, quick_check
 from kbd.store.errors import StoreError
 
 log = structlog.get_logger(__name__)
-
-SEEN_BY_ONE_HOST: Final = frozenset({"9p", "virtiofs", "fuse.fuse-overlayfs"})
-"""Count as network file systems, since other hosts may write there; mostly they are the disk of a container."""
 
 
 def open_database(state: Path, *, check: bool) -> Engine:
@@ -42,7 +38,7 @@ def require_local_disk(state: Path, mountinfo: Path = MOUNTINFO) -> None:
     mount = filesystem_of(state, mountinfo)
     if not mount.is_network:
         return
-    if mount.fs_type in SEEN_BY_ONE_HOST:
+    if not mount.is_seen_by_others:
         log.warning("is it a local disk?", action="odd_disk", folder=str(state), fs_type=mount.fs_type)
         return
     raise StoreError(

@@ -12,28 +12,21 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NoReturn
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from kbd.daemon import logs
 from kbd.daemon.claiming import Claiming
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.config import Limits, Settings
 from kbd.daemon.controls import Controls
-from kbd.daemon.desk import Desk, open_desk, open_spool
-from kbd.daemon.devices import Device, discover
-from kbd.daemon.executor.kernel_calls import adopt_orphans
+from kbd.daemon.desk import Desk
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.job_logs.log_writing import LogWriting
-from kbd.daemon.lease_keeping import LeaseKeeper
 from kbd.daemon.operation.operation import Operation
-from kbd.daemon.ownership import StateLock
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.snapshot import Holds, Snapshot
-from kbd.daemon.standby import Standby
-from kbd.inbox.pause import Pause, read_pause
+from kbd.inbox.pause import Pause
 from kbd.inbox.spool import SpoolMissing
 from kbd.inbox.watcher import Hint, HintKind, InboxWatcher
 from kbd.store.errors import StoreUnavailable
@@ -295,78 +288,3 @@ class Service:
             self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-
-
-async def _serve(settings: Settings, lock: StateLock, *, once: bool) -> None:
-    """Become the owner of the spool, be that, and give it back."""
-    devices = discover(settings.device, cpu_slots=settings.cpu_slots, per_device=settings.device_slots)
-    names = [device.name for device in devices]
-    log.info("starting", action="starting", spool=str(settings.spool), devices=names)
-    clerk = Clerk()
-    try:
-        spool = await clerk.do(open_spool, settings)
-        lease = await Standby(settings, clerk, lock.say).become_owner(spool, wait=not once)
-        keeper = LeaseKeeper(lease, settings.limits.lease_s)
-        keeper.start()
-        try:
-            desk = await clerk.do(open_desk, settings, spool, lease, after_crash=lock.after_crash)
-            try:
-                await _work(settings, clerk, desk, devices, keeper, once=once)
-            finally:
-                await clerk.do(desk.close)
-        finally:
-            keeper.stop()
-    finally:
-        clerk.close()
-        log.info("stopped", action="stopped")
-
-
-async def _work(
-    settings: Settings,
-    clerk: Clerk,
-    desk: Desk,
-    devices: Sequence[Device],
-    keeper: LeaseKeeper,
-    *,
-    once: bool,
-) -> None:
-    job_logs = LogWriting(desk.logs)
-    executor = LocalExecutor(
-        devices,
-        settings.work,
-        settings.logs,
-        job_logs,
-        sandboxing=settings.sandboxing,
-        compiling=settings.compilers,
-        reference_uses=settings.reference_uses,
-    )
-    pause = await clerk.do(read_pause, desk.spool)
-    service = Service(settings, clerk, desk, executor, job_logs, pause=pause, once=once)
-    keeper.lost = service.wake
-    await service.run()
-
-
-def _leave(number: int, frame: object) -> NoReturn:
-    """A stop before there is anything to stop."""
-    del number, frame
-    raise SystemExit(0)
-
-
-def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
-    """Run a daemon until it is stopped or drained (or, `once`, until the inbox is done).
-
-    Raises AlreadyRunning, SpoolTaken, EpochLost, SpoolUnfit, NoDevice, SpoolMissing, StoreError, NurseryFailed,
-    JudgeFailed, IsolationTooWeak or MetricsUnavailable, each with a message for the user.
-    """
-    settings.state.mkdir(parents=True, exist_ok=True)
-    logs.configure(settings.logs, console=console)
-    for number in STOP_SIGNALS:
-        signal.signal(number, _leave)  # until the loop takes over
-    signal.signal(signal.SIGHUP, lambda *_: None)  # no settings to read again yet; they are just being read
-    lock = StateLock(settings.lock)
-    lock.acquire({"spool": str(settings.spool)})
-    try:
-        adopt_orphans()
-        asyncio.run(_serve(settings, lock, once=once))
-    finally:
-        lock.release()

@@ -11,6 +11,8 @@ _NETWORK_TYPE = re.compile(
     r"|virtiofs|wekafs"
 )
 
+_OF_ONE_HOST = frozenset({"9p", "virtiofs", "fuse.fuse-overlayfs"})
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -28,6 +30,11 @@ class Mount:
     def is_network(self) -> bool:
         """Whether other hosts may write here, so that inotify sees only part of the truth."""
         return is_network(self.fs_type)
+
+    @property
+    def is_seen_by_others(self) -> bool:
+        """Whether it is of the network for sure: others are mostly the disk of a container, and may be trusted."""
+        return self.is_network and self.fs_type not in _OF_ONE_HOST
 
 
 def filesystem_of(path: Path, mountinfo: Path = MOUNTINFO) -> Mount:

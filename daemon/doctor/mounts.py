@@ -34,7 +34,13 @@ def spool_mount(patient: Patient, mountinfo: Path = MOUNTINFO) -> Iterator[Check
 def database_mount(patient: Patient, mountinfo: Path = MOUNTINFO) -> Iterator[Check]:
     """SQLite's locks and shared memory do not work between hosts."""
     mount = filesystem_of(_existing(patient.settings.state), mountinfo)
-    if mount.is_network:
+    if mount.is_network and not mount.is_seen_by_others:
+        yield warn(
+            DATABASE,
+            f"{patient.settings.state} lies on {mount.fs_type}; if other hosts share it, SQLite loses data",
+            "if it is the disk of this container alone, all is well; else name a local folder with --state",
+        )
+    elif mount.is_network:
         yield fail(
             DATABASE,
             f"{patient.settings.state} lies on {mount.fs_type} ({mount.source}), where SQLite loses data",

@@ -29,21 +29,7 @@ QUICK_DAEMON = Path(__file__).parent / "quick_daemon.py"
 CALLS = ("rename,renameat2", "link,linkat", "unlink,unlinkat", "mkdir", "fsync", "fdatasync")
 WRITES = ("write", "pwrite64", "ftruncate")
 
-JOB = """
-version: 1
-candidate:
-  kernel_type: torch
-  source_code: |
-    def double(x):
-        return x + x
-reference:
-  kernel_type: torch
-  source_code: |
-    def double(x):
-        return 2 * x
-io: {args: [{name: x, type: tensor, tensor_spec: {shape: [16], dtype: float32}}]}
-evaluation: {num_correct_trials: 1, mode: correctness}
-"""
+JOB = (Path(__file__).parents[1] / "double.yaml").read_text()
 EXPECTED = {
     "old": "passed",
     "first": "passed",

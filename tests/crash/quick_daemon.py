@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
-from kbd.daemon import desk, service
+from kbd.daemon import desk, running
 from kbd.daemon.config import Limits, Settings
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.local import Outcome
@@ -63,8 +63,8 @@ class QuickExecutor:
 
 
 if __name__ == "__main__":
-    service.LocalExecutor = QuickExecutor
+    running.LocalExecutor = QuickExecutor
     desk.Scanner = partial(Scanner, settle_s=0.0)
-    service.discover = lambda *_, **__: [Device("cpu0", "a processor", DeviceTarget(kind="cpu"))]
+    running.discover = lambda *_, **__: [Device("cpu0", "a processor", DeviceTarget(kind="cpu"))]
     settings = Settings(spool=Path(sys.argv[1]), state=Path(sys.argv[2]), device="cpu", limits=LIMITS)
-    service.run_daemon(settings, once=True)
+    running.run_daemon(settings, once=True)

@@ -12,7 +12,7 @@ WITHOUT_TORCH = """
 import sys
 for name in ("torch", "triton", "numpy"):
     sys.modules[name] = None
-import kbd.daemon.service, kbd.daemon.cli.main, kbd.inbox.job_file, kbd.outbox.result, kbd.store.jobs
+import kbd.daemon.running, kbd.daemon.cli.main, kbd.inbox.job_file, kbd.outbox.result, kbd.store.jobs
 """
 
 

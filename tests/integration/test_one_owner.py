@@ -6,27 +6,14 @@ Two state folders make two daemons that know nothing of each other, as on two ho
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 LIMIT_S = 100
 LEASE_S = 3
 
-JOB = """
-version: 1
-candidate:
-  kernel_type: torch
-  source_code: |
-    def double(x):
-        return x + x
-reference:
-  kernel_type: torch
-  source_code: |
-    def double(x):
-        return 2 * x
-io: {args: [{name: x, type: tensor, tensor_spec: {shape: [16], dtype: float32}}]}
-evaluation: {num_correct_trials: 1, mode: correctness}
-"""
+JOB = (Path(__file__).parents[1] / "double.yaml").read_text()
 SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(1); return x + x")
 
 

@@ -48,7 +48,7 @@ def command(
     from kbd.daemon.executor.sandbox.isolation import IsolationTooWeak
     from kbd.daemon.operation.metrics import MetricsUnavailable
     from kbd.daemon.ownership import AlreadyRunning
-    from kbd.daemon.service import run_daemon
+    from kbd.daemon.running import run_daemon
     from kbd.daemon.standby import SpoolTaken
     from kbd.inbox.epoch import EpochLost
     from kbd.inbox.probe import SpoolUnfit

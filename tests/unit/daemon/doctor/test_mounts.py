@@ -72,6 +72,13 @@ def test_a_database_on_the_network(patient, mountinfo, fs_type):
     assert (check.state, fs_type in check.finding, "local disk" in check.cure) == (State.FAIL, True, True)
 
 
+@pytest.mark.parametrize("fs_type", ["9p", "virtiofs", "fuse.fuse-overlayfs"])
+def test_a_database_on_what_is_mostly_the_disk_of_a_container(patient, mountinfo, fs_type):
+    (check,) = database_mount(patient, mountinfo("state", fs_type, "rw"))
+    assert check.state is State.WARN, "the daemon starts there"
+    assert fs_type in check.finding
+
+
 def test_a_database_on_a_local_disk(patient, mountinfo):
     (check,) = database_mount(patient, mountinfo("spool", "nfs4", "rw"))
     assert check.state is State.OK
