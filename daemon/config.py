@@ -232,8 +232,8 @@ def value_of(settings: Settings, setting: Setting) -> Any:
 def _gathered(
     environment: Mapping[str, str], config: Path | None, flags: Mapping[str, Any], *, only: Any
 ) -> tuple[Path | None, Gathered]:
-    path = config_file.find(config, environment)
     try:
+        path = config_file.find(config, environment)
         found = gather(config_file.read(path) if path is not None else None, environment, flags, only=only)
     except FileUnusable as error:
         raise ConfigError([str(error)]) from None

@@ -54,12 +54,25 @@ def candidates(environment: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def find(named: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The file in use: flag, then KBD_CONFIG, then the first candidate that is there. None: there is none."""
+    """The file in use: flag, then KBD_CONFIG, then the first candidate that is there. None: there is none.
+
+    Raises FileUnusable where nobody may look.
+    """
     if named is not None:
         return named.absolute()
     if text := environment.get(CONFIG_VARIABLE):
         return Path(text).expanduser().absolute()
-    return next((path for path in candidates(environment) if path.is_file()), None)
+    return next(filter(_is_there, candidates(environment)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise FileUnusable(
+            f"{path} cannot be looked for: {error.strerror}; set HOME or XDG_CONFIG_HOME to a folder of this "
+            "user's, or name a file of settings with --config"
+        ) from None
 
 
 def read(path: Path) -> ConfigFile:

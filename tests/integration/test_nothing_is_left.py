@@ -61,6 +61,7 @@ class Series:
             cwd="/",
             **self._identity,
         )
+        self._process = daemon
         try:
             self.pid = daemon.pid
             self._judge("aa_good")
@@ -94,6 +95,7 @@ class Series:
     def _await(self, names):
         deadline = time.monotonic() + LIMIT_S
         while missing := names - set(self.daemon.results()):
+            assert self._process.poll() is None, f"the daemon ended without a result of {missing}"
             assert time.monotonic() < deadline, f"no result of {missing}"
             time.sleep(LOOK_AGAIN_S)
 
@@ -181,7 +183,11 @@ def series(request, make_daemon, samples_of, sample_limits, adopting, planted):
     )  # pytest has it on its path, and kernels would see all that is in it
     places = [f"{checkout}/.typing", *(path for path in sys.path if os.path.isdir(path) and path != checkout)]
     command = [interpreter_for_everybody(), *daemon.command()[1:]]
-    limits = sample_limits | {"PYTHONPATH": os.pathsep.join(places), "HOME": str(root)}
+    limits = sample_limits | {
+        "PYTHONPATH": os.pathsep.join(places),
+        "HOME": str(root),
+        "XDG_CONFIG_HOME": str(root),
+    }
     try:
         yield Series(daemon, samples, command, limits, **NOBODY).run()
     finally:

@@ -85,3 +85,14 @@ def test_a_named_file_wins_though_it_is_not_there(tmp_path, system):
     named = tmp_path / "other.toml"
     assert find(None, {"KBD_CONFIG": str(named)}) == named
     assert find(tmp_path / "flag.toml", {"KBD_CONFIG": str(named)}) == tmp_path / "flag.toml"
+
+
+def test_a_folder_that_nobody_may_look_into_is_named_with_the_way_out(tmp_path, monkeypatch):
+    def refuse(path, **_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.is_file", refuse)
+    with pytest.raises(
+        FileUnusable, match=r"kbd/config\.toml cannot be looked for: Permission denied; .* --config"
+    ):
+        find(None, {"XDG_CONFIG_HOME": str(tmp_path)})
