@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Tests with daemons wait as much as they work, so one process more than there are cores.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 .PHONY: help install demo test check format bench clean
 
@@ -22,7 +24,7 @@ demo: $(STAMP)  ## start a daemon on a spool of its own, judge five example jobs
 	$(BIN)/kbd demo
 
 test: $(STAMP)  ## run all tests that need no GPU (and those that do, where there is one)
-	$(BIN)/python -m pytest -n auto --dist loadgroup
+	$(BIN)/python -m pytest -n $(TESTERS) --dist loadgroup
 
 check: $(STAMP)  ## lint, types, layers
 	$(BIN)/ruff check .
