@@ -1,14 +1,16 @@
 """What CUDA C++ says about its kernels: their parameters, read carefully enough for messages and for sizes.
 
-The compiler has the last word: a type that is not recognised (a typedef, a template parameter) is taken from the
-symbol that it made. Where that says nothing either (`extern "C"`), the argument is passed as the contract says.
+Names that the source itself gives to types (`typedef`, `using`, `#define`) are followed. The compiler has the last
+word: a type that is not recognised (a template parameter, a type of some header) is taken from the symbol that it
+made. Where that says nothing either (`extern "C"`), the argument is passed as the contract says.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from kbd.inbox.kernel_source import plain_cpp
 
@@ -16,6 +18,15 @@ _QUALIFIERS = re.compile(
     r"\b(?:const|volatile|restrict|__restrict__|__restrict|__grid_constant__|register|struct|std::)\b|std::"
 )
 _SIGNATURE_CHARACTERS = 8_000
+
+_TYPE_NAMES = (
+    re.compile(r"\btypedef\s+(?P<type>[\w:\s]+?[\s*]+)(?P<name>\w+)\s*;"),
+    re.compile(r"\busing\s+(?P<name>\w+)\s*=\s*(?P<type>[\w:\s]+?[\s*]*);"),
+    re.compile(
+        r"^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)[ \t]+(?P<type>[A-Za-z_][\w: \t]*[\t *]*)$", re.MULTILINE
+    ),
+)
+_LONGEST_CHAIN = 8
 
 # C type -> (the ctypes name it is passed as). `long` has 64 bits wherever CUDA runs on Linux.
 SCALARS = {
@@ -70,8 +81,18 @@ def parameters_of(source: str, name: str) -> tuple[CudaParameter, ...] | None:
         match = re.match(rf"[^({{;]*?\b{re.escape(name)}\s*\(", signature)
         if match:
             inside = _balanced(signature[match.end() :])
-            return None if inside is None else tuple(_parameter(entry) for entry in _split(inside))
+            names = type_names(text)
+            return None if inside is None else tuple(_parameter(entry, names) for entry in _split(inside))
     return None
+
+
+def type_names(text: str) -> dict[str, str]:
+    """Names that C++ without comments gives to types, and what they stand for; none that has two meanings."""
+    found: dict[str, set[str]] = {}
+    for pattern in _TYPE_NAMES:
+        for match in pattern.finditer(text):
+            found.setdefault(match["name"], set()).add(" ".join(match["type"].split()))
+    return {name: meanings.pop() for name, meanings in found.items() if len(meanings) == 1}
 
 
 def resolved(parameters: Sequence[CudaParameter] | None, symbol: str) -> Sequence[CudaParameter] | None:
@@ -124,12 +145,23 @@ def _split(text: str) -> list[str]:
     return [part for part in parts if part.strip() not in ("", "void")]
 
 
-def _parameter(text: str) -> CudaParameter:
+def _parameter(text: str, names: Mapping[str, str] = MappingProxyType({})) -> CudaParameter:
     written = " ".join(text.split("=")[0].split())
-    plain = " ".join(_QUALIFIERS.sub(" ", written).split())
+    plain = _expanded(written, names)
+    plain = " ".join(_QUALIFIERS.sub(" ", plain).split())
     is_pointer = "*" in plain or plain.endswith("]")
     words = re.sub(r"\[[^\]]*\]", " ", plain).replace("*", " ").replace("&", " ").split()
     for length in (len(words), len(words) - 1):
         if passed_as := SCALARS.get(" ".join(words[:length])):
             return CudaParameter(written, is_pointer, passed_as)
     return CudaParameter(written, is_pointer, None)
+
+
+def _expanded(text: str, names: Mapping[str, str]) -> str:
+    """With every name of a type replaced by what it stands for. A name for itself stays what it is."""
+    for _ in range(_LONGEST_CHAIN):
+        expanded = re.sub(r"[A-Za-z_]\w*", lambda word: names.get(word[0], word[0]), text)
+        if expanded == text or len(expanded) > _SIGNATURE_CHARACTERS:
+            break
+        text = expanded
+    return text

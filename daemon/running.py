@@ -86,6 +86,23 @@ def _leave(number: int, frame: object) -> NoReturn:
     raise SystemExit(0)
 
 
+class _DaemonLoop(asyncio.SelectorEventLoop):
+    """A loop whose end gives no signal its default back.
+
+    The default kills: a stop that came once more, or to any thread, would turn a clean end into a death by signal.
+    """
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Keep it: what it does is nothing once this loop is closed."""
+        del sig
+        return False
+
+    def close(self) -> None:
+        """As every loop; signals no longer wake it."""
+        signal.set_wakeup_fd(-1)
+        super().close()
+
+
 def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) -> None:
     """Run a daemon until it is stopped or drained (or, `once`, until the inbox is done).
 
@@ -101,6 +118,9 @@ def run_daemon(settings: Settings, *, once: bool = False, console: bool = True) 
     lock.acquire({"spool": str(settings.spool)})
     try:
         adopt_orphans()
-        asyncio.run(_serve(settings, lock, once=once))
+        with asyncio.Runner(loop_factory=_DaemonLoop) as runner:
+            runner.run(_serve(settings, lock, once=once))
     finally:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # there is nothing left to stop
         lock.release()

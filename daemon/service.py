@@ -119,7 +119,6 @@ class Service:
             self._operation.stopping()
             await self._clear_up(warming)
             await self._operation.end()
-            self._ignore_stops()
 
     async def reload(self) -> None:
         """Take over what SIGHUP asked to read again."""
@@ -277,14 +276,3 @@ class Service:
         self._scheduler.cancel_all()
         await self._scheduler.ended()
         await self._executor.stop()
-
-    def _ignore_stops(self) -> None:
-        """Nothing is left to stop: a signal that comes now must not turn a clean end into a death by signal.
-
-        Blocked meanwhile, because the loop puts the default back, which kills.
-        """
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        for number in STOP_SIGNALS:
-            self._loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)

@@ -95,7 +95,7 @@ def running(daemon):
     finally:
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(LIMIT_S)
 
 
 def kbd(daemon, *arguments):
@@ -220,7 +220,7 @@ def test_a_daemon_that_ends_during_a_build_takes_the_compiler_along(daemon, mark
         if how is signal.SIGTERM:  # a second one ends the grace, if it is not merged with the first
             until(lambda: records(daemon, "stopping"), "the beginning of the stop")
             process.send_signal(how)
-        process.wait(60)
+        process.wait(LIMIT_S)
         until(lambda: not sleepers(), "the end of everything in the compiler")
     daemon.run_once()
     result = daemon.results()["slow"]

@@ -78,7 +78,20 @@ class Site:
         finally:
             self.process.send_signal(signal.SIGTERM)
             self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(60) == 0
+            assert self._ended() == 0, self.last_words()
+
+    def _ended(self):
+        """How the daemon ended; None, and it is killed, where it did not."""
+        try:
+            return self.process.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            return None
+
+    def last_words(self):
+        """The end of the daemon's log."""
+        return "\n".join(json.dumps(record) for record in self.daemon.log()[-20:])
 
     def deliver(self, name, text, owner=None):
         folder = self.spool.inbox / (owner or "")

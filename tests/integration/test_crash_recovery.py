@@ -90,7 +90,7 @@ def test_stopping_during_a_job_loses_nothing(daemon, signals, slots):
     for _ in range(signals):
         process.send_signal(signal.SIGTERM)
         time.sleep(0.1)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0, output.decode()
     assert end_of(descendants) == []
     before = {name: path.stat().st_ino for name, path in published(daemon).items()}
@@ -111,7 +111,7 @@ def test_nursery_killed_during_work_is_replaced(daemon):
     nursery.kill()
     wait_until(lambda: len(daemon.results()) == FEW, "all results")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=LIMIT_S)
     results = daemon.results()
     assert sorted(results) == names
     assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
@@ -127,7 +127,7 @@ def test_a_nursery_that_is_killed_again_and_again_under_load_loses_nothing(daemo
         psutil.Process(ready(daemon)[-1]["pid"]).kill()
     wait_until(lambda: len(daemon.results()) == len(names), "all results")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=LIMIT_S)
     results = daemon.results()
     assert sorted(results) == names
     assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
@@ -149,7 +149,7 @@ def test_judge_killed_during_work_is_replaced_and_nobody_is_blamed(daemon):
     psutil.Process(ready[-1]["pid"]).kill()
     wait_until(lambda: len(daemon.results()) == FEW, "all results")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=LIMIT_S)
     results = daemon.results()
     assert sorted(results) == names
     assert {result["status"] for result in results.values()} == {"passed"}, failures(results)
@@ -159,9 +159,9 @@ def test_a_second_daemon_on_the_same_state_is_refused(daemon):
     first = daemon.start()
     wait_until(lambda: (daemon.state / "logs" / "daemon.log").exists() and daemon.log(), "the first daemon")
     second = daemon.start()
-    output, _ = second.communicate(timeout=30)
+    output, _ = second.communicate(timeout=LIMIT_S)
     first.send_signal(signal.SIGTERM)
-    first.communicate(timeout=60)
+    first.communicate(timeout=LIMIT_S)
     assert second.returncode == 1
     assert str(first.pid) in output.decode()
 

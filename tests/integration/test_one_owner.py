@@ -39,7 +39,7 @@ def start(daemon):
 
 def end(process, number=signal.SIGTERM):
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=LIMIT_S)
     return process.returncode, output.decode()
 
 
@@ -131,7 +131,7 @@ def test_whoever_comes_for_one_round_does_not_wait(pair):
     owner = start(first)
     until(lambda: says(first, "owner"), "an owner")
     once = second.start("--once", KBD_LEASE_S=str(LEASE_S))
-    output, _ = once.communicate(timeout=60)
+    output, _ = once.communicate(timeout=LIMIT_S)
     assert once.returncode == 1
     assert f"process id {owner.pid}" in output.decode()
     assert end(owner)[0] == 0

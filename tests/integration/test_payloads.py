@@ -14,9 +14,9 @@ PAYLOADS = sorted((Path(__file__).parent.parent / "unit" / "inbox" / "payloads")
 def results(make_daemon):
     daemon = make_daemon()
     for payload in PAYLOADS:
-        # Interpreted, a launch takes seconds: few trials are enough to see that it is right.
+        # Interpreted, a launch takes seconds, and on a busy host many: few trials, and patience.
         document = json.loads(payload.read_text())
-        daemon.deliver(payload.name, json.dumps(document | {"num_trials": 2}))
+        daemon.deliver(payload.name, json.dumps(document | {"num_trials": 2, "timeout": 200}))
     daemon.run_once()
     return daemon.results()
 

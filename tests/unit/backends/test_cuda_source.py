@@ -44,6 +44,31 @@ def test_types(written, is_pointer, passed_as):
 
 
 @pytest.mark.parametrize(
+    ("written", "parameter", "is_pointer", "passed_as"),
+    [
+        ("typedef float scalar_t;", "const scalar_t s", False, "c_float"),
+        ("typedef unsigned   long long int wide;", "wide n", False, "c_uint64"),
+        ("typedef float *numbers;", "numbers x", True, "c_float"),
+        ("using real = double;", "real s", False, "c_double"),
+        ("using real = double;", "const real* __restrict__ x", True, "c_double"),
+        ("#define DTYPE __half", "DTYPE* x", True, "half"),
+        ("#define DTYPE double  // for now", "DTYPE s", False, "c_double"),
+        ("using a = int; using b = a; typedef b c;", "c n", False, "c_int32"),
+        ("#define T T", "T s", False, None),
+        ("using a = b; using b = a;", "a s", False, None),
+        ("#ifdef F\n#define R float\n#else\n#define R double\n#endif", "R s", False, None),
+        ("// typedef float scalar_t;", "scalar_t s", False, None),
+        ("typedef float4 vector;", "vector v", False, None),
+        ("template <typename T> struct Box { using real = float; };", "Box<int>::real s", False, None),
+    ],
+)
+def test_names_of_types_are_followed(written, parameter, is_pointer, passed_as):
+    source = f'{written}\nextern "C" __global__ void f({parameter}) {{ }}'
+    (found,) = parameters_of(source, "f")
+    assert (found.is_pointer, found.passed_as) == (is_pointer, passed_as)
+
+
+@pytest.mark.parametrize(
     ("parameters", "count"),
     [
         ("", 0),
