@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Hundreds of interpreters start in the tests; none is to compile again what another has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 # Tests with daemons wait as much as they work, so one process more than there are cores.
 TESTERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 

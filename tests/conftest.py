@@ -119,6 +119,7 @@ SAMPLE_LIMITS = {
     "KBD_RUNNER_FOLDER_BYTES": str(256 * MIB),
     "KBD_RUNNER_TEMPORARY_BYTES": str(128 * MIB),
     "KBD_RUNNER_SHARED_MEMORY_BYTES": str(128 * MIB),
+    "KBD_RUNNER_PROCESSES": "256",
 }
 
 
@@ -127,23 +128,30 @@ def samples_for(device, **wanted):
     found = []
     for path in sorted(SAMPLES.glob("*/expected.json")):
         expected = json.loads(path.read_text())
-        if expected.get("only_on", device) == device and wanted.items() <= expected.items():
+        as_wanted = all(expected.get(name, False) == value for name, value in wanted.items())
+        if expected.get("only_on", device) == device and as_wanted:
             found.append(path.parent)
     return found
 
 
 def pytest_generate_tests(metafunc):
-    """A test of `sample` is done for every sample of its module's DEVICE."""
-    if "sample" in metafunc.fixturenames:
+    """A test of `sample` is done for every sample of its module's DEVICE, of those that it WANTS."""
+    if "sample_results" in metafunc.fixturenames:
         metafunc.definition.add_marker(pytest.mark.timeout(ALL_SAMPLES_LIMIT_S))  # the first waits for all
-        metafunc.parametrize("sample", samples_for(metafunc.module.DEVICE), ids=lambda case: case.name)
+    if "sample" in metafunc.fixturenames:
+        metafunc.parametrize("sample", wanted_samples(metafunc.module), ids=lambda case: case.name)
+
+
+def wanted_samples(module):
+    """Those for the DEVICE of a module of tests, and as it WANTS them."""
+    return samples_for(module.DEVICE, **getattr(module, "WANTS", {}))
 
 
 @pytest.fixture(scope="module")
 def sample_results(request, make_daemon):
-    """What a real daemon on the module's DEVICE makes of every sample."""
+    """What a real daemon on the module's DEVICE makes of every sample that the module wants."""
     daemon = make_daemon()
-    for case in samples_for(request.module.DEVICE):
+    for case in wanted_samples(request.module):
         daemon.deliver_sample(case)
     limit_s = ALL_SAMPLES_LIMIT_S - 100
     print(daemon.run_once(device=request.module.DEVICE, limit_s=limit_s, **SAMPLE_LIMITS))

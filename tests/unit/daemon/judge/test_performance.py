@@ -115,10 +115,11 @@ def test_a_candidate_that_computes_only_while_it_is_judged_is_suspect(time_it):
 
 @pytest.mark.parametrize(
     ("elements", "sets"),
-    [(1, MOST_SETS["cpu"]), (MOST_BYTES["cpu"] // 4 // 2 // 2 // 8, 8), (8 * MIB, FEWEST_SETS)],
+    [(1, MOST_SETS["cpu"]), (MIB // 4 // 2 // 2 // 8, 8), (MIB // 8, FEWEST_SETS)],
     ids=["tiny", "an eighth of what is allowed", "too large"],
 )
-def test_as_many_sets_as_memory_allows(time_it, elements, sets):
+def test_as_many_sets_as_memory_allows(time_it, elements, sets, monkeypatch):
+    monkeypatch.setitem(MOST_BYTES, "cpu", MIB)
     session = time_it(elements)
     assert session.candidate.sets_bound.count == session.reference.sets_bound.count == sets
 
