@@ -98,6 +98,35 @@ def running(daemon):
         process.wait(LIMIT_S)
 
 
+@pytest.fixture(scope="module")
+def shared(make_daemon):
+    """One daemon for all tests that only look at jobs of their own."""
+    daemon = make_daemon()
+    with running(daemon):
+        yield daemon
+
+
+together = pytest.mark.xdist_group("compile stage")
+
+
+def own(text):
+    """The extension, unlike that of any other test."""
+    return f"{EXTENSION}\n# {text}\n"
+
+
+def judge(daemon, **jobs):
+    """The results of these jobs."""
+    for name, text in jobs.items():
+        daemon.deliver(f"{name}.json", text)
+    until(lambda: jobs.keys() <= daemon.results().keys(), f"the results of {', '.join(jobs)}")
+    return {name: daemon.results()[name] for name in jobs}
+
+
+def compilers(daemon):
+    """How many compilers were started so far."""
+    return len(records(daemon, "compiler_forked"))
+
+
 def kbd(daemon, *arguments):
     place = ["--spool", str(daemon.spool.root), "--state", str(daemon.state)]
     command = [sys.executable, "-m", "kbd.daemon.cli.main", arguments[0], *place, *arguments[1:]]
@@ -110,99 +139,98 @@ def test_nothing_is_built_twice(daemon):
     """The same source under another id, with other shapes and later: no compiler. Another flag: one more."""
     daemon.deliver("first.json", job(EXTENSION))
     daemon.run_once()
-    assert len(records(daemon, "compiler_forked")) == 1
+    assert compilers(daemon) == 1
     other = {"args": [{"name": "x", "type": "tensor", "tensor_spec": {"shape": [99], "dtype": "float32"}}]}
     daemon.deliver("second.json", job(EXTENSION))
     daemon.deliver("shapes.json", job(EXTENSION, io=other))
-    daemon.run_once()
-    assert len(records(daemon, "compiler_forked")) == 1
-    daemon.deliver("flag.json", job(EXTENSION, candidate={"compile_options": {"cflags": ["-DOTHER"]}}))
-    daemon.run_once()
-    assert len(records(daemon, "compiler_forked")) == 2
+    with running(daemon):
+        until(lambda: {"second", "shapes"} <= daemon.results().keys(), "results of what is built already")
+        assert compilers(daemon) == 1
+        judge(daemon, flag=job(EXTENSION, candidate={"compile_options": {"cflags": ["-DOTHER"]}}))
+        assert compilers(daemon) == 2
     results = daemon.results()
     assert {result["status"] for result in results.values()} == {"passed"}
     assert all(result["compiled"] for result in results.values())
     assert results["second"]["timings_s"]["compile"] is not None
 
 
-def test_the_same_kernel_twice_in_one_job_is_built_once(daemon):
-    reference = {"kernel_type": "torch_cuda", "source_code": EXTENSION}
-    daemon.deliver("pair.json", job(EXTENSION, reference=reference))
-    daemon.run_once()
-    assert daemon.results()["pair"]["status"] == "passed"
-    assert len(records(daemon, "compiler_forked")) == 1
+@together
+def test_the_same_kernel_twice_in_one_job_is_built_once(shared):
+    source, before = own("twice"), compilers(shared)
+    reference = {"kernel_type": "torch_cuda", "source_code": source}
+    assert judge(shared, pair=job(source, reference=reference))["pair"]["status"] == "passed"
+    assert compilers(shared) == before + 1
 
 
-def test_a_damaged_artifact_is_built_again(daemon):
-    daemon.deliver("first.json", job(EXTENSION))
-    daemon.run_once()
-    (artifact,) = (daemon.state / "artifacts").glob("*/*.artifact")
+@together
+def test_a_damaged_artifact_is_built_again(shared):
+    def artifacts():
+        return set((shared.state / "artifacts").glob("*/*.artifact"))
+
+    source, before, forked = own("damaged"), artifacts(), compilers(shared)
+    assert judge(shared, sound=job(source))["sound"]["status"] == "passed"
+    (artifact,) = artifacts() - before
     content = bytearray(artifact.read_bytes())
     content[len(content) // 2] ^= 0xFF
     artifact.write_bytes(content)
-    daemon.deliver("second.json", job(EXTENSION))
-    daemon.run_once()
-    assert {result["status"] for result in daemon.results().values()} == {"passed"}
-    assert len(records(daemon, "compiler_forked")) == 2
+    assert judge(shared, damaged=job(source))["damaged"]["status"] == "passed"
+    assert compilers(shared) == forked + 2
 
 
-def test_a_failed_build_is_not_kept(daemon):
-    broken = EXTENSION.replace("y[i] = ", "y[i] = nothing + ")
-    for name in ("first", "second"):
-        daemon.deliver(f"{name}.json", job(broken))
-        daemon.run_once()
-    assert len(records(daemon, "compiler_forked")) == 2
-    assert list((daemon.state / "artifacts").glob("*/*.artifact")) == []
-    error = daemon.results()["second"]["error"]
+@together
+def test_a_failed_build_is_not_kept(shared):
+    broken = own("broken").replace("y[i] = ", "y[i] = nothing + ")
+    forked = compilers(shared)
+    judge(shared, fails=job(broken))
+    error = judge(shared, fails_again=job(broken))["fails_again"]["error"]
+    assert compilers(shared) == forked + 2
     line = next(n for n, text in enumerate(broken.splitlines(), 1) if "nothing" in text)
     assert f"line {line}: " in error["message"]
     assert "kbd_kernel.py" in error["traceback_tail"]
     assert "ninja" not in error["traceback_tail"]
-    assert "nothing" in kbd(daemon, "logs", "second", "--role", "compiler")
+    assert "nothing" in kbd(shared, "logs", "fails_again", "--role", "compiler")
 
 
-def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(daemon, marker, sleepers):
-    with running(daemon):
-        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=600))
-        until(sleepers, "the module in the compiler")
-        (attempt,) = records(daemon, "attempt", job="slow")
-        assert attempt["device"] == "compiler"
-        # The one device is free: a job that needs no compiler is judged meanwhile.
-        daemon.deliver("quick.json", job(QUICK, "torch"))
-        until(lambda: "quick" in daemon.results(), "the quick job")
-        assert daemon.results()["quick"]["status"] == "passed"
-        assert "slow" not in daemon.results()
-        assert "compiling" in kbd(daemon, "status")
-        (shown,) = until(lambda: running_now(daemon), "status.json to tell of it")
-        assert (shown["id"], shown["stage"], shown["device"]) == ("slow", "compile", None)
-        printed = "==> candidate_compiler <==\nin the compiler\n"
-        until(lambda: kbd(daemon, "logs", "slow", "--role", "compiler") == printed, "what it has printed")
-        kbd(daemon, "cancel", "slow")
-        until(lambda: "slow" in daemon.results(), "the result of the cancelled job")
-        until(lambda: not sleepers(), "the end of everything in the compiler")
-        assert daemon.results()["slow"]["status"] == "cancelled"
-        until(lambda: running_now(daemon) == [], "status.json without it")
+@together
+def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(shared, marker, sleepers):
+    shared.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=600))
+    until(sleepers, "the module in the compiler")
+    (attempt,) = records(shared, "attempt", job="slow")
+    assert attempt["device"] == "compiler"
+    # The one device is free: a job that needs no compiler is judged meanwhile.
+    shared.deliver("quick.json", job(QUICK, "torch"))
+    until(lambda: "quick" in shared.results(), "the quick job")
+    assert shared.results()["quick"]["status"] == "passed"
+    assert "slow" not in shared.results()
+    assert "compiling" in kbd(shared, "status")
+    (shown,) = until(lambda: running_now(shared), "status.json to tell of it")
+    assert (shown["id"], shown["stage"], shown["device"]) == ("slow", "compile", None)
+    printed = "==> candidate_compiler <==\nin the compiler\n"
+    until(lambda: kbd(shared, "logs", "slow", "--role", "compiler") == printed, "what it has printed")
+    kbd(shared, "cancel", "slow")
+    until(lambda: "slow" in shared.results(), "the result of the cancelled job")
+    until(lambda: not sleepers(), "the end of everything in the compiler")
+    assert shared.results()["slow"]["status"] == "cancelled"
+    until(lambda: running_now(shared) == [], "status.json without it")
 
 
-def test_a_build_that_takes_too_long_is_stopped_with_all_its_processes(daemon, marker, sleepers):
-    daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=3))
-    daemon.deliver("quick.json", job(QUICK, "torch"))
-    daemon.run_once()
-    results = daemon.results()
-    slow = results["slow"]
-    assert (slow["status"], slow["stage"], slow["blame"]) == ("timeout", "compile", "candidate")
-    assert "3 s" in slow["error"]["message"]
-    assert slow["logs"]["candidate"] == "in the compiler\n"
-    assert results["quick"]["status"] == "passed"
+@together
+def test_a_build_that_takes_too_long_is_stopped_with_all_its_processes(shared, marker, sleepers):
+    endless = job(BLOCKS.format(marker=marker), timeout=3)
+    results = judge(shared, endless=endless, beside=job(QUICK, "torch"))
+    found = results["endless"]
+    assert (found["status"], found["stage"], found["blame"]) == ("timeout", "compile", "candidate")
+    assert "3 s" in found["error"]["message"]
+    assert found["logs"]["candidate"] == "in the compiler\n"
+    assert results["beside"]["status"] == "passed"
     assert sleepers() == []
 
 
-def test_a_reference_that_does_not_compile_voids_the_comparison(daemon):
-    broken = EXTENSION.replace("y[i] = ", "y[i] = nothing + ")
+@together
+def test_a_reference_that_does_not_compile_voids_the_comparison(shared):
+    broken = own("reference").replace("y[i] = ", "y[i] = nothing + ")
     reference = {"kernel_type": "torch_cuda", "source_code": broken}
-    daemon.deliver("pair.json", job(QUICK, "torch", reference=reference))
-    daemon.run_once()
-    result = daemon.results()["pair"]
+    result = judge(shared, void=job(QUICK, "torch", reference=reference))["void"]
     assert (result["status"], result["stage"], result["blame"]) == (
         "invalid_reference",
         "compile",
@@ -227,17 +255,17 @@ def test_a_daemon_that_ends_during_a_build_takes_the_compiler_along(daemon, mark
     assert (result["status"], result["stage"], result["attempt"]) == ("timeout", "compile", 2)
 
 
-def test_compiling_alone_needs_no_device(daemon):
-    for name, device in (("cpu", {"kind": "cpu"}), ("elsewhere", {"arch": "sm_90"})):
-        source = "import torch\n\n\ndef same(x):\n    return x\n"
-        evaluation = {"mode": "compile"}
-        daemon.deliver(f"{name}.json", job(source, "torch", device=device, evaluation=evaluation))
-    daemon.deliver(
-        "nowhere.json", job(QUICK, "torch", device={"kind": "cuda"}, evaluation={"mode": "compile"})
+@together
+def test_compiling_alone_needs_no_device(shared):
+    source = "import torch\n\n\ndef same(x):\n    return x\n"
+    alone = {"evaluation": {"mode": "compile"}}
+    results = judge(
+        shared,
+        here=job(source, "torch", device={"kind": "cpu"}, **alone),
+        elsewhere=job(source, "torch", device={"arch": "sm_90"}, **alone),
+        nowhere=job(QUICK, "torch", device={"kind": "cuda"}, **alone),
     )
-    daemon.run_once()
-    results = daemon.results()
-    for name in ("cpu", "elsewhere"):
+    for name in ("here", "elsewhere"):
         assert (results[name]["status"], results[name]["compiled"]) == ("passed", True)
         assert results[name]["device"] is None
     assert results["nowhere"]["status"] == "unsupported"

@@ -169,23 +169,35 @@ def site(daemon):
     return Site(daemon)
 
 
-@pytest.mark.parametrize("stage", SLEEPS_IN)
-def test_cancel_a_job_that_runs(site, tmp_path, stage):
-    site.deliver("a", SLEEPS_IN[stage])
+@pytest.fixture(scope="module")
+def open_site(make_daemon):
+    """One with a daemon that stays, for tests that only look at jobs of their own."""
+    site = Site(make_daemon())
     with site.running():
-        site.wait_for_stage("a", stage)
-        said = site.kbd("cancel", "a", "--reason", "too slow", state=tmp_path / "elsewhere")
-        assert "a is cancelled" in said
-        assert site.sleepers() == []
-        result = site.daemon.results()["a"]
-        assert (result["status"], result["state"], result["blame"]) == ("cancelled", "cancelled", None)
-        assert result["stage"] == stage
-        assert result["attempt"] == 1
-        assert "too slow" in result["error"]["message"]
-        site.deliver("b", QUICK)
-        assert site.result("b")["status"] == "passed", "the device is free again"
-    assert "cancelled" in site.kbd("status", "a")
-    assert [record["first"] for record in site.log("finished") if record["job"] == "a"] == [True]
+        yield site
+
+
+together = pytest.mark.xdist_group("control")
+
+
+@together
+@pytest.mark.parametrize("stage", SLEEPS_IN)
+def test_cancel_a_job_that_runs(open_site, tmp_path, stage):
+    site, name = open_site, f"in_{stage}"
+    site.deliver(name, SLEEPS_IN[stage])
+    site.wait_for_stage(name, stage)
+    said = site.kbd("cancel", name, "--reason", "too slow", state=tmp_path / "elsewhere")
+    assert f"{name} is cancelled" in said
+    assert site.sleepers() == []
+    result = site.daemon.results()[name]
+    assert (result["status"], result["state"], result["blame"]) == ("cancelled", "cancelled", None)
+    assert result["stage"] == stage
+    assert result["attempt"] == 1
+    assert "too slow" in result["error"]["message"]
+    site.deliver(f"after_{stage}", QUICK)
+    assert site.result(f"after_{stage}")["status"] == "passed", "the device is free again"
+    assert "cancelled" in site.kbd("status", name)
+    assert [record["first"] for record in site.log("finished") if record["job"] == name] == [True]
 
 
 def test_cancel_jobs_that_wait(site):
@@ -277,8 +289,10 @@ def test_signals_during_the_end_change_nothing(site):
     assert site.log("stopped")
 
 
-def test_a_rerun_draws_the_same_inputs(site):
+@together
+def test_a_rerun_draws_the_same_inputs(open_site):
     """The largest error tells the inputs apart: other inputs round differently."""
+    site = open_site
     site.deliver(
         "sum",
         "reference: {kernel_type: torch, source_code: 'def f(x): return x.sum(-1)'}\n"
@@ -286,18 +300,19 @@ def test_a_rerun_draws_the_same_inputs(site):
         "io: {args: [{name: x, type: tensor, tensor_spec: {shape: [64, 999], dtype: float32}}]}\n"
         "evaluation: {mode: correctness}\n",
     )
-    with site.running():
-        first = site.result("sum")
-        assert site.kbd("rerun", "sum").split() == ["sum.r1"]
-        assert site.kbd("rerun", "sum", "--seed", "3").split() == ["sum.r2"]
-        again, other = site.result("sum.r1"), site.result("sum.r2")
+    first = site.result("sum")
+    assert site.kbd("rerun", "sum").split() == ["sum.r1"]
+    assert site.kbd("rerun", "sum", "--seed", "3").split() == ["sum.r2"]
+    again, other = site.result("sum.r1"), site.result("sum.r2")
     assert (again["seed"], other["seed"]) == (first["seed"], 3)
     errors = [result["workloads"][0]["correctness"]["outputs"] for result in (first, again, other)]
     assert errors[0] == errors[1]
     assert errors[0] != errors[2]
 
 
-def test_retry_gives_a_new_id(site):
+@together
+def test_retry_gives_a_new_id(open_site):
+    site = open_site
     site.deliver("a", QUICK + "id: named\nlabels: {step: one}\n")
     case = site.daemon.spool.inbox / ".case.tmp"
     case.mkdir()
@@ -308,18 +323,18 @@ def test_retry_gives_a_new_id(site):
         "evaluation: {mode: correctness}\nid: folder\n"
     )
     case.rename(site.daemon.spool.inbox / "case.job")
-    with site.running():
-        site.result("named"), site.result("folder")
-        assert site.kbd("retry", "named", "folder").split() == ["named.r1", "folder.r1"]
-        assert site.kbd("retry", "named").split() == ["named.r2"]
-        assert site.kbd("retry", "named.r2").split() == ["named.r3"]
-        for name in ("named.r1", "named.r2", "named.r3", "folder.r1"):
-            assert site.result(name)["status"] == "passed"
-        assert site.result("named.r3")["labels"] == {"step": "one"}
-        site.deliver("sleeper", SLEEPS_IN["correctness"])
-        site.wait_for_stage("sleeper", "correctness")
-        assert "no result yet" in site.kbd("retry", "sleeper", code=6)
-        site.kbd("retry", "nobody", code=3)
+    site.result("named"), site.result("folder")
+    assert site.kbd("retry", "named", "folder").split() == ["named.r1", "folder.r1"]
+    assert site.kbd("retry", "named").split() == ["named.r2"]
+    assert site.kbd("retry", "named.r2").split() == ["named.r3"]
+    for name in ("named.r1", "named.r2", "named.r3", "folder.r1"):
+        assert site.result(name)["status"] == "passed"
+    assert site.result("named.r3")["labels"] == {"step": "one"}
+    site.deliver("sleeper", SLEEPS_IN["correctness"])
+    site.wait_for_stage("sleeper", "correctness")
+    assert "no result yet" in site.kbd("retry", "sleeper", code=6)
+    site.kbd("cancel", "sleeper")
+    site.kbd("retry", "nobody", code=3)
 
 
 def test_faults_of_the_judge_are_tried_again_with_rests_and_block_nobody(site):
@@ -384,14 +399,15 @@ def test_nothing_is_claimed_on_a_full_disk(site):
         assert site.result("a")["status"] == "passed"
 
 
-def test_jobs_run_only_on_the_device_they_ask_for(site):
+@together
+def test_jobs_run_only_on_the_device_they_ask_for(open_site):
+    site = open_site
     site.deliver("other", QUICK + 'device: {name: "*Cray-1*"}\n')
     site.deliver("arch", QUICK + "device: {arch: sm_90}\n")
     site.deliver("any", QUICK + 'device: {kind: cpu, name: "*"}\n')
-    with site.running():
-        other, arch = site.result("other"), site.result("arch")
-        assert site.result("any")["status"] == "passed"
-        here = site.result("any")["device"]["name"]
+    other, arch = site.result("other"), site.result("arch")
+    assert site.result("any")["status"] == "passed"
+    here = site.result("any")["device"]["name"]
     for result in (other, arch):
         assert (result["status"], result["blame"]) == ("unsupported", "job")
         assert here in result["error"]["message"]
