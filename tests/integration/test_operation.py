@@ -53,46 +53,36 @@ def actions(daemon, name):
     return [record for record in daemon.log() if record["action"] == name]
 
 
-def test_a_life_as_the_manager_hears_it(daemon, manager, process):
+def test_a_life_as_the_manager_hears_it(daemon, manager, process, config):
+    def read_again(text):
+        config.write_text(text)
+        process.send_signal(signal.SIGHUP)
+        manager.hear("RELOADING=1\nMONOTONIC_USEC=")
+
     manager.hear("WATCHDOG=1")
-    process.send_signal(signal.SIGTERM)
-    manager.hear("STOPPING=1")
-    assert process.wait(LIMIT_S) == 0
 
-
-def test_settings_are_read_again(daemon, manager, process, config):
-    config.write_text("cpu_slots = 2\n[limits]\nqueue_limit = 6\n")
-    process.send_signal(signal.SIGHUP)
-    manager.hear("RELOADING=1\nMONOTONIC_USEC=")
+    read_again("cpu_slots = 2\n[limits]\nqueue_limit = 6\n")
     manager.hear("READY=1")
     (record,) = actions(daemon, "reloaded")
     assert (record["changed"], record["needs_restart"]) == (["limits.queue_limit"], ["cpu_slots"])
 
-
-def test_wrong_settings_change_nothing_and_are_told(daemon, manager, process, config):
-    config.write_text("[limits]\nqueue_limit = 0\nload = 1\n")
-    process.send_signal(signal.SIGHUP)
-    manager.hear("RELOADING=1")
+    read_again("[limits]\nqueue_limit = 0\nload = 1\n")  # wrong: changes nothing, and is told
     manager.hear("READY=1")
     (record,) = actions(daemon, "reload_refused")
     assert len(record["problems"]) == 2
     assert "STATUS" in manager.hear("settings kept, the new ones are wrong")[-1]
-    assert process.poll() is None
 
-
-def test_a_new_limit_holds_at_once(daemon, manager, process, config):
-    """With room for no byte nothing is claimed; with the old limit it is."""
-    config.write_text(f"[limits]\nmin_free_bytes = {1 << 60}\n")
-    process.send_signal(signal.SIGHUP)
-    manager.hear("RELOADING=1")
+    read_again(f"[limits]\nmin_free_bytes = {1 << 60}\n")  # room for no byte: nothing is claimed
     daemon.deliver("held.yaml", "candidate: 1\n")
     assert manager.hear("KBD_MIN_FREE_BYTES")
-    config.write_text("[limits]\nmin_free_bytes = 0\n")
-    process.send_signal(signal.SIGHUP)
-    manager.hear("RELOADING=1")
+    read_again("[limits]\nmin_free_bytes = 0\n")
     while not daemon.results():
         manager.hear("WATCHDOG=1")
     assert daemon.results()["held"]["status"] == "invalid_job"
+
+    process.send_signal(signal.SIGTERM)
+    manager.hear("STOPPING=1")
+    assert process.wait(LIMIT_S) == 0
 
 
 def test_metrics_in_a_file_and_on_a_port(daemon, manager, tmp_path):

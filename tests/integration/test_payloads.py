@@ -10,13 +10,20 @@ from kbd.backends.build_tools import find_nvcc
 PAYLOADS = sorted((Path(__file__).parent.parent / "unit" / "inbox" / "payloads").glob("*.json"))
 
 
+# Interpreted, a launch of a million elements takes seconds, and on a busy host many: one such payload is enough.
+SMALLER = {"[1024, 1024]": "[64, 1024]", "1048576": "65536", '"x": 1024': '"x": 64'}
+
+
 @pytest.fixture(scope="module")
 def results(make_daemon):
     daemon = make_daemon()
     for payload in PAYLOADS:
-        # Interpreted, a launch takes seconds, and on a busy host many: few trials, and patience.
-        document = json.loads(payload.read_text())
-        daemon.deliver(payload.name, json.dumps(document | {"num_trials": 2, "timeout": 200}))
+        text = json.dumps(json.loads(payload.read_text()) | {"num_trials": 2, "timeout": 200})
+        if "gelu" in payload.stem:
+            for large, small in SMALLER.items():
+                assert large in text
+                text = text.replace(large, small)
+        daemon.deliver(payload.name, text)
     daemon.run_once()
     return daemon.results()
 

@@ -1,8 +1,11 @@
 """One daemon per device on a host, of whatever user."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -28,15 +31,12 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder like /tmp: everybody writes, nobody removes what is another's."""
-    folder = tmp_path / "shared"
-    folder.mkdir()
+def folder():
+    """A folder like /tmp: everybody writes, nobody removes what is another's. pytest's own are for one user."""
+    folder = Path(tempfile.mkdtemp(prefix="kbd-locks-", dir=LOCK_FOLDER))
     folder.chmod(0o1777)
-    for each in folder.parents:
-        if each.owner() == folder.owner() and each != LOCK_FOLDER:
-            each.chmod(each.stat().st_mode | 0o011)
-    return folder
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
