@@ -51,7 +51,7 @@ class IOContract(StrictModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        collect([*self._repeated_names(), *self._ambiguous_names()])
+        collect([*self._repeated_names(), *self._ambiguous_names(), *self._given_though_tuned()])
         if not self.axes:
             collect(self._bound({})[1])
         return self
@@ -59,9 +59,16 @@ class IOContract(StrictModel):
     @property
     def axes(self) -> frozenset[str]:
         """The names that a workload must bind."""
-        launch_names = names_in_all(size for _, size in self.launch.sizes()) if self.launch else frozenset()
+        return self._size_axes() | self.launch_axes
+
+    @property
+    def launch_axes(self) -> frozenset[str]:
+        """Names that only the launch leaves open."""
+        if self.launch is None:
+            return frozenset()
         own = {arg.name for arg in self.args if arg.literal is not None or arg.expression is not None}
-        return self._size_axes() | (launch_names - own)
+        names = names_in_all(size for _, size in self.launch.sizes())
+        return names.difference(self.launch.tuned, own, self._size_axes())
 
     def bind(self, axes: Mapping[str, int]) -> BoundContract:
         """The contract in numbers. Names in `axes` that it does not use are ignored.
@@ -101,6 +108,14 @@ class IOContract(StrictModel):
                 message = f"{arg.name} is bound twice: it is an axis, and an argument with another value"
                 hint = f"rename the argument, or make its value {arg.name}"
                 yield Problem(f"/args/{index}/value", message, arg.name, arg.expression, hint)
+
+    def _given_though_tuned(self) -> Iterator[Problem]:
+        tuned = self.launch.tuned if self.launch is not None else ()
+        for index, arg in enumerate(self.args):
+            if arg.name in tuned:
+                message = f"{arg.name} is given, and is to be chosen by the kernel's configurations"
+                hint = "leave it out of args, or out of launch.tuned"
+                yield Problem(f"/args/{index}/name", message, "one of the two", arg.name, hint)
 
     def _bound(self, axes: Mapping[str, int]) -> tuple[BoundContract, list[Problem]]:
         used = {name: axes[name] for name in sorted(self.axes & axes.keys())}

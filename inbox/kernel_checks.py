@@ -52,6 +52,10 @@ def _cuda_problems(
     ):
         yield _nameless(names, pointer)
     yield from _contract_problems(contract, contract_pointer, ("grid", "block"))
+    if contract is not None and contract.launch is not None and contract.launch.tuned:
+        where, hint = f"{contract_pointer}/launch/tuned", "give these names a value in args"
+        found = ", ".join(contract.launch.tuned)
+        yield Problem(where, "a CUDA kernel has no configurations of its own", "nothing", found, hint)
     shared = None if contract is None or contract.launch is None else contract.launch.shared_mem_bytes
     if shared is None and uses_dynamic_shared_memory(kernel.source_code):
         where = f"{contract_pointer}/launch/shared_mem_bytes"

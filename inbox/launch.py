@@ -1,12 +1,13 @@
 """How a bare kernel is launched."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from kbd.inbox.errors import Problem
-from kbd.inbox.sizes import NonNegative, Resolver, Size, Size3
+from kbd.inbox.axes import NAME_PATTERN
+from kbd.inbox.errors import InvalidJob, Problem
+from kbd.inbox.sizes import NonNegative, Resolver, Size, Size3, names_in_all
 from kbd.inbox.validation import StrictModel, collect
 
 GRID_LIMITS = ((1 << 31) - 1, 65_535, 65_535)
@@ -24,10 +25,35 @@ _PRODUCT_LIMITS = {"block": THREADS_PER_BLOCK_LIMIT, "cluster": CLUSTER_BLOCKS_L
 _Sizes = tuple[int | str, int | str, int | str]
 
 
+class TunedGrid(StrictModel):
+    """A grid that depends on constants which the kernel's own configurations choose, launch by launch.
+
+    Attributes:
+        sizes: along x, y and z, in terms of those constants and of `bindings`.
+        bindings: what the workload and the arguments have bound.
+    """
+
+    sizes: _Sizes
+    bindings: dict[str, int]
+
+    def under(self, chosen: Mapping[str, object]) -> tuple[int, int, int]:
+        """Blocks along x, y and z under the constants that were chosen. Raises InvalidJob."""
+        constants = {name: value for name, value in chosen.items() if isinstance(value, int)}
+        resolver = Resolver({**constants, **self.bindings})
+        grid = _bind("grid", self.sizes, resolver, "/launch/grid")
+        if resolver.problems:
+            raise InvalidJob(resolver.problems)
+        return grid
+
+
 class BoundLaunch(StrictModel):
-    """A launch in numbers. Counts are along x, y and z; None is left to the backend."""
+    """A launch in numbers. Counts are along x, y and z; None is left to the backend.
+
+    `tuned_grid` is there in place of `grid` where only the kernel's configuration gives it its numbers.
+    """
 
     grid: tuple[int, int, int] | None = None
+    tuned_grid: TunedGrid | None = None
     block: tuple[int, int, int] | None = None
     shared_mem_bytes: NonNegative | None = None
     num_warps: int | None = None
@@ -45,6 +71,7 @@ class LaunchConfig(StrictModel):
         num_warps: warps of a program; Triton only.
         num_stages: software pipeline stages; Triton only.
         cluster: blocks of a thread-block cluster.
+        tuned: names in the grid that the kernel's own configurations choose (autotune, heuristics); Triton only.
     """
 
     grid: Size3 | None = None
@@ -53,6 +80,7 @@ class LaunchConfig(StrictModel):
     num_warps: Literal[1, 2, 4, 8, 16, 32] | None = None
     num_stages: Annotated[int, Field(ge=1, le=64)] | None = None
     cluster: Size3 | None = None
+    tuned: tuple[Annotated[str, Field(pattern=f"^{NAME_PATTERN.pattern}$")], ...] = ()
 
     @field_validator("grid", "block", "cluster")
     @classmethod
@@ -81,9 +109,11 @@ class LaunchConfig(StrictModel):
 
     def bind(self, resolver: Resolver, pointer: str) -> BoundLaunch:
         """The launch in numbers; what is wrong with them goes to the resolver's problems."""
+        tuned_grid = self._tuned_grid(resolver, pointer)
+        sizes_of = {"grid": None if tuned_grid else self.grid, "block": self.block, "cluster": self.cluster}
         grid, block, cluster = (
             None if sizes is None else _bind(name, sizes, resolver, f"{pointer}/{name}")
-            for name, sizes in (("grid", self.grid), ("block", self.block), ("cluster", self.cluster))
+            for name, sizes in sizes_of.items()
         )
         if grid is not None and cluster is not None:
             resolver.problems += _cluster_problems(grid, cluster, f"{pointer}/cluster")
@@ -92,12 +122,23 @@ class LaunchConfig(StrictModel):
             shared = resolver.number(shared, f"{pointer}/shared_mem_bytes", 0, SHARED_BYTES_LIMIT)
         return BoundLaunch(
             grid=grid,
+            tuned_grid=tuned_grid,
             block=block,
             shared_mem_bytes=shared,
             num_warps=self.num_warps,
             num_stages=self.num_stages,
             cluster=cluster,
         )
+
+    def _tuned_grid(self, resolver: Resolver, pointer: str) -> TunedGrid | None:
+        names = names_in_all(self.grid or ())
+        if self.grid is None or names.isdisjoint(self.tuned):
+            return None
+        fixed = sorted(names.difference(self.tuned))
+        if missing := [name for name in fixed if name not in resolver.bindings]:
+            resolver.problems.append(Problem(f"{pointer}/grid", f"{', '.join(missing)} is not bound"))
+        bindings = {name: resolver.bindings[name] for name in fixed if name in resolver.bindings}
+        return TunedGrid(sizes=self.grid, bindings=bindings)
 
 
 def _numbers_problems(name: str, sizes: _Sizes) -> list[Problem]:

@@ -153,6 +153,8 @@ class JobManifest(StrictModel):
         if axes and not self.workloads:
             names, example = ", ".join(sorted(axes)), ", ".join(f"{name}: 1024" for name in sorted(axes))
             hint = f"add workloads such as [{{name: small, axes: {{{example}}}}}]"
+            if open_names := sorted(frozenset().union(*(contract.launch_axes for contract in contracts))):
+                hint += f"; or put {', '.join(open_names)} into launch.tuned, if the kernel itself chooses it"
             yield Problem("/workloads", "axes are not bound", f"a size for {names}", "no workloads", hint)
         seen: set[str] = set()
         for index, workload in enumerate(self.workloads):

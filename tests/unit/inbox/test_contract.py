@@ -47,6 +47,16 @@ def test_a_contract_survives_json():
     assert IOContract.model_validate_json(SOFTMAX.model_dump_json()) == SOFTMAX
 
 
+def test_what_the_kernel_itself_chooses_is_no_axis():
+    output = tensor("y", "N", role="output")
+    tuned = contract(output, grid="ceildiv(N, BLOCK)", tuned=["BLOCK"])
+    assert tuned.axes == {"N"}
+    assert tuned.bind({"N": 100}).launch.tuned_grid.under({"BLOCK": 32}) == (4, 1, 1)
+    assert contract(output, grid="ceildiv(N, BLOCK)").launch_axes == {"BLOCK"}
+    with pytest.raises(InvalidJob, match="BLOCK is given, and is to be chosen"):
+        contract(output, integer("BLOCK", 32), grid="ceildiv(N, BLOCK)", tuned=["BLOCK"])
+
+
 def test_axes_are_what_arguments_leave_open():
     assert SOFTMAX.axes == {"M", "N"}
     assert contract(tensor("x", 4), integer("n", 4), grid="ceildiv(n, 2) * K").axes == {"K"}

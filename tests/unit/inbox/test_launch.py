@@ -31,6 +31,25 @@ def test_an_empty_launch_binds_to_nothing():
     assert bind({}) == (BoundLaunch(), [])
 
 
+def test_a_grid_that_the_kernels_configuration_completes():
+    launch, problems = bind({"grid": ["ceildiv(N, BLOCK)", "M"], "tuned": ["BLOCK"]}, N=1000, M=3, other=1)
+    assert (problems, launch.grid) == ([], None)
+    assert launch.tuned_grid.bindings == {"N": 1000, "M": 3}
+    assert launch.tuned_grid.under({"BLOCK": 128, "x_ptr": object(), "N": 5}) == (8, 3, 1)
+    for wrong, message in (
+        ({}, "BLOCK is not bound"),
+        ({"BLOCK": 0}, "zero"),
+        ({"BLOCK": -1}, "found -1000"),
+    ):
+        with pytest.raises(InvalidJob, match=message):
+            launch.tuned_grid.under(wrong)
+
+
+def test_what_nobody_binds_is_told_of_such_a_grid_too():
+    _, (problem,) = bind({"grid": "ceildiv(N, BLOCK) * M", "tuned": ["BLOCK"]}, N=1000)
+    assert (problem.pointer, problem.message) == ("/launch/grid", "M is not bound")
+
+
 @pytest.mark.parametrize(
     ("document", "pointer", "message"),
     [
@@ -49,6 +68,7 @@ def test_an_empty_launch_binds_to_nothing():
         ({"num_stages": 0}, "/num_stages", "at least 1"),
         ({"grid": "N blocks"}, "/grid", "cannot be read"),
         ({"blocks": 1}, "/blocks", "did you mean block"),
+        ({"tuned": ["BLOCK SIZE"]}, "/tuned/0", "expected text like"),
     ],
 )
 def test_refused(document, pointer, message):
