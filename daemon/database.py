@@ -10,16 +10,21 @@ from sqlalchemy import Engine
 from kbd.inbox.mounts import MOUNTINFO, filesystem_of
 from kbd.store.engine import migrate, open_writer, quick_check
 from kbd.store.errors import StoreError
+from kbd.store.location import note_made, require_not_gone
 
 log = structlog.get_logger(__name__)
 
 
-def open_database(state: Path, *, check: bool) -> Engine:
+def open_database(state: Path, *, check: bool, new: bool = False) -> Engine:
     """Open and migrate the database of a state folder; `check` it for damage, as after a crash.
 
-    Raises StoreError: on a network file system, of a newer version, damaged, not to be opened just now.
+    One that was deleted is made anew only where it may be `new`.
+
+    Raises StoreError: on a network file system, deleted, of a newer version, damaged, not to be opened just now.
     """
     require_local_disk(state)
+    if not new:
+        require_not_gone(state)
     engine = open_writer(state)
     try:
         backup = migrate(engine)
@@ -27,6 +32,7 @@ def open_database(state: Path, *, check: bool) -> Engine:
             log.info("the database was migrated", action="migrated", backup=str(backup))
         if check:
             quick_check(engine)
+        note_made(state)
     except BaseException:
         engine.dispose()
         raise
@@ -44,5 +50,6 @@ def require_local_disk(state: Path, mountinfo: Path = MOUNTINFO) -> None:
     raise StoreError(
         f"{state} lies on a network file system ({mount.fs_type} of {mount.source} at {mount.mount_point}): "
         "expected a local disk, for the database would be damaged there. Choose another folder with --state "
-        "or KBD_STATE; only the spool may be on the network."
+        "or KBD_STATE; only the spool may be on the network. `kbd doctor --rebuild --state FOLDER` fills a new "
+        "one with the history that the spool tells."
     )

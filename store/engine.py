@@ -19,13 +19,16 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
 
 from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
-from kbd.store.location import database_path
+from kbd.store.location import REBUILD, database_path, fsync_name
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S: Final = 10.0
 
 _BARE: Final = "kbd_without_transaction"
 _DAMAGED: Final = ("malformed", "not a database")
+_WAY_OUT: Final = (
+    f"then `{REBUILD}` sets the file aside and makes a new one from the results and manifests in the spool"
+)
 
 
 def open_writer(state_dir: Path) -> Engine:
@@ -103,9 +106,7 @@ def reported_errors() -> Iterator[None]:
                 "and look at free space and permissions of the state folder."
             ) from error
         if isinstance(cause, sqlite3.DatabaseError) and any(word in str(cause) for word in _DAMAGED):
-            raise StoreCorrupt(
-                f"the database is damaged: {cause}. Stop the daemon and keep the file."
-            ) from error
+            raise StoreCorrupt(f"the database is damaged: {cause}. Stop the daemon; {_WAY_OUT}.") from error
         raise
 
 
@@ -143,7 +144,8 @@ def _revision(engine: Engine) -> str | None:
 def _newer(engine: Engine, current: str, newest: str | None) -> StoreNewer:
     return StoreNewer(
         f"{engine.url.database} has revision {current}, this kbd knows up to {newest}: a newer kbd has used "
-        "it. Install that version again, or go back to the copy that it left beside the database."
+        "it. Install that version again, or go back to the copy that it left beside the database. Where there is "
+        f"none, `{REBUILD}` sets the file aside and makes one of this version from what lies in the spool."
     )
 
 
@@ -153,7 +155,7 @@ def _back_up(engine: Engine, revision: str) -> Path:
     with engine.connect().execution_options(**{_BARE: True}) as connection:
         connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
     _fsync(path)
-    _fsync(path.parent)
+    fsync_name(path)
     return path
 
 
@@ -167,4 +169,4 @@ def _fsync(path: Path) -> None:
 
 
 def _damage(engine: Engine, found: str) -> str:
-    return f"{engine.url.database} is damaged: {found}. Stop the daemon and keep the file."
+    return f"{engine.url.database} is damaged: {found}. Stop the daemon; {_WAY_OUT}."

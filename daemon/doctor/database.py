@@ -27,8 +27,8 @@ def database(patient: Patient) -> Iterator[Check]:
         yield fail(
             NAME,
             str(error),
-            f"stop the daemon, keep a copy of {patient.settings.state}, and put the latest kbd.db.*.backup in "
-            "place of kbd.db; results in the outbox are not concerned",
+            "stop the daemon, then kbd doctor --rebuild: the file is set aside and a new one made from results and "
+            f"manifests in the spool (or, before, put the latest backup of {patient.settings.state} in its place)",
         )
     else:
         yield ok(NAME, f"{jobs} jobs")
