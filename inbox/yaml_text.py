@@ -108,11 +108,10 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode) -> dict[str, object]:
         mapping: dict[str, object] = {}
         for key, value in node.value:
-            line = _line_of(key)
             if key.tag != _TEXT_TAG:
-                self._problems.append(self._bad_key(key, line))
+                self._problems.append(self._bad_key(key, _line_of(key)))
             elif key.value in mapping:
-                self._problems.append(duplicate_key(pointer_to(*self._path), key.value, line))
+                self._problems.append(duplicate_key(pointer_to(*self._path), key.value, _line_of(key)))
             else:
                 mapping[key.value] = self._below(key.value, value)
         return mapping
@@ -148,7 +147,6 @@ def _check_events(text: str) -> None:
     problems: list[Problem] = []
     depth = documents = 0
     for count, event in enumerate(yaml.parse(text, Loader=_Loader), start=1):
-        line = _line_of(event)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -156,13 +154,12 @@ def _check_events(text: str) -> None:
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
         if depth > MAX_DEPTH:
-            raise InvalidJob([*problems, too_deep("", line)])
+            raise InvalidJob([*problems, too_deep("", _line_of(event))])
         if count > MAX_EVENTS:
             hint = "put large values into files of a NAME.job folder"
-            raise InvalidJob(
-                [*problems, Problem("", f"more than {MAX_EVENTS} YAML events", hint=hint, line=line)]
-            )
-        if refused := _refused(event, documents, line):
+            message = f"more than {MAX_EVENTS} YAML events"
+            raise InvalidJob([*problems, Problem("", message, hint=hint, line=_line_of(event))])
+        if not _is_plain(event) and (refused := _refused(event, documents)):
             problems.append(refused)
         if len(problems) >= MAX_PROBLEMS:
             break
@@ -170,7 +167,12 @@ def _check_events(text: str) -> None:
         raise InvalidJob(problems)
 
 
-def _refused(event: yaml.Event, documents: int, line: int) -> Problem | None:
+def _is_plain(event: yaml.Event) -> bool:
+    """Whether it is one of those that nothing can be wrong with; most are, and many jobs may wait to be read."""
+    return type(event) is yaml.ScalarEvent and not event.anchor and not event.tag
+
+
+def _refused(event: yaml.Event, documents: int) -> Problem | None:
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if isinstance(event, yaml.AliasEvent):
         message, hint = f"an alias (*{anchor}) is not allowed", "write the value out"
@@ -182,7 +184,7 @@ def _refused(event: yaml.Event, documents: int, line: int) -> Problem | None:
         message, hint = "several documents in one file", "put each job into a file of its own"
     else:
         return None
-    return Problem("", message, hint=hint, line=line)
+    return Problem("", message, hint=hint, line=_line_of(event))
 
 
 def _walk(root: yaml.Node) -> Iterator[tuple[str, yaml.Node, int]]:

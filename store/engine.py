@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from kbd.store import postgresql
 from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
-from kbd.store.location import REBUILD, database_path, fsync_name
+from kbd.store.location import REBUILD, SQLITE, database_path, fsync_name
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S: Final = 10.0
@@ -31,12 +32,18 @@ _WAY_OUT: Final = (
 )
 
 
-def open_writer(state_dir: Path) -> Engine:
+def open_writer(state_dir: Path, database: str = SQLITE) -> Engine:
     """The engine of the single writer, with exactly one connection. Creates folder and file where missing.
 
     Call `migrate` before anything else. Dispose of the engine when done: the last connection that closes
     folds the WAL into the database.
+
+    Args:
+        state_dir: where the file lies, if it is SQLite.
+        database: `sqlite`, or the URL of a PostgreSQL database.
     """
+    if database != SQLITE:
+        return postgresql.open_engine(database)
     state_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         f"sqlite:///{database_path(state_dir)}",
@@ -50,11 +57,11 @@ def open_writer(state_dir: Path) -> Engine:
     return engine
 
 
-def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> Path | None:
+def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> str | None:
     """Bring the database to the newest revision in `scripts`, all of it or nothing.
 
-    A database that holds anything is copied first (VACUUM INTO); returns where to, or None if no copy was
-    needed.
+    A database that holds anything is copied first (VACUUM INTO; PostgreSQL: into another schema); returns where
+    to, or None if no copy was needed.
 
     Raises:
         StoreNewer: the database has a revision that is unknown here.
@@ -85,8 +92,11 @@ def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> Path | None:
 def quick_check(engine: Engine) -> None:
     """Raise StoreCorrupt if SQLite's own check finds damage.
 
-    It reads the whole file, up to 20 s for each GB: for after a crash, not for every start.
+    It reads the whole file, up to 20 s for each GB: for after a crash, not for every start. PostgreSQL looks after
+    itself.
     """
+    if not _is_sqlite(engine):
+        return
     with reported_errors(), engine.connect() as connection:
         found = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check(5)"))]
     if found != ["ok"]:
@@ -98,8 +108,10 @@ def reported_errors() -> Iterator[None]:
     """Turn what the driver says about the file into errors of this room; programming errors pass."""
     try:
         yield
-    except DatabaseError as error:
+    except DBAPIError as error:
         cause = error.orig
+        if not isinstance(cause, sqlite3.Error) and (meant := postgresql.error_of(error)) is not None:
+            raise meant from error
         if isinstance(cause, sqlite3.OperationalError):
             raise StoreUnavailable(
                 f"the database cannot be used just now: {cause}. Nothing was changed; try again later, "
@@ -127,6 +139,10 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
 def _revision(engine: Engine) -> str | None:
     """The revision a database says it has; None for an empty one."""
     with engine.connect() as connection:
@@ -149,14 +165,17 @@ def _newer(engine: Engine, current: str, newest: str | None) -> StoreNewer:
     )
 
 
-def _back_up(engine: Engine, revision: str) -> Path:
+def _back_up(engine: Engine, revision: str) -> str:
     """Copy the whole database, defragmented, to a file beside it that was not there before."""
+    if not _is_sqlite(engine):
+        with engine.begin() as connection:
+            return postgresql.back_up(connection, revision)
     path = Path(f"{engine.url.database}.{revision}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup")
     with engine.connect().execution_options(**{_BARE: True}) as connection:
         connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
     _fsync(path)
     fsync_name(path)
-    return path
+    return str(path)
 
 
 def _fsync(path: Path) -> None:

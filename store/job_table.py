@@ -153,10 +153,10 @@ def count(connection: Connection, state: JobState) -> int:
 
 
 def shortened(text: str | None) -> str | None:
-    """A message as a list can show it: bounded, and without what UTF-8 cannot hold."""
+    """A message as a list can show it: bounded, and without what databases cannot hold."""
     if text is None:
         return None
-    clean = text.encode("utf-8", "replace").decode()
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "?")
     return clean if len(clean) <= ERROR_MESSAGE_LIMIT_CHARS else clean[: ERROR_MESSAGE_LIMIT_CHARS - 1] + "…"
 
 

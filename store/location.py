@@ -15,6 +15,9 @@ from typing import Final
 
 from kbd.store.errors import StoreGone
 
+SQLITE: Final = "sqlite"
+"""In place of an URL: the file in the state folder."""
+
 REBUILD: Final = "kbd doctor --rebuild"
 """The way out of a database that cannot be used any more."""
 

@@ -2,14 +2,19 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, text
 
 from kbd.store import job_table
 from kbd.store.engine import reported_errors
 from kbd.store.models import Job, Manifest, Result
 from kbd.store.rows import JobRow
+
+# SQLite gives the next job the number after the highest one by itself.
+_GO_ON_AFTER: Final = (
+    "SELECT setval(pg_get_serial_sequence('jobs', 'sequence'), greatest(max(sequence), 1)) FROM jobs"
+)
 
 
 class Span(NamedTuple):
@@ -45,12 +50,14 @@ class Restoring:
         sequences = {row.job_id: row.sequence for row in rows}
         with reported_errors(), self._engine.begin() as connection:
             connection.execute(insert(Job), [job_table.column_values(row) for row in rows])
-            for table, texts in ((Manifest, _manifests(rows)), (Result, _results(rows))):
-                if texts:
-                    connection.execute(insert(table), texts)
+            for table, values in ((Manifest, _manifests(rows)), (Result, _results(rows))):
+                if values:
+                    connection.execute(insert(table), values)
             job_table.insert_labels(connection, rows, sequences)
             for (state, status), jobs in Counter((row.state, row.status) for row in rows).items():
                 job_table.tally(connection, state, status, jobs)
+            if connection.dialect.name == "postgresql":
+                connection.execute(text(_GO_ON_AFTER))
 
 
 def _manifests(rows: Sequence[JobRow]) -> list[dict[str, int | str]]:

@@ -9,7 +9,7 @@ from typing import Final
 from kbd.daemon.doctor.check import Check, Patient, fail, ok, warn
 from kbd.store.errors import StoreError, StoreMissing
 from kbd.store.readers import JobReader
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 
 NAME: Final = "database"
 WAL_BUG: Final = ((3, 7, 0), (3, 51, 2))
@@ -19,7 +19,7 @@ WAL_BUG: Final = ((3, 7, 0), (3, 51, 2))
 def database(patient: Patient) -> Iterator[Check]:
     """Whether it can be read by this kbd."""
     try:
-        with open_reader(patient.settings.state) as source:
+        with open_source(patient.settings.state, patient.settings.database) as source:
             jobs = sum(JobReader(source).counts().values())
     except StoreMissing:
         yield ok(NAME, "none yet; the first daemon makes it")

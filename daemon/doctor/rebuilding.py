@@ -28,7 +28,7 @@ from kbd.inbox.lease import find_lease
 from kbd.inbox.spool import Spool
 from kbd.store.errors import StoreCorrupt, StoreNewer
 from kbd.store.jobs import JobStore
-from kbd.store.location import set_aside
+from kbd.store.location import SQLITE, set_aside
 from kbd.store.new_job import AddOutcome
 from kbd.store.restoring import Restoring
 from kbd.store.rows import JobRow
@@ -42,7 +42,6 @@ class Rebuilt:
     """What was done.
 
     Attributes:
-        database: what was filled.
         aside: where the database lies that could not be used; None: there was none.
         why_aside: what was wrong with it.
         restored: jobs with a result that were added.
@@ -52,7 +51,6 @@ class Rebuilt:
         unread: files that tell nothing.
     """
 
-    database: str
     aside: Path | None
     why_aside: str | None
     restored: int
@@ -80,14 +78,16 @@ def rebuild(settings: Settings) -> Rebuilt:
             engine.dispose()
     finally:
         lock.release()
-    return Rebuilt(str(settings.state), aside, why_aside, restored, known, queued, owner, unread)
+    return Rebuilt(aside, why_aside, restored, known, queued, owner, unread)
 
 
 def _usable(settings: Settings) -> tuple[Engine, Path | None, str | None]:
     """The database, or a new one in place of one that this kbd cannot use."""
     try:
-        return open_database(settings.state, check=True, new=True), None, None
+        return open_database(settings.state, settings.database, check=True, new=True), None, None
     except (StoreCorrupt, StoreNewer) as error:
+        if settings.database != SQLITE:
+            raise  # a server's database is its administrator's
         why = str(error)
     aside = set_aside(settings.state)
     return open_database(settings.state, check=False, new=True), aside, why
