@@ -5,6 +5,7 @@ Plain scalars are read as YAML 1.1 does, except where that surprises: dates, bas
 leading zeros (`010`) stay text, and `1e-5` is a number as it is everywhere else.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -52,9 +53,22 @@ def parse_yaml(text: str) -> object:
 
     Raises InvalidJob for what is no YAML or is refused, TruncatedDocument where the text ends in the middle.
     """
-    try:
-        _check_events(text)
+    check_syntax(text)
+    with _syntax_errors(text):
         return _Builder(text).build()
+
+
+def check_syntax(text: str) -> None:
+    """Raise what `parse_yaml` raises, as far as it shows without making the value: that takes most of the time."""
+    with _syntax_errors(text):
+        if not _check_events(text):
+            raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+
+
+@contextlib.contextmanager
+def _syntax_errors(text: str) -> Iterator[None]:
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text) from None
     except yaml.YAMLError as error:
@@ -90,7 +104,7 @@ class _Builder:
         try:
             root = self._loader.get_single_node()
             if root is None:
-                raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+                raise AssertionError("its events were those of a document")
             value = self._value(root)
         finally:
             self._loader.dispose()
@@ -142,8 +156,8 @@ def _compose(text: str) -> yaml.Node | None:
         loader.dispose()
 
 
-def _check_events(text: str) -> None:
-    """Refuse what could make the document larger than its text, or stand for something else."""
+def _check_events(text: str) -> bool:
+    """Refuse what could make the document larger than its text, or stand for something else. False: it is empty."""
     problems: list[Problem] = []
     depth = documents = 0
     for count, event in enumerate(yaml.parse(text, Loader=_Loader), start=1):
@@ -165,6 +179,7 @@ def _check_events(text: str) -> None:
             break
     if problems:
         raise InvalidJob(problems)
+    return documents > 0
 
 
 def _is_plain(event: yaml.Event) -> bool:
