@@ -27,6 +27,7 @@ from kbd.inbox.safe_load import read_bounded
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
 from kbd.outbox.errors import UnreadableResult
 from kbd.outbox.result import JobResult
+from kbd.store.job_table import shortened
 from kbd.store.new_job import NewJob
 from kbd.store.rows import JobRow
 from kbd.store.states import JobState
@@ -112,14 +113,14 @@ class Remains:
         for number, (job_id, digest, fields) in enumerate(self._rows(query, since, before), start=first):
             values = json.loads(fields)
             values["state"] = JobState(values["state"])
-            text = (read_published(self._spool, job_id) or b"").decode()
+            content = read_published(self._spool, job_id)
             yield JobRow(
                 **values,
                 job_id=job_id,
                 manifest_sha256=digest,
                 sequence=number,
                 manifest_text=self._manifest_text(job_id, digest),
-                result_text=text,
+                result_text=None if content is None else content.decode(),
             )
 
     def waiting(self) -> Iterator[NewJob]:
@@ -228,7 +229,7 @@ def _fields(result: JobResult, manifest: Manifest | None, written_at: float) -> 
         # One whose file still lies in claimed/ is published once more, and its file put away.
         "published": manifest is None or not manifest.is_claimed,
         "speedup": result.speedup,
-        "error_message": result.error.message if result.error else None,
+        "error_message": shortened(result.error.message if result.error else None),
         "claimed_path": manifest.path if manifest else None,
     }
 
