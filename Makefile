@@ -44,6 +44,7 @@ bench: $(STAMP)  ## run the benchmarks that this machine can run
 	$(BIN)/python benchmarks/faults.py
 	$(BIN)/python benchmarks/quiet.py
 	$(BIN)/python benchmarks/build.py
+	$(BIN)/python benchmarks/load.py
 
 clean:  ## remove .venv and everything built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

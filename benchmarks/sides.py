@@ -35,9 +35,9 @@ SETTLE_S = 3
 
 
 class WarmDaemon:
-    """A daemon on a spool of its own."""
+    """A daemon on a spool of its own; `warm_up`: it has judged a job already."""
 
-    def __init__(self, folder, device, **environment):
+    def __init__(self, folder, device, *, warm_up=True, **environment):
         self.spool = Spool.create(folder / "spool")
         self.state = folder / "state"
         command = [sys.executable, "-m", "kbd.daemon.cli.main", "run", "--spool", str(self.spool.root)]
@@ -47,7 +47,8 @@ class WarmDaemon:
             self.process = subprocess.Popen(
                 command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | environment
             )
-        self.judge("warm-up")
+        if warm_up:
+            self.judge("warm-up")
 
     def judge(self, name, text=None, limit_s=JOB_LIMIT_S):
         """Seconds from the rename to the readable result, and the result."""

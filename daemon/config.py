@@ -20,6 +20,7 @@ from kbd.daemon.configuration.file import FileUnusable
 from kbd.daemon.configuration.gathering import Gathered, Given, gather
 from kbd.daemon.configuration.table import BY_KEY, Setting
 from kbd.daemon.isolation_options import IsolationOptions
+from kbd.store.location import SQLITE
 
 if TYPE_CHECKING:
     from kbd.daemon.devices import DeviceKind
@@ -139,6 +140,7 @@ class Settings:
 
     Attributes:
         spool_named: somebody chose the spool, so it must exist already.
+        database: `sqlite` (a file in the state folder), or the URL of a PostgreSQL database.
         cpu_slots: into so many devices the CPU is divided.
         device_slots: so many jobs at a time on each CUDA device, one of them alone while it is timed; None: by
             the device's memory.
@@ -148,6 +150,7 @@ class Settings:
     spool: Path
     state: Path
     spool_named: bool = True
+    database: str = SQLITE
     device: DeviceKind = "auto"
     cpu_slots: int = 1
     device_slots: int | None = None
@@ -162,11 +165,6 @@ class Settings:
     def compilers(self) -> CompileSettings:
         """How kernels are compiled; artifacts lie in the state folder unless somebody said where."""
         return self.compiling or CompileSettings(self.state / "artifacts")
-
-    @property
-    def database(self) -> Path:
-        """The folder of the database file."""
-        return self.state
 
     @property
     def work(self) -> Path:
@@ -198,6 +196,13 @@ def locate(
     """Spool, state folder, and whether somebody named the spool. Looks at nothing else. Raises ConfigError."""
     _, found = _gathered(environment, config, {"spool": spool, "state": state}, only=PLACES)
     return _places(found)
+
+
+def locate_database(environment: Mapping[str, str] = os.environ, config: Path | None = None) -> str:
+    """Which database, for who looks at nothing else. Raises ConfigError."""
+    _, found = _gathered(environment, config, {}, only=("database",))
+    given = found.given.get("database")
+    return SQLITE if given is None else str(given.value)
 
 
 def resolve(

@@ -10,23 +10,31 @@ from sqlalchemy import Engine
 from kbd.inbox.mounts import MOUNTINFO, filesystem_of
 from kbd.store.engine import migrate, open_writer, quick_check
 from kbd.store.errors import StoreError
+from kbd.store.location import SQLITE, note_made, require_not_gone
 
 log = structlog.get_logger(__name__)
 
 
-def open_database(state: Path, *, check: bool) -> Engine:
-    """Open and migrate the database of a state folder; `check` it for damage, as after a crash.
+def open_database(state: Path, database: str = SQLITE, *, check: bool, new: bool = False) -> Engine:
+    """Open and migrate the database of a daemon; `check` it for damage, as after a crash.
 
-    Raises StoreError: on a network file system, of a newer version, damaged, not to be opened just now.
+    One that was deleted is made anew only where it may be `new`.
+
+    Raises StoreError: on a network file system, deleted, of a newer version, damaged, not to be opened just now.
     """
     require_local_disk(state)
-    engine = open_writer(state)
+    is_file = database == SQLITE
+    if is_file and not new:
+        require_not_gone(state)
+    engine = open_writer(state, database)
     try:
         backup = migrate(engine)
         if backup is not None:
-            log.info("the database was migrated", action="migrated", backup=str(backup))
+            log.info("the database was migrated", action="migrated", backup=backup)
         if check:
             quick_check(engine)
+        if is_file:
+            note_made(state)
     except BaseException:
         engine.dispose()
         raise
@@ -44,5 +52,6 @@ def require_local_disk(state: Path, mountinfo: Path = MOUNTINFO) -> None:
     raise StoreError(
         f"{state} lies on a network file system ({mount.fs_type} of {mount.source} at {mount.mount_point}): "
         "expected a local disk, for the database would be damaged there. Choose another folder with --state "
-        "or KBD_STATE; only the spool may be on the network."
+        "or KBD_STATE; only the spool may be on the network. `kbd doctor --rebuild --state FOLDER` fills a new "
+        "one with the history that the spool tells."
     )

@@ -38,6 +38,7 @@ class Desk:
     spool: Spool
     lease: Lease
     state: Path
+    database: str
     engine: Engine
     store: JobStore
     scanner: Scanner
@@ -89,7 +90,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
     epoch = lease.epoch_folder
     fence_older(spool, epoch)
     probe_folders(spool)
-    engine = open_database(settings.state, check=after_crash)
+    engine = open_database(settings.state, settings.database, check=after_crash)
     store = JobStore(engine)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)
@@ -99,6 +100,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
         spool=spool,
         lease=lease,
         state=settings.state,
+        database=settings.database,
         engine=engine,
         store=store,
         scanner=scanner,

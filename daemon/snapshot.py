@@ -16,7 +16,7 @@ from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.version import kbd_version
 from kbd.inbox.pause import Pause
 from kbd.store.readers import JobReader
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 
 SCHEMA_VERSION = 1
 
@@ -101,7 +101,7 @@ class Snapshot:
         Raises OSError, SpoolMissing and EpochLost.
         """
         self._due = time.monotonic() + self.interval_s
-        with open_reader(self._desk.state) as source:
+        with open_source(self._desk.state, self._desk.database) as source:
             reader = JobReader(source)
             counts = {state.value: count for state, count in reader.counts().items()}
             verdicts = reader.status_counts()

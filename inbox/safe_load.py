@@ -14,7 +14,7 @@ from pathlib import Path
 from kbd.inbox.errors import InvalidJob, Problem, TruncatedDocument, UnsafeFile
 from kbd.inbox.json_text import parse_json
 from kbd.inbox.plain_values import problems_in
-from kbd.inbox.yaml_text import lines_of, parse_yaml
+from kbd.inbox.yaml_text import check_syntax, lines_of, parse_yaml
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 JSON_SUFFIX = ".json"
@@ -118,14 +118,28 @@ def load_json(data: bytes | str) -> object:
 
 def load_document(data: bytes | str, suffix: str) -> Document:
     """Load by suffix: `.json`, `.yaml` or `.yml`. Raises InvalidJob, with lines where they are known."""
-    text = data if isinstance(data, str) else _decode(data)
-    if not text.strip():
-        raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+    text = _text_of(data)
     value = parse_json(text) if suffix == JSON_SUFFIX else parse_yaml(text)
     document = Document(value, text)
     if problems := problems_in(value):
         raise InvalidJob(document.with_lines(problems))
     return document
+
+
+def check_end(data: bytes, suffix: str) -> None:
+    """Raise TruncatedDocument where a document ends too early. Quick: what else is wrong may be raised or not."""
+    text = _text_of(data)
+    if suffix == JSON_SUFFIX:
+        parse_json(text)
+    else:
+        check_syntax(text)
+
+
+def _text_of(data: bytes | str) -> str:
+    text = data if isinstance(data, str) else _decode(data)
+    if not text.strip():
+        raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+    return text
 
 
 def _open(path: str | os.PathLike[str], flags: int, dir_fd: int | None) -> int:

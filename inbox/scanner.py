@@ -2,6 +2,9 @@
 
 A scan is the truth. Events (`kbd.inbox.watcher`) only say when to look, and which names arrived by a rename;
 what is not renamed into place is ready once it has settled (see `kbd.inbox.sighting`).
+
+Listing a hundred thousand names takes much longer than claiming a batch of them. So what was ready and over the
+limit is handed out by the next looks, each name looked at again, and the inbox is listed anew after a while.
 """
 
 import math
@@ -46,6 +49,9 @@ class ScanBounds:
         examined_bytes: how much one look may read; what is left over is due at once at the next look.
         names_per_owner: how many names of one owner are remembered; others enter as these leave.
         leftovers: how many temporary names are remembered.
+        stock: how many ready names are kept for the next looks.
+        listings_share: so much of the time goes into listing, where looks follow each other closely.
+        listed_again_s: the stock is handed out for so long at least before the inbox is listed again.
         abandoned_s: how long a client's temporary file may stay unchanged before it counts as left behind.
     """
 
@@ -53,6 +59,9 @@ class ScanBounds:
     examined_bytes: int = 2 << 20
     names_per_owner: int = 20_000
     leftovers: int = 10_000
+    stock: int = 10_000
+    listings_share: float = 0.1
+    listed_again_s: float = 1.0
     abandoned_s: float = 24 * 3600.0
 
 
@@ -99,6 +108,9 @@ class Scanner:
         self._names: dict[str | None, dict[str, Sighting]] = {}
         self._leftovers = Leftovers(bounds.abandoned_s, bounds.leftovers)
         self._unreadable: dict[str, str] = {}
+        self._stock: deque[_Candidate] = deque()
+        self._stock_until = -math.inf
+        self._moved: set[str] = set()
 
     @property
     def unreadable(self) -> Mapping[str, str]:
@@ -119,9 +131,23 @@ class Scanner:
             OSError: the inbox itself cannot be listed.
         """
         self._spool.require()
+        self._moved.update(os.fspath(hint) for hint in hints)
+        if self._stock and limit is not None and self._clock() < self._stock_until:
+            return self._hand_out(limit)
+        return self._list(limit)
+
+    def _hand_out(self, limit: int) -> list[Delivery]:
+        """The next names of the stock that are still ready. There may be more: the next look is due at once."""
+        self._next_at = now = self._clock()
+        look = Look(self._looks, now, frozenset(), 0)
+        chosen = [self._stock.popleft() for _ in range(min(limit, len(self._stock)))]
+        return [candidate.delivery() for candidate in chosen if self._is_still_ready(candidate, look)]
+
+    def _list(self, limit: int | None) -> list[Delivery]:
+        """List the whole inbox."""
         self._looks += 1
-        moved = frozenset(os.fspath(hint) for hint in hints)
-        look = Look(self._looks, self._clock(), moved, self._bounds.examined_bytes)
+        look = Look(self._looks, self._clock(), frozenset(self._moved), self._bounds.examined_bytes)
+        self._moved.clear()
         self._unreadable = {}
         ready: list[_Candidate] = []
         for owner, entry in self._listing(look):
@@ -132,7 +158,7 @@ class Scanner:
         if look.has_turned_away:
             look.due_at(look.now if has_room else look.now + self._settling.settle_s)
         ready.sort()
-        chosen = ready if limit is None else _in_turns(ready, limit)
+        chosen = ready if limit is None else self._stocked(ready, limit, look)
         deliveries = [candidate.delivery() for candidate in chosen if self._is_still_ready(candidate, look)]
         self._next_at = look.next_at
         return deliveries
@@ -153,6 +179,15 @@ class Scanner:
     def abandoned(self) -> list[Path]:
         """Temporary names (`.NAME.tmp`) whose writer seems to be dead; to be removed by the caller."""
         return self._leftovers.abandoned(self._clock())
+
+    def _stocked(self, ready: Sequence[_Candidate], limit: int, look: Look) -> list[_Candidate]:
+        """The first ones when owners take turns; those that follow are kept for the next looks."""
+        line = _in_turns(ready, limit + self._bounds.stock)
+        self._stock = deque(line[limit:])
+        now = self._clock()
+        kept_s = max(self._bounds.listed_again_s, (now - look.now) / self._bounds.listings_share)
+        self._stock_until = now + kept_s
+        return line[:limit]
 
     def _listing(self, look: Look) -> Iterator[tuple[str | None, os.DirEntry[str]]]:
         """Everything at the top and one level down that is not an ignored name or an owner's folder."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from kbd.inbox.errors import InboxError, TruncatedDocument
 from kbd.inbox.names import JOB_DOCUMENTS
-from kbd.inbox.safe_load import load_document, open_regular, read_descriptor
+from kbd.inbox.safe_load import check_end, open_regular, read_descriptor
 
 _FOLDER_ENTRIES_LIMIT = 10_000
 
@@ -130,7 +130,7 @@ def examine(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
             data = read_descriptor(descriptor, limit_bytes, path.name)
         finally:
             os.close(descriptor)
-        load_document(data, path.suffix)
+        check_end(data, path.suffix)
     except TruncatedDocument:
         return Finding.TRUNCATED
     except FileNotFoundError:

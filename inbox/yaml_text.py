@@ -5,6 +5,7 @@ Plain scalars are read as YAML 1.1 does, except where that surprises: dates, bas
 leading zeros (`010`) stay text, and `1e-5` is a number as it is everywhere else.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 
@@ -52,9 +53,22 @@ def parse_yaml(text: str) -> object:
 
     Raises InvalidJob for what is no YAML or is refused, TruncatedDocument where the text ends in the middle.
     """
-    try:
-        _check_events(text)
+    check_syntax(text)
+    with _syntax_errors(text):
         return _Builder(text).build()
+
+
+def check_syntax(text: str) -> None:
+    """Raise what `parse_yaml` raises, as far as it shows without making the value: that takes most of the time."""
+    with _syntax_errors(text):
+        if not _check_events(text):
+            raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+
+
+@contextlib.contextmanager
+def _syntax_errors(text: str) -> Iterator[None]:
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text) from None
     except yaml.YAMLError as error:
@@ -90,7 +104,7 @@ class _Builder:
         try:
             root = self._loader.get_single_node()
             if root is None:
-                raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+                raise AssertionError("its events were those of a document")
             value = self._value(root)
         finally:
             self._loader.dispose()
@@ -108,11 +122,10 @@ class _Builder:
     def _mapping(self, node: yaml.MappingNode) -> dict[str, object]:
         mapping: dict[str, object] = {}
         for key, value in node.value:
-            line = _line_of(key)
             if key.tag != _TEXT_TAG:
-                self._problems.append(self._bad_key(key, line))
+                self._problems.append(self._bad_key(key, _line_of(key)))
             elif key.value in mapping:
-                self._problems.append(duplicate_key(pointer_to(*self._path), key.value, line))
+                self._problems.append(duplicate_key(pointer_to(*self._path), key.value, _line_of(key)))
             else:
                 mapping[key.value] = self._below(key.value, value)
         return mapping
@@ -143,12 +156,11 @@ def _compose(text: str) -> yaml.Node | None:
         loader.dispose()
 
 
-def _check_events(text: str) -> None:
-    """Refuse what could make the document larger than its text, or stand for something else."""
+def _check_events(text: str) -> bool:
+    """Refuse what could make the document larger than its text, or stand for something else. False: it is empty."""
     problems: list[Problem] = []
     depth = documents = 0
     for count, event in enumerate(yaml.parse(text, Loader=_Loader), start=1):
-        line = _line_of(event)
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -156,21 +168,26 @@ def _check_events(text: str) -> None:
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
         if depth > MAX_DEPTH:
-            raise InvalidJob([*problems, too_deep("", line)])
+            raise InvalidJob([*problems, too_deep("", _line_of(event))])
         if count > MAX_EVENTS:
             hint = "put large values into files of a NAME.job folder"
-            raise InvalidJob(
-                [*problems, Problem("", f"more than {MAX_EVENTS} YAML events", hint=hint, line=line)]
-            )
-        if refused := _refused(event, documents, line):
+            message = f"more than {MAX_EVENTS} YAML events"
+            raise InvalidJob([*problems, Problem("", message, hint=hint, line=_line_of(event))])
+        if not _is_plain(event) and (refused := _refused(event, documents)):
             problems.append(refused)
         if len(problems) >= MAX_PROBLEMS:
             break
     if problems:
         raise InvalidJob(problems)
+    return documents > 0
 
 
-def _refused(event: yaml.Event, documents: int, line: int) -> Problem | None:
+def _is_plain(event: yaml.Event) -> bool:
+    """Whether it is one of those that nothing can be wrong with; most are, and many jobs may wait to be read."""
+    return type(event) is yaml.ScalarEvent and not event.anchor and not event.tag
+
+
+def _refused(event: yaml.Event, documents: int) -> Problem | None:
     anchor, tag = getattr(event, "anchor", None), getattr(event, "tag", None)
     if isinstance(event, yaml.AliasEvent):
         message, hint = f"an alias (*{anchor}) is not allowed", "write the value out"
@@ -182,7 +199,7 @@ def _refused(event: yaml.Event, documents: int, line: int) -> Problem | None:
         message, hint = "several documents in one file", "put each job into a file of its own"
     else:
         return None
-    return Problem("", message, hint=hint, line=line)
+    return Problem("", message, hint=hint, line=_line_of(event))
 
 
 def _walk(root: yaml.Node) -> Iterator[tuple[str, yaml.Node, int]]:

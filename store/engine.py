@@ -15,25 +15,35 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from kbd.store import postgresql
 from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
-from kbd.store.location import database_path
+from kbd.store.location import REBUILD, SQLITE, database_path, fsync_name
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S: Final = 10.0
 
 _BARE: Final = "kbd_without_transaction"
 _DAMAGED: Final = ("malformed", "not a database")
+_WAY_OUT: Final = (
+    f"then `{REBUILD}` sets the file aside and makes a new one from the results and manifests in the spool"
+)
 
 
-def open_writer(state_dir: Path) -> Engine:
+def open_writer(state_dir: Path, database: str = SQLITE) -> Engine:
     """The engine of the single writer, with exactly one connection. Creates folder and file where missing.
 
     Call `migrate` before anything else. Dispose of the engine when done: the last connection that closes
     folds the WAL into the database.
+
+    Args:
+        state_dir: where the file lies, if it is SQLite.
+        database: `sqlite`, or the URL of a PostgreSQL database.
     """
+    if database != SQLITE:
+        return postgresql.open_engine(database)
     state_dir.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         f"sqlite:///{database_path(state_dir)}",
@@ -47,11 +57,11 @@ def open_writer(state_dir: Path) -> Engine:
     return engine
 
 
-def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> Path | None:
+def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> str | None:
     """Bring the database to the newest revision in `scripts`, all of it or nothing.
 
-    A database that holds anything is copied first (VACUUM INTO); returns where to, or None if no copy was
-    needed.
+    A database that holds anything is copied first (VACUUM INTO; PostgreSQL: into another schema); returns where
+    to, or None if no copy was needed.
 
     Raises:
         StoreNewer: the database has a revision that is unknown here.
@@ -82,8 +92,11 @@ def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> Path | None:
 def quick_check(engine: Engine) -> None:
     """Raise StoreCorrupt if SQLite's own check finds damage.
 
-    It reads the whole file, up to 20 s for each GB: for after a crash, not for every start.
+    It reads the whole file, up to 20 s for each GB: for after a crash, not for every start. PostgreSQL looks after
+    itself.
     """
+    if not _is_sqlite(engine):
+        return
     with reported_errors(), engine.connect() as connection:
         found = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check(5)"))]
     if found != ["ok"]:
@@ -95,17 +108,17 @@ def reported_errors() -> Iterator[None]:
     """Turn what the driver says about the file into errors of this room; programming errors pass."""
     try:
         yield
-    except DatabaseError as error:
+    except DBAPIError as error:
         cause = error.orig
+        if not isinstance(cause, sqlite3.Error) and (meant := postgresql.error_of(error)) is not None:
+            raise meant from error
         if isinstance(cause, sqlite3.OperationalError):
             raise StoreUnavailable(
                 f"the database cannot be used just now: {cause}. Nothing was changed; try again later, "
                 "and look at free space and permissions of the state folder."
             ) from error
         if isinstance(cause, sqlite3.DatabaseError) and any(word in str(cause) for word in _DAMAGED):
-            raise StoreCorrupt(
-                f"the database is damaged: {cause}. Stop the daemon and keep the file."
-            ) from error
+            raise StoreCorrupt(f"the database is damaged: {cause}. Stop the daemon; {_WAY_OUT}.") from error
         raise
 
 
@@ -126,6 +139,10 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
 def _revision(engine: Engine) -> str | None:
     """The revision a database says it has; None for an empty one."""
     with engine.connect() as connection:
@@ -143,18 +160,22 @@ def _revision(engine: Engine) -> str | None:
 def _newer(engine: Engine, current: str, newest: str | None) -> StoreNewer:
     return StoreNewer(
         f"{engine.url.database} has revision {current}, this kbd knows up to {newest}: a newer kbd has used "
-        "it. Install that version again, or go back to the copy that it left beside the database."
+        "it. Install that version again, or go back to the copy that it left beside the database. Where there is "
+        f"none, `{REBUILD}` sets the file aside and makes one of this version from what lies in the spool."
     )
 
 
-def _back_up(engine: Engine, revision: str) -> Path:
+def _back_up(engine: Engine, revision: str) -> str:
     """Copy the whole database, defragmented, to a file beside it that was not there before."""
+    if not _is_sqlite(engine):
+        with engine.begin() as connection:
+            return postgresql.back_up(connection, revision)
     path = Path(f"{engine.url.database}.{revision}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.backup")
     with engine.connect().execution_options(**{_BARE: True}) as connection:
         connection.execute(text("VACUUM INTO :path"), {"path": str(path)})
     _fsync(path)
-    _fsync(path.parent)
-    return path
+    fsync_name(path)
+    return str(path)
 
 
 def _fsync(path: Path) -> None:
@@ -167,4 +188,4 @@ def _fsync(path: Path) -> None:
 
 
 def _damage(engine: Engine, found: str) -> str:
-    return f"{engine.url.database} is damaged: {found}. Stop the daemon and keep the file."
+    return f"{engine.url.database} is damaged: {found}. Stop the daemon; {_WAY_OUT}."

@@ -3,6 +3,7 @@
 ```
 StoreError
 ├── StoreMissing         there is no database yet
+├── StoreGone            there was one
 ├── StoreUnavailable     it is there, and cannot be opened or read just now
 ├── StoreNewer           a newer kbd has migrated it
 ├── StoreCorrupt         SQLite finds damage in it
@@ -18,6 +19,10 @@ class StoreError(Exception):
 
 class StoreMissing(StoreError):
     """There is no database: no daemon has run with this state folder."""
+
+
+class StoreGone(StoreError):
+    """There was a database, and somebody has deleted it."""
 
 
 class StoreUnavailable(StoreError):

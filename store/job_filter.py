@@ -70,9 +70,10 @@ class JobFilter:
 
 _WITHOUT_INDEX: Final = " || ''"
 # Found from the newest job backwards: no time has an index, and most questions are about the last hours.
+# Jobs that were restored later than others arrived may have negative numbers.
 ARRIVED: Final = (
     "jobs.sequence > COALESCE((SELECT sequence FROM jobs AS earlier WHERE earlier.submitted_at < :since "
-    "ORDER BY sequence DESC LIMIT 1), 0)"
+    "ORDER BY sequence DESC LIMIT 1), -2147483648)"
 )
 _LABELLED: Final = "labels.key = :label_key AND labels.value = :label_value AND labels.job = jobs.sequence"
 _HAS_LABEL: Final = f"EXISTS (SELECT 1 FROM labels WHERE {_LABELLED})"  # noqa: S608 - of constants

@@ -15,6 +15,9 @@ from kbd.store.states import JobState
 
 HOUR_S: Final = 3_600
 _TEXTS_PER_QUERY: Final = 200
+# The whole hours: a cast rounds in PostgreSQL, and cuts off in SQLite.
+_HOURS: Final = f"finished_at / {HOUR_S}"
+_HOUR: Final = f"CAST({_HOURS} AS INTEGER) - CASE WHEN CAST({_HOURS} AS INTEGER) > {_HOURS} THEN 1 ELSE 0 END"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class StatisticsReader:
     def ends_by_hour(self) -> dict[int, int]:
         """How many jobs ended in each hour that saw any; hours count from the Unix epoch."""
         rows = self._source.rows(
-            f"SELECT CAST(finished_at / {HOUR_S} AS INTEGER) AS hour, COUNT(*) FROM jobs {self._where} "  # noqa: S608
+            f"SELECT {_HOUR} AS hour, COUNT(*) FROM jobs {self._where} "  # noqa: S608
             "AND finished_at IS NOT NULL GROUP BY hour ORDER BY hour",
             self._values,
         )

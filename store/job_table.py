@@ -60,10 +60,10 @@ def insert_jobs(connection: Connection, jobs: Sequence[NewJob], now: float) -> N
         for job in jobs
     ]
     sequences = _insert_rows(connection, values)
-    _tally(connection, JobState.SUBMITTED, None, len(values))
+    tally(connection, JobState.SUBMITTED, None, len(values))
     texts = [{"job": sequences[job.job_id], "text": job.manifest_text} for job in jobs]
     connection.execute(insert(Manifest), texts)
-    _insert_labels(connection, jobs, sequences)
+    insert_labels(connection, jobs, sequences)
 
 
 def insert_rejected(connection: Connection, rejected: RejectedJob, now: float) -> None:
@@ -78,9 +78,9 @@ def insert_rejected(connection: Connection, rejected: RejectedJob, now: float) -
         "error_message": shortened(rejected.error_message),
     }
     sequences = _insert_rows(connection, [values])
-    _tally(connection, JobState.REJECTED, rejected.status, 1)
+    tally(connection, JobState.REJECTED, rejected.status, 1)
     insert_result(connection, sequences[rejected.job_id], rejected.result_text)
-    _insert_labels(connection, [rejected], sequences)
+    insert_labels(connection, [rejected], sequences)
 
 
 def insert_result(connection: Connection, sequence: int, text: str) -> None:
@@ -111,8 +111,8 @@ def change_state(
     """Move a job that is not final to another state, together with other columns."""
     changed = {"state": state, **(values or {})}
     update_job(connection, job.sequence, changed)
-    _tally(connection, job.state, None, -1)
-    _tally(connection, state, changed.get("status"), 1)
+    tally(connection, job.state, None, -1)
+    tally(connection, state, changed.get("status"), 1)
 
 
 def update_attempt(connection: Connection, job: Standing, values: Mapping[str, Any]) -> None:
@@ -127,6 +127,11 @@ def job_query() -> Select[Any]:
     texts = [Manifest.text.label("manifest_text"), Result.text.label("result_text")]
     joined = select(*columns, *texts).outerjoin(Manifest, Manifest.job == Job.sequence)
     return joined.outerjoin(Result, Result.job == Job.sequence)
+
+
+def column_values(row: JobRow) -> dict[str, Any]:
+    """What of a row lies in `jobs` itself."""
+    return {name: getattr(row, name) for name in _JOB_COLUMNS}
 
 
 def job_rows(connection: Connection, query: Select[Any]) -> list[JobRow]:
@@ -148,10 +153,10 @@ def count(connection: Connection, state: JobState) -> int:
 
 
 def shortened(text: str | None) -> str | None:
-    """A message as a list can show it: bounded, and without what UTF-8 cannot hold."""
+    """A message as a list can show it: bounded, and without what databases cannot hold."""
     if text is None:
         return None
-    clean = text.encode("utf-8", "replace").decode()
+    clean = text.encode("utf-8", "replace").decode().replace("\0", "?")
     return clean if len(clean) <= ERROR_MESSAGE_LIMIT_CHARS else clean[: ERROR_MESSAGE_LIMIT_CHARS - 1] + "…"
 
 
@@ -181,7 +186,7 @@ def _insert_rows(connection: Connection, values: Sequence[Mapping[str, Any]]) ->
     return {row.job_id: row.sequence for row in connection.execute(statement, list(values))}
 
 
-def _tally(connection: Connection, state: JobState, status: str | None, by: int) -> None:
+def tally(connection: Connection, state: JobState, status: str | None, by: int) -> None:
     """Count jobs into (or out of) a state and status; jobs get a status only when they end."""
     key = {"state": state, "status": status or ""}
     same = (Tally.state == key["state"], Tally.status == key["status"])
@@ -192,12 +197,13 @@ def _tally(connection: Connection, state: JobState, status: str | None, by: int)
 
 def uncount(connection: Connection, state: JobState, status: str | None) -> None:
     """One job less in a state and status: it is forgotten."""
-    _tally(connection, state, status, -1)
+    tally(connection, state, status, -1)
 
 
-def _insert_labels(
-    connection: Connection, jobs: Sequence[NewJob | RejectedJob], sequences: Mapping[str, int]
+def insert_labels(
+    connection: Connection, jobs: Sequence[NewJob | RejectedJob | JobRow], sequences: Mapping[str, int]
 ) -> None:
+    """Keep the labels of new jobs for searches."""
     labels = [
         {"key": key, "value": value, "job": sequences[job.job_id]}
         for job in jobs

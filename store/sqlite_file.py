@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, Self
 from urllib.parse import quote
 
 from kbd.store.errors import StoreCorrupt, StoreMissing, StoreUnavailable
-from kbd.store.location import database_path
+from kbd.store.location import REBUILD, database_path, require_not_gone
 
 BUSY_TIMEOUT_S: Final = 5.0
 
@@ -61,10 +61,12 @@ def open_reader(state_dir: Path) -> SqliteFile:
 
     Raises:
         StoreMissing: there is no database, or nothing in it yet: the first daemon makes it in one transaction.
+        StoreGone: there was one.
         StoreUnavailable: it cannot be opened.
         StoreCorrupt: it is no database.
     """
     path = database_path(state_dir)
+    require_not_gone(state_dir)
     if not path.exists():
         raise StoreMissing(
             f"expected a database at {path}, found none: no daemon has run with this state folder yet. "
@@ -118,4 +120,7 @@ def _reported_errors(path: Path) -> Iterator[None]:
             "with this version of kbd (it upgrades the database), or read as the daemon's user."
         ) from error
     except sqlite3.DatabaseError as error:
-        raise StoreCorrupt(f"{path} is damaged or no database: {error}. Keep the file.") from error
+        raise StoreCorrupt(
+            f"{path} is damaged or no database: {error}. Stop the daemon, then let `{REBUILD}` set the file aside "
+            "and make a new one from the results and manifests in the spool."
+        ) from error

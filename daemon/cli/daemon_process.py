@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from kbd.daemon.cli.place import Place
+from kbd.store.location import SQLITE
 
 STOP_GRACE_S: Final = 15.0
 """Longer than the daemon gives its own jobs, so that it is killed only when it is stuck."""
@@ -82,5 +83,6 @@ class DaemonProcess:
 
 
 def _without_kbd_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the user's own spool and state, which this daemon must not touch."""
-    return {name: value for name, value in environment.items() if name not in ("KBD_SPOOL", "KBD_STATE")}
+    """The environment without the user's own spool, state and database, which this daemon must not touch."""
+    kept = {name: value for name, value in environment.items() if name not in ("KBD_SPOOL", "KBD_STATE")}
+    return kept | {"KBD_DATABASE": SQLITE}

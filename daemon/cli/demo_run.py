@@ -12,7 +12,7 @@ from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.place import Place
 from kbd.store.errors import StoreError
 from kbd.store.readers import JobReader
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 from kbd.store.states import JobState
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def take_standings(place: Place) -> tuple[DemoStanding, ...]:
 def _states(place: Place) -> dict[str, JobState]:
     """What the database says; nothing until the daemon has made it."""
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             rows = JobReader(source).list(job.name for job in DEMO_JOBS)
             return {row.job_id: row.state for row in rows}
     except StoreError:

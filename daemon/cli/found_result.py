@@ -25,10 +25,10 @@ def _find_unpublished(place: Place, job_id: str) -> "JobResult | None":
     from kbd.outbox.result import JobResult
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             job = JobReader(source).get(job_id)
     except StoreError:
         return None

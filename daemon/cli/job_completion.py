@@ -51,10 +51,12 @@ def _completed(
 
 def _place(context: click.Context) -> "Place":
     from kbd.daemon.cli.place import Place
-    from kbd.daemon.config import locate
+    from kbd.daemon.config import locate, locate_database
 
     typed = context.params
-    return Place(*locate(typed.get("spool"), typed.get("state"), config=typed.get("config")))
+    config = typed.get("config")
+    places = locate(typed.get("spool"), typed.get("state"), config=config)
+    return Place(*places, config=config, database=locate_database(config=config))
 
 
 def _jobs(place: "Place") -> Iterator[tuple[str, tuple[str, bool]]]:
@@ -64,12 +66,12 @@ def _jobs(place: "Place") -> Iterator[tuple[str, tuple[str, bool]]]:
     from kbd.inbox.spool import Spool
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
     from kbd.store.states import FINAL
 
     for path in inbox_jobs(Spool(place.spool_root)):
         if name := job_name(path.name):
             yield name, ("in the inbox", False)
-    with contextlib.suppress(StoreError), open_reader(place.state) as source:
+    with contextlib.suppress(StoreError), open_source(place.state, place.database) as source:
         for job in JobReader(source).list(limit=LATEST):
             yield job.job_id, (job.status or job.state.value, job.state in FINAL)

@@ -57,9 +57,9 @@ def _delivered(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset
 def _remembered(place: Place, _spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
-    with suppress(StoreError), open_reader(place.state) as source:
+    with suppress(StoreError), open_source(place.state, place.database) as source:
         return frozenset(row.job_id for row in JobReader(source).list(wanted))
     return frozenset()
 

@@ -23,7 +23,7 @@ from kbd.inbox.result_files import read_published
 from kbd.inbox.spool import Spool
 from kbd.store.errors import StoreError
 from kbd.store.readers import JobReader
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _look(place: Place, area: Area) -> tuple[list[Removable], Path]:
 def _owed(place: Place, spool: Spool) -> IsOwed:
     """By the database; on hosts that have none, a job counts as published where its result can be opened."""
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             owed = frozenset(JobReader(source).unpublished())
     except StoreError:
         return lambda job_id: not _has_result(spool, job_id)

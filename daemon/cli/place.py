@@ -22,6 +22,7 @@ class Place:
         spool_named: somebody chose the spool, so kbd must not create it unasked.
         flags: the folders that were chosen on the command line, by name.
         config: the file of settings that was chosen there.
+        database: where history is, `sqlite` for the file in the state folder.
     """
 
     spool_root: Path
@@ -29,6 +30,7 @@ class Place:
     spool_named: bool
     flags: Mapping[str, Path | None] = field(default_factory=dict)
     config: Path | None = None
+    database: str = "sqlite"
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing."""
@@ -66,9 +68,9 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def placed(
         *args: Any, spool: Path | None, state: Path | None, config: Path | None, **options: Any
     ) -> Any:
-        from kbd.daemon.config import locate
+        from kbd.daemon.config import locate, locate_database
 
-        flags = {"spool": spool, "state": state}
-        return command(Place(*locate(spool, state, config=config), flags, config), *args, **options)
+        flags, database = {"spool": spool, "state": state}, locate_database(config=config)
+        return command(Place(*locate(spool, state, config=config), flags, config, database), *args, **options)
 
     return placed

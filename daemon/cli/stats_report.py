@@ -80,9 +80,9 @@ class StatsReport:
 
 def take_stats(place: "Place", *, since: float | None, limit: int) -> StatsReport:
     """Look once; the texts of at most `limit` jobs are read. Raises StoreError where there is no database."""
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
-    with open_reader(place.state) as source:
+    with open_source(place.state, place.database) as source:
         reader = StatisticsReader(source, since)
         groups, hours = reader.groups(), reader.ends_by_hour()
         kernel_types, times, examined = _read_texts(reader.latest_texts(limit))

@@ -15,7 +15,7 @@ from kbd.store.errors import StoreMissing
 from kbd.store.job_filter import JobFilter
 from kbd.store.readers import JobReader
 from kbd.store.rows import JobSummary
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 from kbd.store.states import JobState
 
 SCHEMA_VERSION: Final = 1
@@ -97,7 +97,7 @@ def take_status(
     sighting = (watch or DaemonWatch(place)).look()
     waiting = sum(1 for _ in inbox_jobs(spool))
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             reader = JobReader(source)
             jobs = tuple(reader.matching(wanted, job_ids or None, limit=limit))
             counts = reader.counts()

@@ -96,10 +96,10 @@ def _digest_remembered(place: Place, job_id: str) -> list[str | None]:
     """The same from the database, which knows jobs that are not published yet."""
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             job = JobReader(source).get(job_id)
     except StoreError:
         return []  # another host's, or no daemon has ever run: intake will decide

@@ -7,10 +7,13 @@ was found.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from kbd.store.location import SQLITE
 
 
 class Unfit(ValueError):
@@ -134,6 +137,35 @@ class OneOf:
         return self.from_text(value)
 
 
+@dataclass(frozen=True)
+class DatabaseUrl:
+    """Which database: a word, or an URL as SQLAlchemy and libpq read it."""
+
+    empty_is_unset = True
+    expected = f"{SQLITE}, or an URL such as postgresql://kbd@db.example/kbd"
+
+    def from_text(self, text: str) -> str:
+        """As it stands."""
+        if text != SQLITE and _POSTGRESQL.fullmatch(text) is None:
+            raise Unfit(text)
+        return text
+
+    def from_toml(self, value: object) -> str:
+        """A string."""
+        if not isinstance(value, str):
+            raise Unfit(value)
+        return self.from_text(value)
+
+
+def without_password(text: str) -> str:
+    """An URL for people to see."""
+    return _PASSWORD.sub(r"\1***\2", text)
+
+
+_POSTGRESQL: Final = re.compile(r"postgresql(\+psycopg)?://\S*")
+_PASSWORD: Final = re.compile(r"(://[^/@:]*:)[^/]*(@)|(?<=[?&]password=)[^&]*")
+
+
 def _expanded(text: str) -> Path:
     if "\0" in text:
         raise Unfit(text)
@@ -147,3 +179,4 @@ COUNT: Final = Whole()
 SIZE: Final = Whole()
 SECONDS: Final = Seconds()
 LOCATION: Final = Location()
+DATABASE: Final = DatabaseUrl()

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from kbd.daemon.config import Settings, value_of
 from kbd.daemon.configuration.gathering import as_toml
+from kbd.daemon.configuration.kinds import DATABASE, without_password
 from kbd.daemon.configuration.table import SECTIONS, SETTINGS, Setting
 
 SCHEMA_VERSION: Final = 1
@@ -38,7 +39,9 @@ class Shown:
     @property
     def text(self) -> str:
         """The value as it is written in the file, or in words what holds without one."""
-        return f"({self.setting.unset})" if self.value is None else as_toml(self.value)
+        if self.value is None:
+            return f"({self.setting.unset})"
+        return as_toml(without_password(self.value) if self.setting.kind is DATABASE else self.value)
 
 
 def shown(settings: Settings) -> list[Shown]:
@@ -62,7 +65,7 @@ def document(settings: Settings) -> dict[str, Any]:
         "file": None if file is None else str(file),
         "settings": {
             each.setting.key: {
-                "value": str(each.value) if isinstance(each.value, Path) else each.value,
+                "value": _plain(each),
                 "source": each.source,
                 "variable": each.setting.variable,
                 "live": each.setting.live,
@@ -70,6 +73,12 @@ def document(settings: Settings) -> dict[str, Any]:
             for each in shown(settings)
         },
     }
+
+
+def _plain(each: Shown) -> Any:
+    if each.setting.kind is DATABASE:
+        return without_password(each.value)
+    return str(each.value) if isinstance(each.value, Path) else each.value
 
 
 def template(spool: Path | None = None, state: Path | None = None) -> str:

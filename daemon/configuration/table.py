@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from kbd.daemon.configuration.kinds import COUNT, LOCATION, SECONDS, SIZE, Kind, OneOf, Whole
+from kbd.daemon.configuration.kinds import COUNT, DATABASE, LOCATION, SECONDS, SIZE, Kind, OneOf, Whole
 from kbd.daemon.executor.sandbox.layers import Level
 
 
@@ -61,6 +61,7 @@ def _runner(name: str, meaning: str, unset: str = "none") -> Setting:
 SETTINGS: Final = (
     Setting("spool", LOCATION, "the spool: where jobs and results lie", flag="--spool"),
     Setting("state", LOCATION, "database, logs and lock; always on a local disk", flag="--state"),
+    Setting("database", DATABASE, "sqlite: a file in the state folder; or postgresql://USER@HOST/NAME"),
     Setting("device", OneOf(("auto", "cuda", "cpu")), "which devices to judge on", flag="--device"),
     Setting("cpu_slots", COUNT, "into so many devices the CPU is divided"),
     Setting("device_slots", COUNT, "so many jobs at a time on each CUDA device", unset="by its memory"),

@@ -8,8 +8,9 @@ from typing import Final
 
 from kbd.daemon.doctor.check import Check, Patient, fail, ok, warn
 from kbd.store.errors import StoreError, StoreMissing
+from kbd.store.location import SQLITE
 from kbd.store.readers import JobReader
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 
 NAME: Final = "database"
 WAL_BUG: Final = ((3, 7, 0), (3, 51, 2))
@@ -19,23 +20,31 @@ WAL_BUG: Final = ((3, 7, 0), (3, 51, 2))
 def database(patient: Patient) -> Iterator[Check]:
     """Whether it can be read by this kbd."""
     try:
-        with open_reader(patient.settings.state) as source:
+        with open_source(patient.settings.state, patient.settings.database) as source:
             jobs = sum(JobReader(source).counts().values())
     except StoreMissing:
         yield ok(NAME, "none yet; the first daemon makes it")
     except StoreError as error:
-        yield fail(
-            NAME,
-            str(error),
-            f"stop the daemon, keep a copy of {patient.settings.state}, and put the latest kbd.db.*.backup in "
-            "place of kbd.db; results in the outbox are not concerned",
-        )
+        yield fail(NAME, str(error), _cure(patient))
     else:
         yield ok(NAME, f"{jobs} jobs")
 
 
-def sqlite(_: Patient, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[Check]:
+def _cure(patient: Patient) -> str:
+    if patient.settings.database != SQLITE:
+        return (
+            "see `database` in kbd config show; an empty one is filled from the spool by kbd doctor --rebuild"
+        )
+    return (
+        "stop the daemon, then kbd doctor --rebuild: the file is set aside and a new one made from results and "
+        f"manifests in the spool (or, before, put the latest backup of {patient.settings.state} in its place)"
+    )
+
+
+def sqlite(patient: Patient, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[Check]:
     """An old SQLite is safe with one writer, which kbd is, and with nobody else."""
+    if patient.settings.database != SQLITE:
+        return
     shown = ".".join(map(str, version))
     first, last = WAL_BUG
     if first <= version <= last:

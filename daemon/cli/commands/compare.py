@@ -55,10 +55,10 @@ def _manifests(place: Place, *job_ids: str) -> list[str | None]:
     """What each job asked for, as far as the database is on this host and knows."""
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             found = [JobReader(source).get(job_id) for job_id in job_ids]
     except StoreError:
         return [None for _ in job_ids]

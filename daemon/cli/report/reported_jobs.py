@@ -51,10 +51,10 @@ def _remembered(
     place: "Place", job_ids: Sequence[str], wanted: "JobFilter", limit: int
 ) -> list[tuple[str, "JobDetail | None"]]:
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
     try:
-        with open_reader(place.state) as source:
+        with open_source(place.state, place.database) as source:
             reader = JobReader(source)
             listed = reader.matching(wanted, job_ids or None, limit=limit)
             details = {job.job_id: reader.get(job.job_id) for job in listed}

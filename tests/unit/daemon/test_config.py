@@ -89,7 +89,7 @@ def test_everything_of_the_state_lies_in_its_folder():
     settings = resolve(state=HERE, environment={})
     for place in (settings.work, settings.logs, settings.lock):
         assert place.parent == HERE
-    assert settings.database == HERE
+    assert settings.database == "sqlite"
 
 
 def test_a_judge_is_told_its_limits():

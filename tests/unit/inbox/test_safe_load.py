@@ -4,7 +4,15 @@ import socket
 import pytest
 
 from kbd.inbox.errors import InvalidJob, TruncatedDocument, UnsafeFile
-from kbd.inbox.safe_load import load_document, load_json, load_yaml, open_folder, open_regular, read_bounded
+from kbd.inbox.safe_load import (
+    check_end,
+    load_document,
+    load_json,
+    load_yaml,
+    open_folder,
+    open_regular,
+    read_bounded,
+)
 
 
 def test_reads_a_file_up_to_its_limit(tmp_path):
@@ -141,3 +149,27 @@ def test_problems_get_the_line_of_the_nearest_field():
     pointers = ["/a/b/1/c", "/a/b/1/missing", "/a/other", "/gone", ""]
     located = document.with_lines([Problem(pointer, "x") for pointer in pointers])
     assert [problem.line for problem in located] == [4, 4, 1, 1, 1]
+
+
+YAML = b"version: 1\ncandidate: {code: 'a * b'}\nlist: [1, 2]\n# end\n"
+JSON = b'{"version": 1, "candidate": {"code": "a * b", "list": [1, 2]}}'
+
+
+def is_truncated(look, data, suffix):
+    try:
+        look(data, suffix)
+    except TruncatedDocument:
+        return True
+    except InvalidJob:
+        return False
+    return False
+
+
+@pytest.mark.parametrize(("suffix", "text"), [(".yaml", YAML), (".yaml", JSON), (".json", JSON)])
+def test_the_quick_look_finds_the_same_documents_cut(suffix, text):
+    found = [
+        (is_truncated(check_end, text[:end], suffix), is_truncated(load_document, text[:end], suffix))
+        for end in range(len(text) + 1)
+    ]
+    assert all(quick == whole for quick, whole in found)
+    assert {quick for quick, _ in found} == {True, False}

@@ -383,8 +383,22 @@ class TestTurns:
         scanner.look(hints, limit=1)
         hints[0].write_text(TRUNCATED)
         hints[1].unlink()
+        assert "".join(name[0] for name in names(scanner.look(limit=6))) == "4563"
+        assert scanner.next_look_s() == 0, "the inbox was not listed"
         assert "".join(name[0] for name in names(scanner.look(limit=6))) == "4536"
         assert scanner.next_look_s() == 2
+
+    def test_what_is_over_the_limit_is_handed_out_without_listing(
+        self, spool: Spool, scanner: Scanner, clock: Clock, hints: list[Path]
+    ) -> None:
+        """A listing takes long where many wait. One that arrives meanwhile is seen by the next one, hint or not."""
+        claimed = names(scanner.look(hints, limit=2))
+        late = spool.inbox / "0.json"
+        late.write_text(WHOLE)
+        claimed += names(scanner.look([late], limit=3))
+        assert "".join(name[0] for name in claimed) == "14526"
+        clock.now += 1
+        assert "0.json" in names(scanner.look(limit=10))
 
     def test_a_second_arrival_under_a_waiting_name(
         self, spool: Spool, scanner: Scanner, hints: list[Path]

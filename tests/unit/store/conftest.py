@@ -1,4 +1,7 @@
-"""A fresh store for each test, copied from one that is migrated once."""
+"""A fresh store for each test, copied from one that is migrated once.
+
+Tests of a module with `DATABASES = ("sqlite", "postgresql")` are done with each of these.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,10 +13,26 @@ from sqlalchemy import Engine
 
 from kbd.store.engine import migrate, open_writer
 from kbd.store.jobs import JobStore
-from kbd.store.location import database_path
+from kbd.store.location import SQLITE, database_path
 from kbd.store.new_job import NewJob, RejectedJob
 from kbd.store.readers import JobReader
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    names = getattr(metafunc.module, "DATABASES", ())
+    if "database" in metafunc.fixturenames and names:
+        one_server = pytest.mark.xdist_group("postgresql")
+        values = [pytest.param(name, marks=one_server if name != SQLITE else ()) for name in names]
+        metafunc.parametrize("database", values, indirect=True)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """What `open_writer` is told."""
+    if getattr(request, "param", SQLITE) == SQLITE:
+        return SQLITE
+    return str(request.getfixturevalue("clean_postgresql"))
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +54,8 @@ def state_dir(tmp_path: Path, empty_database: Path) -> Path:
 
 
 @pytest.fixture
-def engine(state_dir: Path) -> Iterator[Engine]:
-    engine = open_writer(state_dir)
+def engine(state_dir: Path, database: str) -> Iterator[Engine]:
+    engine = open_writer(state_dir, database)
     yield engine
     engine.dispose()
 
@@ -49,8 +68,8 @@ def store(engine: Engine) -> JobStore:
 
 
 @pytest.fixture
-def reader(state_dir: Path) -> Iterator[JobReader]:
-    with open_reader(state_dir) as source:
+def reader(state_dir: Path, database: str) -> Iterator[JobReader]:
+    with open_source(state_dir, database) as source:
         yield JobReader(source)
 
 

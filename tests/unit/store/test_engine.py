@@ -85,7 +85,7 @@ def test_an_upgrade_copies_what_there_was(state_dir, engine, store, make_job, la
     store.add([make_job("j")])
     backup = migrate(engine, scripts=later_scripts())
     assert backup is not None
-    assert backup.parent == state_dir
+    assert Path(backup).parent == state_dir
     assert (revision_of(backup), revision_of(database_path(state_dir))) == ("0001", "tomorrow")
     assert "mood" not in columns_of(backup)
     assert "mood" in columns_of(database_path(state_dir))

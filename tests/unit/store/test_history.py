@@ -7,6 +7,8 @@ from kbd.store.history import History
 from kbd.store.jobs import JobStore
 from kbd.store.states import JobState
 
+DATABASES = ("sqlite", "postgresql")
+
 DAY_S = 86_400.0
 
 

@@ -7,8 +7,10 @@ import pytest
 from kbd.store.job_statistics import StatisticsReader
 from kbd.store.jobs import JobStore
 from kbd.store.new_job import NewJob
-from kbd.store.sqlite_file import open_reader
+from kbd.store.source import open_source
 from kbd.store.states import JobState
+
+DATABASES = ("sqlite", "postgresql")
 
 
 class Clock:
@@ -57,8 +59,8 @@ def history(engine):
 
 
 @pytest.fixture
-def reader(history, state_dir):
-    with open_reader(state_dir) as source:
+def reader(history, state_dir, database):
+    with open_source(state_dir, database) as source:
         yield lambda since=None: StatisticsReader(source, since)
 
 

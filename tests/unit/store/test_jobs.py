@@ -10,6 +10,8 @@ from kbd.store.location import database_path
 from kbd.store.new_job import AddOutcome
 from kbd.store.states import FINAL, RUNNING, JobState
 
+DATABASES = ("sqlite", "postgresql")
+
 ADDED, SAME, CONFLICT = AddOutcome.ADDED, AddOutcome.SAME, AddOutcome.CONFLICT
 
 

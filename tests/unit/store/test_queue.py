@@ -1,8 +1,11 @@
 import pytest
 from sqlalchemy import text
 
+from kbd.store.engine import open_writer
 from kbd.store.queue import _heads
 from kbd.store.states import JobState
+
+DATABASES = ("sqlite", "postgresql")
 
 
 def line(store, limit=100, exclude=(), resting=()):
@@ -67,10 +70,12 @@ def test_no_jobs_no_line(store, limit):
     assert line(store, limit=limit) == []
 
 
-def test_only_the_beginnings_are_read(engine):
+def test_only_the_beginnings_are_read(state_dir):
     """However long the queue is: every look into `jobs` goes through its index or a row's own number."""
+    engine = open_writer(state_dir)
     with engine.connect() as connection:
         plan = connection.execute(text(f"EXPLAIN QUERY PLAN {_heads('sqlite').text}"), {"depth": 1})
         steps = [str(step.detail) for step in plan if " jobs" in step.detail]
+    engine.dispose()
     assert len(steps) == 4
     assert all("jobs_queue" in step or "INTEGER PRIMARY KEY" in step for step in steps), steps

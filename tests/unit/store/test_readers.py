@@ -3,6 +3,8 @@ import pytest
 from kbd.store.readers import JobReader
 from kbd.store.states import JobState
 
+DATABASES = ("sqlite", "postgresql")
+
 
 @pytest.fixture
 def history(store, make_job, make_rejected):

@@ -36,3 +36,24 @@ def test_nothing_is_changed(kbd, place, spool):
     before = seen()
     kbd("doctor")
     assert seen() == before
+
+
+def test_a_damaged_database_is_rebuilt(kbd, place, store, has_published, make_result):
+    has_published(make_result())
+    database = place.state / "kbd.db"
+    database.write_bytes(b"no database" * 1000)
+    told = kbd("status")
+    assert (told.code, "kbd doctor --rebuild" in told.err) == (74, True)
+    ended = kbd("doctor", "--rebuild")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.startswith(f"set aside  {database}.2")
+    assert "restored   1 job with a result\nqueued     0 jobs that had been claimed\n" in ended.out
+    assert "job" in kbd("show", "job").out
+    document = json.loads(kbd("doctor", "--rebuild", "--json").out)
+    assert (document["schema_version"], document["restored"], document["known"]) == (1, 0, 1)
+
+
+def test_nothing_is_rebuilt_beside_a_daemon(kbd, daemon_runs):
+    with daemon_runs():
+        ended = kbd("doctor", "--rebuild")
+    assert (ended.code, "4242" in ended.err) == (1, True)

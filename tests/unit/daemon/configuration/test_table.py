@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from kbd.daemon.config import Limits, MetricsSettings, resolve, value_of
-from kbd.daemon.configuration.kinds import LOCATION, OneOf
+from kbd.daemon.configuration.kinds import DATABASE, LOCATION, OneOf
 from kbd.daemon.configuration.table import SETTINGS
 from kbd.daemon.isolation_options import IsolationOptions
 
@@ -29,7 +29,7 @@ def test_what_the_environment_says_arrives(setting):
     if isinstance(setting.kind, OneOf):
         text = setting.kind.words[-1]
     else:
-        text = "/else/where" if setting.kind is LOCATION else "7"
+        text = {LOCATION: "/else/where", DATABASE: "postgresql://kbd@/kbd"}.get(setting.kind, "7")
     settings = resolve(environment={setting.variable: text})
     assert str(value_of(settings, setting)) in (text, f"{text}.0")
 

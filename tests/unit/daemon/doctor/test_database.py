@@ -1,5 +1,7 @@
 """The database, whole and broken, and the SQLite beneath it."""
 
+from dataclasses import replace
+
 import pytest
 
 from kbd.daemon.doctor.check import State
@@ -25,6 +27,14 @@ def test_a_broken_one(patient):
     database_path(patient.settings.state).write_bytes(b"no database" * 1000)
     (check,) = database(patient)
     assert (check.state, "backup" in check.cure) == (State.FAIL, True)
+
+
+def test_one_of_a_server_that_is_not_there(patient):
+    url = f"postgresql://kbd@/kbd?host={patient.settings.state}"
+    elsewhere = replace(patient, settings=replace(patient.settings, database=url))
+    (check,) = database(elsewhere)
+    assert (check.state, "kbd config show" in check.cure) == (State.FAIL, True)
+    assert list(sqlite(elsewhere)) == []
 
 
 @pytest.mark.parametrize(
