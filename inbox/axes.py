@@ -11,6 +11,7 @@
 Division and remainder round towards minus infinity, as in Python. Nothing is ever given to `eval`.
 """
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ class AxisExpression:
     _root: "_Node"
 
     @classmethod
+    @functools.lru_cache(maxsize=1024)  # a contract is bound once for each workload
     def parse(cls, text: str) -> Self:
         """Read an expression. Raises AxisError, which names the column."""
         if len(text) > MAX_LENGTH:

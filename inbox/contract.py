@@ -6,6 +6,7 @@ A launch may also name integer arguments whose own value is an expression.
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 MAX_ARGS = 256
+MAX_AXES = 256
 MAX_SIZE = 1 << 40
 """What one dimension or one tensor may have, in elements: beyond any device."""
 
@@ -51,7 +53,8 @@ class IOContract(StrictModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        collect([*self._repeated_names(), *self._ambiguous_names(), *self._given_though_tuned()])
+        collect(self._axis_problems())
+        collect(chain(self._repeated_names(), self._ambiguous_names()))
         if not self.axes:
             collect(self._bound({})[1])
         return self
@@ -91,6 +94,24 @@ class IOContract(StrictModel):
     def _size_axes(self) -> frozenset[str]:
         """Names that shapes, strides and values of arguments leave open."""
         return names_in_all(size for arg in self.args for _, size in arg.sizes()) - self._literals().keys()
+
+    @property
+    def expression_chars(self) -> int:
+        """Characters of all expressions together: what binding it costs."""
+        launch = () if self.launch is None else self.launch.sizes()
+        sizes = chain(launch, *(arg.sizes() for arg in self.args))
+        return sum(len(size) for _, size in sizes if isinstance(size, str))
+
+    @property
+    def literal_chars(self) -> int:
+        """Characters of the data that stands in the contract itself."""
+        sources = (arg.tensor_spec.data for arg in self.args if arg.tensor_spec is not None)
+        return sum(len(data.data_b64 or "") for data in sources if data is not None)
+
+    def _axis_problems(self) -> Iterator[Problem]:
+        if (found := len(self.axes)) > MAX_AXES:
+            hint = "give several sizes one name"
+            yield Problem("/args", "too many axes", f"at most {MAX_AXES}", str(found), hint)
 
     def _repeated_names(self) -> Iterator[Problem]:
         first: dict[str, int] = {}

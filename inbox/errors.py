@@ -15,7 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+MAX_TEXT_CHARS = 4096
+"""Of each text of a problem; a document of a megabyte may hold one key, and a hundred mistakes below it."""
+
 _SHOWN_PROBLEMS = 20
+_SHOWN_STEP_CHARS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,12 @@ class Problem:
     found: str | None = None
     hint: str | None = None
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("message", "expected", "found", "hint"):
+            text = getattr(self, name)
+            if text is not None and len(text) > MAX_TEXT_CHARS:
+                object.__setattr__(self, name, f"{text[:MAX_TEXT_CHARS]}…")
 
     def __str__(self) -> str:
         where = self.pointer or "the document"
@@ -86,8 +96,18 @@ class ProblemsFound(ValueError):
 
 
 def pointer_to(*parts: str | int) -> str:
-    """The JSON pointer of a path of keys and indices: `pointer_to("io", "args", 0)` is `/io/args/0`."""
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+    """The JSON pointer of a path of keys and indices: `pointer_to("io", "args", 0)` is `/io/args/0`.
+
+    A key that is longer than any field's name is cut, and ends with `…` then.
+    """
+    return "".join(f"/{_step(str(part))}" for part in parts)
+
+
+def _step(key: str) -> str:
+    shown = key if len(key) <= _SHOWN_STEP_CHARS else f"{key[:_SHOWN_STEP_CHARS]}…"
+    if not shown.isascii():  # half of a surrogate pair can be written nowhere
+        shown = shown.encode("utf-8", "backslashreplace").decode()
+    return shown.replace("~", "~0").replace("/", "~1")
 
 
 def describe(problems: Sequence[Problem]) -> str:

@@ -11,6 +11,7 @@ from kbd.inbox.plain_values import shown
 from kbd.inbox.validation import StrictModel, collect, did_you_mean
 
 MAX_OPTIONS = 256
+MAX_METADATA = 256
 
 _NAME, _NAMES, _TEXT = "text", "a list of text", "a text of one line or more"
 _MODULE_METADATA = {"class_name": _NAME, "function_name": _NAME, "method_name": _NAME}
@@ -67,7 +68,9 @@ class KernelCode(StrictModel):
         Field(pattern="^[a-z][a-z0-9_]{0,63}$", description="torch, torch_cuda, triton, cuda, multi_kernel"),
     ]
     source_code: Annotated[str, Field(description="the text of the kernel")]
-    metadata: Annotated[dict[str, JsonValue], BeforeValidator(_empty_if_null)] = Field(default_factory=dict)
+    metadata: Annotated[
+        dict[str, JsonValue], Field(max_length=MAX_METADATA), BeforeValidator(_empty_if_null)
+    ] = Field(default_factory=dict)
     compile_options: CompileOptions = CompileOptions()
     io: IOContract | None = None
 

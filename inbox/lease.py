@@ -30,7 +30,7 @@ from kbd.inbox.validation import StrictModel, validate
 
 LIMIT_BYTES: Final = 16 << 10
 
-_LEASE = re.compile(r"(\d{6,})\.json")
+_LEASE = re.compile(r"([0-9]{6}|[1-9][0-9]{6,17})\.json")
 
 
 class LeaseRecord(StrictModel):

@@ -1,12 +1,13 @@
 """The job as kbd understands it, whatever form its document had."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
 from kbd.inbox.axes import NAME_PATTERN as AXIS_PATTERN
-from kbd.inbox.contract import BoundContract, IOContract, axes_of
+from kbd.inbox.contract import MAX_AXES, BoundContract, IOContract, axes_of
 from kbd.inbox.errors import InvalidJob, Problem, pointer_to
 from kbd.inbox.evaluation import DeviceMetricsRequest, Evaluation
 from kbd.inbox.input_agreement import disagreements
@@ -32,6 +33,15 @@ __all__ = [
 MAX_TIMEOUT_S = 86_400.0
 MAX_PRIORITY = 1_000_000
 MAX_WORKLOADS = 256
+MAX_WORKLOAD_AXES = 3 * MAX_AXES
+"""The job's contract and those of its kernels may have axes of their own."""
+
+_MOST_BOUND = {
+    "arguments": 8192,
+    "characters of expressions": 1 << 19,
+    "characters of literal data": 8 << 20,
+}
+"""Of each contract, once for every workload: a judge is told all of it in one message of at most 32 MiB."""
 
 Role = Literal["reference", "candidate"]
 Label = Annotated[str, Field(max_length=256)]
@@ -44,7 +54,9 @@ class Workload(StrictModel):
     """One binding of the contract's axes; each is checked and timed on its own."""
 
     name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="a name of its own")]
-    axes: Annotated[dict[AxisName, AxisSize], Field(description="a number for every axis")]
+    axes: Annotated[
+        dict[AxisName, AxisSize], Field(max_length=MAX_WORKLOAD_AXES, description="a number for every axis")
+    ]
 
 
 class DeviceRequest(StrictModel):
@@ -110,9 +122,9 @@ class JobManifest(StrictModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        collect([*self._workload_problems(), *self._kernel_problems()])
-        collect([*self._binding_problems()])
-        collect([*self._input_problems()])
+        collect(chain(self._extent_problems(), self._workload_problems(), self._kernel_problems()))
+        collect(self._binding_problems())
+        collect(self._input_problems())
         return self
 
     def contract_for(self, role: Role) -> IOContract | None:
@@ -146,6 +158,16 @@ class JobManifest(StrictModel):
                 pointer = f"/{role}"
                 contract_pointer = "/io" if kernel.io is None else f"{pointer}/io"
                 yield from kernel_problems(kernel, kernel.io or self.io, pointer, contract_pointer)
+
+    def _extent_problems(self) -> Iterator[Problem]:
+        times = len(self.workloads)
+        for pointer, contract in self._contracts().items() if times > 1 else ():
+            counts = (len(contract.args), contract.expression_chars, contract.literal_chars)
+            for (what, most), count in zip(_MOST_BOUND.items(), counts, strict=True):
+                if count * times > most:
+                    found = f"{count} in {times} workloads"
+                    hint = "split the job, or put data into files"
+                    yield Problem(pointer, "too large for so many workloads", f"at most {most} {what}", found, hint)
 
     def _workload_problems(self) -> Iterator[Problem]:
         contracts = self._contracts().values()

@@ -1,6 +1,8 @@
 """What a loaded document may consist of, so that everything behind the loader can rely on it."""
 
+import itertools
 import math
+from collections.abc import Iterable, Iterator, Sequence
 
 from kbd.inbox.errors import Problem, pointer_to
 
@@ -23,19 +25,7 @@ def problems_in(document: object) -> list[Problem]:
     These are keys that come twice, nesting over MAX_DEPTH, NaN and infinities, whole numbers beyond 64 bits,
     and text that is not Unicode (lone surrogates).
     """
-    problems: list[Problem] = []
-    stack: list[tuple[str, object, int]] = [("", document, 1)]
-    while stack and len(problems) < MAX_PROBLEMS:
-        pointer, value, depth = stack.pop()
-        if isinstance(value, dict | list):
-            problems += _container_problems(pointer, value, depth)
-            if depth <= MAX_DEPTH:
-                children = value.items() if isinstance(value, dict) else enumerate(value)
-                below = [(pointer + pointer_to(key), child, depth + 1) for key, child in children]
-                stack.extend(reversed(below))
-        elif problem := _scalar_problem(pointer, value):
-            problems.append(problem)
-    return problems[:MAX_PROBLEMS]
+    return list(itertools.islice(_problems_below(document, []), MAX_PROBLEMS))
 
 
 def shown(value: object) -> str:
@@ -47,9 +37,10 @@ def shown(value: object) -> str:
     if isinstance(value, int | float):
         return f"the number {_cut(repr(value))}"
     if isinstance(value, str):
-        return f"the text {_cut(repr(value))}"
+        return f"the text {_cut(repr(value[: 2 * _SHOWN_CHARACTERS]))}"
     if isinstance(value, dict):
-        return f"a mapping ({_cut(', '.join(map(str, value)))})" if value else "an empty mapping"
+        first = itertools.islice(value, _SHOWN_CHARACTERS)
+        return f"a mapping ({_cut(', '.join(map(str, first)))})" if value else "an empty mapping"
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
     return f"{type(value).__name__} {_cut(repr(value))}"
@@ -68,36 +59,50 @@ def endless_number() -> Problem:
 
 def duplicate_key(pointer: str, key: str, line: int | None = None) -> Problem:
     """The same key twice in the mapping at `pointer`, whose meaning nobody can know."""
-    message = f"the key {_cut(repr(key))} is given twice"
+    message = f"the key {_cut(repr(key[: 2 * _SHOWN_CHARACTERS]))} is given twice"
     return Problem(pointer + pointer_to(key), message, hint="keep one of them", line=line)
 
 
-def _container_problems(pointer: str, value: dict[str, object] | list[object], depth: int) -> list[Problem]:
-    if depth > MAX_DEPTH:
-        return [too_deep(pointer)]
+def _problems_below(value: object, path: list[str | int]) -> Iterator[Problem]:
+    """Of a value and all that it holds. Pointers are made of the path only where something is wrong."""
+    if not isinstance(value, dict | list):
+        if problem := _scalar_problem(value, path):
+            yield problem
+        return
+    if len(path) >= MAX_DEPTH:
+        yield too_deep(pointer_to(*path))
+        return
     if isinstance(value, DuplicateKeys):
-        return [duplicate_key(pointer, key) for key in value.duplicates]
-    return []
+        yield from (duplicate_key(pointer_to(*path), key) for key in value.duplicates)
+    children: Iterable[tuple[str | int, object]] = (
+        value.items() if isinstance(value, dict) else enumerate(value)
+    )
+    for key, child in children:
+        if isinstance(key, str) and not key.isascii() and (problem := _text_problem(key, [*path, key])):
+            yield problem
+        if child is None or type(child) is bool or (type(child) is int and 0 <= child < _WORD_LIMIT):
+            continue  # most of a long list
+        path.append(key)
+        yield from _problems_below(child, path)
+        path.pop()
 
 
-def _scalar_problem(pointer: str, value: object) -> Problem | None:
+def _scalar_problem(value: object, path: list[str | int]) -> Problem | None:
     if isinstance(value, float) and not math.isfinite(value):
         hint = "write a finite number"
-        return Problem(pointer, "not a finite number", "a finite number", repr(value), hint)
+        return Problem(pointer_to(*path), "not a finite number", "a finite number", repr(value), hint)
     if isinstance(value, int) and abs(value) >= _WORD_LIMIT:
-        return Problem(pointer, "the number does not fit 64 bits", hint="write a smaller one")
-    if isinstance(value, str) and not _is_unicode(value):
-        hint = "a \\ud800 to \\udfff escape must come in a pair"
-        return Problem(pointer, "the text holds half of a surrogate pair", hint=hint)
-    return None
+        return Problem(pointer_to(*path), "the number does not fit 64 bits", hint="write a smaller one")
+    return _text_problem(value, path) if isinstance(value, str) else None
 
 
-def _is_unicode(text: str) -> bool:
+def _text_problem(text: str, path: Sequence[str | int]) -> Problem | None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return False
-    return True
+        hint = "a \\ud800 to \\udfff escape must come in a pair"
+        return Problem(pointer_to(*path), "the text holds half of a surrogate pair", hint=hint)
+    return None
 
 
 def _cut(text: str) -> str:

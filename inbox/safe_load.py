@@ -14,7 +14,8 @@ from pathlib import Path
 from kbd.inbox.errors import InvalidJob, Problem, TruncatedDocument, UnsafeFile
 from kbd.inbox.json_text import parse_json
 from kbd.inbox.plain_values import problems_in
-from kbd.inbox.yaml_text import check_syntax, lines_of, parse_yaml
+from kbd.inbox.yaml_lines import lines_of
+from kbd.inbox.yaml_text import parse_yaml
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 JSON_SUFFIX = ".json"
@@ -49,10 +50,11 @@ class Document:
 
     def with_lines(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with the line of the field they name, or of the nearest one around it."""
-        lines = lines_of(self.text)
+        found = tuple(problems)
+        lines = lines_of(self.text, {problem.pointer for problem in found if not problem.line})
         return tuple(
             problem if problem.line else replace(problem, line=_nearest_line(problem.pointer, lines))
-            for problem in problems
+            for problem in found
         )
 
 

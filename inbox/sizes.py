@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from kbd.inbox.allowance import MAX_EXPRESSION_CHARS, may_parse
 from kbd.inbox.axes import AxisError, AxisExpression
 from kbd.inbox.errors import Problem, ProblemsFound, pointer_to
 from kbd.inbox.plain_values import shown
@@ -15,6 +16,9 @@ _AXES_OF_SPACE = ("x", "y", "z")
 
 def _checked(value: Any) -> Any:
     if isinstance(value, str):
+        if not may_parse(len(value)):
+            expected = f"at most {MAX_EXPRESSION_CHARS} characters of expressions in a manifest"
+            raise ProblemsFound([Problem("", "too many expressions", expected, "more", "write numbers")])
         try:
             AxisExpression.parse(value)
         except AxisError as error:

@@ -10,14 +10,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kbd.inbox.allowance import MAX_LITERAL_BYTES, may_unpack
 from kbd.inbox.dtypes import DType
 from kbd.inbox.errors import InboxError, Problem
 from kbd.inbox.sizes import NonNegative
 from kbd.inbox.validation import StrictModel, collect
 
 MAX_RANK = 32
-MAX_LITERAL_BYTES = 64 << 20
-"""What literal data may unpack to."""
 
 _FILE_PATTERN = re.compile(r"[^#]+\.npy|[^#]+\.safetensors#.+", re.DOTALL)
 
@@ -68,8 +67,12 @@ class TensorData(StrictModel):
         """Why the bytes are no tensor of this shape and dtype; None where they are, or lie in a file."""
         if self.data_b64 is None:
             return None
+        size_bytes = math.prod(shape) * dtype.itemsize
+        if self.compress != "none" and not may_unpack(size_bytes):
+            expected = f"at most {MAX_LITERAL_BYTES} bytes of compressed data in a manifest"
+            return Problem("/data_b64", "too much literal data", expected, "more", "put it into files")
         try:
-            self.read_bytes(math.prod(shape) * dtype.itemsize)
+            self.read_bytes(size_bytes)
         except BadTensorBytes as error:
             shown_shape = "x".join(map(str, shape)) or "a scalar"
             return Problem("/data_b64", f"the bytes are no tensor of {shown_shape} {dtype}: {error}")

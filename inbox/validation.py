@@ -4,17 +4,20 @@ import difflib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from kbd.inbox.allowance import allowance
 from kbd.inbox.errors import InvalidJob, Problem, ProblemsFound, pointer_to
 from kbd.inbox.plain_values import MAX_PROBLEMS, shown
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _KEY_STEP = "[key]"
+_LONGEST_TYPO = 256
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -53,7 +56,8 @@ def validate(model: type[Model], document: object) -> Model:
     converted; so a manifest reads the same from a user's file and from the database.
     """
     try:
-        return model.model_validate_json(json.dumps(document))
+        with allowance():
+            return model.model_validate_json(json.dumps(document))
     except ValidationError as error:
         raise InvalidJob(problems_of(error, model)) from None
 
@@ -68,15 +72,18 @@ def construct(model: type[Model], **fields: Any) -> Model:
 
 def problems_of(error: ValidationError, model: type[BaseModel]) -> tuple[Problem, ...]:
     """Pydantic's errors as problems, in the order of the model, at most MAX_PROBLEMS."""
-    problems: list[Problem] = []
+    problems: dict[Problem, None] = {}
     for details in error.errors(include_url=False):
-        problems += _problems_of_one(details, model)
-    return tuple(dict.fromkeys(problems))[:MAX_PROBLEMS]
+        problems.update(dict.fromkeys(_problems_of_one(details, model)))
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    return tuple(problems)[:MAX_PROBLEMS]
 
 
 def collect(checks: Iterable[Problem | None]) -> None:
-    """Raise ProblemsFound with all the problems among `checks`, if any. For validators of models."""
-    if problems := [problem for problem in checks if problem is not None]:
+    """Raise ProblemsFound with the problems among `checks`, at most MAX_PROBLEMS. For validators of models."""
+    found = (problem for problem in checks if problem is not None)
+    if problems := list(islice(found, MAX_PROBLEMS)):
         raise ProblemsFound(problems)
 
 
@@ -92,6 +99,8 @@ def relocated(problems: Iterable[Problem], places: Mapping[str, str]) -> tuple[P
 
 def did_you_mean(name: str, known: Iterable[str]) -> str | None:
     """`did you mean …?` when a known name is close."""
+    if len(name) > _LONGEST_TYPO:
+        return None
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"did you mean {close[0]}?" if close else None
 

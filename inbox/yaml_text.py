@@ -1,6 +1,7 @@
 """YAML as users write it, without the parts that are dangerous or that nobody means.
 
 Anchors, aliases, tags and several documents are refused from the stream of events, before anything is built.
+A text is parsed once, and its values are made of the events at once: nodes would take three times as long.
 Plain scalars are read as YAML 1.1 does, except where that surprises: dates, base-60 numbers (`1:30`) and
 leading zeros (`010`) stay text, and `1e-5` is a number as it is everywhere else.
 """
@@ -11,18 +12,12 @@ from collections.abc import Iterator
 
 import yaml
 
-from kbd.inbox.errors import InvalidJob, Problem, TruncatedDocument, pointer_to
+from kbd.inbox.errors import MAX_TEXT_CHARS, InvalidJob, Problem, TruncatedDocument, pointer_to
 from kbd.inbox.plain_values import MAX_DEPTH, MAX_PROBLEMS, duplicate_key, endless_number, too_deep
 
 MAX_EVENTS = 200_000
 
 _TOO_LONG_HINT = "put large values into files of a NAME.job folder"
-
-_TEXT_TAG = "tag:yaml.org,2002:str"
-_NULL_TAG = "tag:yaml.org,2002:null"
-_BOOL_TAG = "tag:yaml.org,2002:bool"
-_INT_TAG = "tag:yaml.org,2002:int"
-_FLOAT_TAG = "tag:yaml.org,2002:float"
 
 _INT = re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0b[01_]*[01]|0x[0-9a-fA-F_]*[0-9a-fA-F])\Z")
 _FLOAT = re.compile(
@@ -34,18 +29,8 @@ _FLOAT = re.compile(
 )
 _BOOL = re.compile(r"(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)\Z")
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
-
-
-class _Loader(yaml.CSafeLoader):
-    """The C SafeLoader with our own table of what plain scalars mean, and no merge keys."""
-
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's own name
-
-
-_Loader.add_implicit_resolver(_BOOL_TAG, _BOOL, list("yYnNtTfFoO"))
-_Loader.add_implicit_resolver(_FLOAT_TAG, _FLOAT, list("-+0123456789."))
-_Loader.add_implicit_resolver(_INT_TAG, _INT, list("-+0123456789"))
-_Loader.add_implicit_resolver(_NULL_TAG, _NULL, ["~", "n", "N", ""])
+_TRUE = frozenset({"yes", "true", "on"})
+_STARTS_OF_NO_TEXT = frozenset("-+0123456789.yYnNtTfFoO~")
 
 
 def parse_yaml(text: str) -> object:
@@ -53,8 +38,7 @@ def parse_yaml(text: str) -> object:
 
     Raises InvalidJob for what is no YAML or is refused, TruncatedDocument where the text ends in the middle.
     """
-    check_syntax(text)
-    with _syntax_errors(text):
+    try:
         return _Builder(text).build()
 
 
@@ -78,113 +62,122 @@ def _syntax_errors(text: str) -> Iterator[None]:
         raise InvalidJob([endless_number()]) from None
 
 
-def lines_of(text: str) -> dict[str, int]:
-    """The line (from 1) of every field of a YAML or JSON text, by JSON pointer; empty if no YAML.
-
-    For text that was loaded before, so that its size and depth are known to be harmless.
-    """
-    try:
-        root = _compose(text)
-    except yaml.YAMLError:
-        return {}
-    if root is None:
-        return {}
-    return {pointer: line for pointer, _, line in _walk(root)}
-
-
 class _Builder:
-    """Turns the nodes of one text into values, and finds the keys that cannot stay."""
+    """Makes the value of one text from its events, and finds what cannot stay.
+
+    What is refused (`_refused`) is worse than what is wrong (`_wrong`): the rest of the text is not looked at.
+    """
 
     def __init__(self, text: str) -> None:
-        self._loader = _Loader(text)
+        self._events = events_of(text)
         self._path: list[str | int] = []
-        self._problems: list[Problem] = []
+        self._refused: list[Problem] = []
+        self._wrong: list[Problem] = []
+        self._count = self._documents = 0
 
     def build(self) -> object:
-        try:
-            root = self._loader.get_single_node()
-            if root is None:
-                raise AssertionError("its events were those of a document")
-            value = self._value(root)
-        finally:
-            self._loader.dispose()
-        if self._problems:
-            raise InvalidJob(self._problems[:MAX_PROBLEMS])
+        value: object = None
+        while not isinstance(event := self._next(), yaml.StreamEndEvent):
+            if isinstance(event, yaml.NodeEvent):
+                value = self._value(event)
+        if self._refused:
+            raise InvalidJob(self._refused[:MAX_PROBLEMS])
+        if not self._documents:
+            raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
+        if self._wrong:
+            raise InvalidJob(self._wrong[:MAX_PROBLEMS])
         return value
 
-    def _value(self, node: yaml.Node) -> object:
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node)
-        if isinstance(node, yaml.SequenceNode):
-            return [self._below(index, entry) for index, entry in enumerate(node.value)]
-        return self._loader.construct_object(node)
+    def _next(self) -> yaml.Event:
+        """The next event. Raises InvalidJob where there are too many of them, or of what is refused."""
+        event = next(self._events)
+        self._count += 1
+        if self._count > MAX_EVENTS:
+            problem = Problem(
+                "", f"more than {MAX_EVENTS} YAML events", hint=_TOO_LONG_HINT, line=line_of(event)
+            )
+            raise InvalidJob([*self._refused, problem])
+        if isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+        if refused := _refused(event, self._documents):
+            self._refused.append(refused)
+            if len(self._refused) >= MAX_PROBLEMS:
+                raise InvalidJob(self._refused)
+        return event
 
-    def _mapping(self, node: yaml.MappingNode) -> dict[str, object]:
+    def _value(self, event: yaml.Event) -> object:
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, yaml.AliasEvent):
+            return None  # refused
+        if len(self._path) >= MAX_DEPTH:
+            raise InvalidJob([*self._refused, too_deep("", line_of(event))])
+        return self._mapping() if isinstance(event, yaml.MappingStartEvent) else self._sequence()
+
+    def _sequence(self) -> list[object]:
+        entries: list[object] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            entries.append(self._below(len(entries), event))
+        return entries
+
+    def _mapping(self) -> dict[str, object]:
         mapping: dict[str, object] = {}
-        for key, value in node.value:
-            if key.tag != _TEXT_TAG:
-                self._problems.append(self._bad_key(key, _line_of(key)))
-            elif key.value in mapping:
-                self._problems.append(duplicate_key(pointer_to(*self._path), key.value, _line_of(key)))
-            else:
-                mapping[key.value] = self._below(key.value, value)
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._key(event)
+            if isinstance(key, str) and key in mapping:
+                self._note(duplicate_key(pointer_to(*self._path), key, line_of(event)))
+            value = self._below(key if isinstance(key, str) else "", self._next())
+            if isinstance(key, str):
+                mapping.setdefault(key, value)
         return mapping
 
-    def _below(self, step: str | int, node: yaml.Node) -> object:
+    def _key(self, event: yaml.Event) -> str | None:
+        """A key, or None for what cannot be one."""
+        key = self._below("", event)
+        if isinstance(key, str):
+            return key
+        place, line = pointer_to(*self._path), line_of(event)
+        if isinstance(key, list | dict):
+            hint = "write a plain name before the colon"
+            self._note(Problem(place, "a key must be text", None, "a list or a mapping", hint, line))
+        elif isinstance(event, yaml.ScalarEvent):
+            text = event.value[:MAX_TEXT_CHARS]
+            found = f"{text!r}, which YAML reads as {_KINDS[type(key)]}"
+            where = place + pointer_to(text)
+            self._note(Problem(where, "a key must be text", None, found, f'quote it: "{text}"', line))
+        return None
+
+    def _below(self, step: str | int, event: yaml.Event) -> object:
         self._path.append(step)
-        value = self._value(node)
+        value = self._value(event)
         self._path.pop()
         return value
 
-    def _bad_key(self, key: yaml.Node, line: int) -> Problem:
-        if not isinstance(key, yaml.ScalarNode):
-            hint = "write a plain name before the colon"
-            return Problem(
-                pointer_to(*self._path), "a key must be text", None, "a list or a mapping", hint, line
-            )
-        kind = key.tag.rpartition(":")[2]
-        found = f"{key.value!r}, which YAML reads as {kind}"
-        hint = f'quote it: "{key.value}"'
-        return Problem(pointer_to(*self._path, key.value), "a key must be text", None, found, hint, line)
+    def _note(self, problem: Problem) -> None:
+        if len(self._wrong) < MAX_PROBLEMS:
+            self._wrong.append(problem)
 
 
-def _compose(text: str) -> yaml.Node | None:
-    loader = _Loader(text)
-    try:
-        return loader.get_single_node()
-    finally:
-        loader.dispose()
+_KINDS = {type(None): "null", bool: "bool", int: "int", float: "float"}
 
 
-def _check_events(text: str) -> bool:
-    """Refuse what could make the document larger than its text, or stand for something else. False: it is empty."""
-    problems: list[Problem] = []
-    depth = documents = 0
-    for count, event in enumerate(yaml.parse(text, Loader=_Loader), start=1):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        elif isinstance(event, yaml.DocumentStartEvent):
-            documents += 1
-        if depth > MAX_DEPTH:
-            raise InvalidJob([*problems, too_deep("", _line_of(event))])
-        if count > MAX_EVENTS:
-            hint = "put large values into files of a NAME.job folder"
-            message = f"more than {MAX_EVENTS} YAML events"
-            raise InvalidJob([*problems, Problem("", message, hint=hint, line=_line_of(event))])
-        if not _is_plain(event) and (refused := _refused(event, documents)):
-            problems.append(refused)
-        if len(problems) >= MAX_PROBLEMS:
-            break
-    if problems:
-        raise InvalidJob(problems)
-    return documents > 0
+def events_of(text: str) -> Iterator[yaml.Event]:
+    """What libyaml reads, one thing after the other. Raises yaml.YAMLError."""
+    return iter(yaml.parse(text, Loader=yaml.CSafeLoader))
 
 
-def _is_plain(event: yaml.Event) -> bool:
-    """Whether it is one of those that nothing can be wrong with; most are, and many jobs may wait to be read."""
-    return type(event) is yaml.ScalarEvent and not event.anchor and not event.tag
+def _scalar(event: yaml.ScalarEvent) -> object:
+    """What a scalar means: text in quotes is text."""
+    text = str(event.value)
+    if not event.implicit[0] or (text and text[0] not in _STARTS_OF_NO_TEXT):
+        return text
+    if _INT.match(text):
+        return int(text.replace("_", ""), 0)
+    if _FLOAT.match(text):
+        return float(re.sub(r"\.(?=[in])", "", text.replace("_", "").lower()))
+    if _BOOL.match(text):
+        return text.lower() in _TRUE
+    return None if _NULL.match(text) else text
 
 
 def _refused(event: yaml.Event, documents: int) -> Problem | None:
@@ -199,33 +192,12 @@ def _refused(event: yaml.Event, documents: int) -> Problem | None:
         message, hint = "several documents in one file", "put each job into a file of its own"
     else:
         return None
-    return Problem("", message, hint=hint, line=_line_of(event))
+    return Problem("", message, hint=hint, line=line_of(event))
 
 
-def _walk(root: yaml.Node) -> Iterator[tuple[str, yaml.Node, int]]:
-    """Every value with its pointer and line; the line of a field is the one of its key."""
-    stack = [("", root, _line_of(root))]
-    while stack:
-        pointer, node, line = stack.pop()
-        yield pointer, node, line
-        if isinstance(node, yaml.MappingNode):
-            below = [
-                (pointer + pointer_to(key.value), value, _line_of(key))
-                for key, value in node.value
-                if isinstance(key, yaml.ScalarNode)
-            ]
-        elif isinstance(node, yaml.SequenceNode):
-            below = [
-                (pointer + pointer_to(index), value, _line_of(value))
-                for index, value in enumerate(node.value)
-            ]
-        else:
-            continue
-        stack.extend(reversed(below))
-
-
-def _line_of(part: yaml.Event | yaml.Node) -> int:
-    mark = part.start_mark
+def line_of(event: yaml.Event) -> int:
+    """The line on which it begins, from 1."""
+    mark = event.start_mark
     return 1 if mark is None else mark.line + 1
 
 

@@ -9,6 +9,7 @@ from kbd.inbox.manifest import JobManifest
 from kbd.inbox.plain_values import shown
 from kbd.inbox.validation import validate
 
+_SHOWN_NAMES = 256
 _UNREAD_SOURCE = "# not read"
 _FOLDER_HINT = "write it into source_code, or deliver a folder NAME.job that holds it"
 
@@ -106,6 +107,6 @@ def _file_problem(folder: FolderFiles, name: str, pointer: str) -> Problem | Non
 
 
 def _missing_file(folder: FolderFiles, name: str, pointer: str) -> Problem:
-    close = difflib.get_close_matches(name, folder.names(), n=1)
+    close = difflib.get_close_matches(name[:_SHOWN_NAMES], folder.names()[:_SHOWN_NAMES], n=1)
     hint = f"did you mean {close[0]}?" if close else "put it into the folder before delivering it"
     return Problem(pointer, "no such file in the job's folder", "a file beside the manifest", name, hint)

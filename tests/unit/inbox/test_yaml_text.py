@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kbd.inbox.errors import InvalidJob, TruncatedDocument
 from kbd.inbox.safe_load import load_yaml
-from kbd.inbox.yaml_text import MAX_EVENTS, lines_of
+from kbd.inbox.yaml_text import MAX_EVENTS
 
 # Without digits: the dumper leaves 1e5 unquoted, which is text for it and a number for us.
 TEXT = st.text(
@@ -129,22 +129,3 @@ def test_a_text_that_ends_too_early_may_still_be_arriving(text):
 def test_the_default_loader_of_others_is_not_changed():
     assert yaml.safe_load("a: 010") == {"a": 8}
     assert math.isinf(yaml.safe_load("a: .inf")["a"])
-
-
-def test_lines_are_those_of_the_keys():
-    assert lines_of("a:\n  b:\n    - 1\n    - c/d: 2\n") == {
-        "": 1,
-        "/a": 1,
-        "/a/b": 2,
-        "/a/b/0": 3,
-        "/a/b/1": 4,
-        "/a/b/1/c~1d": 4,
-    }
-
-
-def test_json_has_lines_too():
-    assert lines_of('{\n "a": 1,\n "b": [\n  2]}')["/b/0"] == 4
-
-
-def test_what_yaml_cannot_read_has_no_lines():
-    assert lines_of("a: [") == {}
