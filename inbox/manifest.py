@@ -167,7 +167,9 @@ class JobManifest(StrictModel):
                 if count * times > most:
                     found = f"{count} in {times} workloads"
                     hint = "split the job, or put data into files"
-                    yield Problem(pointer, "too large for so many workloads", f"at most {most} {what}", found, hint)
+                    yield Problem(
+                        pointer, "too large for so many workloads", f"at most {most} {what}", found, hint
+                    )
 
     def _workload_problems(self) -> Iterator[Problem]:
         contracts = self._contracts().values()

@@ -110,7 +110,7 @@ def _holder(descriptor: int) -> str:
     try:
         about = json.loads(os.pread(descriptor, ABOUT_LIMIT_BYTES, 0))
         return one_line(f"process id {about['pid']}, user {about['user']}")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return "it does not say which"
 
 

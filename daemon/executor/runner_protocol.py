@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, TypeAdapter, model_validator
 
+from kbd.daemon.executor.packed_tree import check_tree
 from kbd.daemon.executor.protocol import Count, Message, Name, Role, Text
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
@@ -77,6 +78,11 @@ class Values(Message):
     tree: Any
     tensors: tuple[TensorMeta, ...] = Field(default=(), max_length=4096)
     overlaps: tuple[Overlap, ...] = Field(default=(), max_length=4096)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        check_tree(self.tree, len(self.tensors))
+        return self
 
 
 # --- questions --------------------------------------------------------------------------------------

@@ -65,5 +65,5 @@ def read(state: Path) -> Heartbeat | None:
             ready=found["ready"] is True,
             status=str(found["status"]),
         )
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.runner_protocol import Prepared
+from kbd.daemon.runner.copying import Snapshot, snapshot
 from kbd.daemon.runner.values import pack
 
 WARM_UP_S = 0.1
@@ -104,9 +105,10 @@ class Bursts:
             self._calls[place] = renewed
         return renewed is not None
 
-    def outputs_of(self, index: int, launch: int) -> list[torch.Tensor]:
-        """The tensors that a launch of burst `index` returned when that was run last."""
-        return pack(self._returned[index][launch])[1]
+    def outputs_of(self, index: int, launch: int) -> list[torch.Tensor] | list[Snapshot]:
+        """The tensors that a launch of burst `index` returned when that was run last, or copies of them."""
+        value = self._returned[index][launch]
+        return value if _is_copied(value) else pack(value)[1]
 
     def overwritten(self, index: int, launches: Sequence[int]) -> tuple[int, ...]:
         """Those whose memory a later launch returned again: a kernel may have one buffer for all it returns."""
@@ -135,7 +137,7 @@ class Bursts:
         append = returned.append
         if keep and not on_device:
             # Such a burst is no sample, so there is time for copies: the next launch may use the memory again.
-            append = lambda value: returned.append([tensor.clone() for tensor in pack(value)[1]])  # noqa: E731
+            append = lambda value: returned.append([snapshot(tensor) for tensor in pack(value)[1]])  # noqa: E731
         for place in self._plans[index]:
             append(calls[place]())
         if not self._plans[index] and self._device.type == "cuda":
@@ -167,7 +169,13 @@ class Bursts:
         return graph
 
 
+def _is_copied(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], Snapshot)
+
+
 def _addresses(value: Any) -> set[int]:
+    if _is_copied(value):
+        return {copied.address for copied in value}
     return {tensor.data_ptr() for tensor in pack(value)[1] if tensor.numel()}
 
 

@@ -27,6 +27,7 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at, unmap_arena
 from kbd.daemon.runner.bursts import Bursts
+from kbd.daemon.runner.copying import Snapshot, can_copy, copy_to
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.screening import notes_on
@@ -223,10 +224,14 @@ class Harness:
         self._copy_out(self._made[message.what], message.slots)
         return runner_protocol.Okay()
 
-    def _copy_out(self, tensors: Sequence[torch.Tensor], slots: Sequence[Slot]) -> None:
+    def _copy_out(self, tensors: Sequence[torch.Tensor | Snapshot], slots: Sequence[Slot]) -> None:
         with torch.inference_mode():
             for tensor, slot in zip(tensors, slots, strict=True):
-                self._tensor(slot).copy_(tensor)
+                target = self._tensor(slot)
+                if isinstance(tensor, Snapshot) or can_copy(target, tensor):
+                    copy_to(target, tensor)
+                else:
+                    target.copy_(tensor)
         self._synchronize()
 
     def bind_sets(self, message: runner_protocol.BindSets) -> runner_protocol.SetsBound:
@@ -269,7 +274,7 @@ class Harness:
         bursts = self._prepared_bursts()
         found = [t for launch in message.launches for t in bursts.outputs_of(message.burst, launch)]
         wanted = [slot.meta for slot in message.slots]
-        if [_form(meta_of(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
+        if [_form(_meta(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
             raise RuntimeError("a launch that was timed returned other tensors than one that was not")
         self._copy_out(found, message.slots)
         return runner_protocol.Exported(overwritten=bursts.overwritten(message.burst, message.launches))
@@ -296,6 +301,10 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
     known = {name: value for name, value in vars(launch).items() if value is not None}
     known |= {"kernel": launch.kernel[:NAME_CHARS], "config": dict(launch.config) if launch.config else None}
     return LaunchSeen(count=count, **(dict(resources.get(launch.kernel, {})) | known))
+
+
+def _meta(tensor: torch.Tensor | Snapshot) -> runner_protocol.TensorMeta:
+    return tensor.meta if isinstance(tensor, Snapshot) else meta_of(tensor)
 
 
 def _form(meta: runner_protocol.TensorMeta) -> tuple[tuple[int, ...], str]:

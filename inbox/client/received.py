@@ -21,7 +21,7 @@ class ReceivedResult:
         """Read a published result, of this version of kbd or of a newer one. Raises UnreadableResult."""
         try:
             document = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UnreadableResult(f"expected a result in JSON, found something else: {error}") from error
         if not isinstance(document, dict):
             raise UnreadableResult(f"expected a result, found a JSON {type(document).__name__}")

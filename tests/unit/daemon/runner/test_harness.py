@@ -156,7 +156,8 @@ def test_constructor_arguments_that_are_given_are_the_kernels_own_copies(harness
     )
     given = lend(torch.ones(2))
     tree = [{"tensor": 0}, 5]
-    loaded = load(source, init_inputs=Values(tree=tree), init_slots=given.slots)
+    metas = tuple(slot.meta for slot in given.slots)
+    loaded = load(source, init_inputs=Values(tree=tree, tensors=metas), init_slots=given.slots)
     assert loaded.init_inputs is None
     assert given.tensors[0].tolist() == [1, 1]
     bind(0)

@@ -1,0 +1,73 @@
+"""Copies of what a kernel returned, made without asking torch for anything.
+
+The kernel's code may have changed what torch's operators do in this process: a method replaced, a mode left on, an
+implementation registered. A copy that asks them would give it a moment to compute what it owed long before. So a
+tensor on the CPU is copied from its address: what is copied is what lay there when the kernel had returned.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from kbd.daemon.executor.runner_protocol import TensorMeta
+from kbd.daemon.runner.values import meta_of
+
+# Bound before any user's code could put others in their place.
+_without_modes = torch._C.DisableTorchFunction  # noqa: SLF001 - the only way to pass a mode by
+_address_of, _size_of, _stride_of = torch.Tensor.data_ptr, torch.Tensor.size, torch.Tensor.stride
+_conjugated, _negated = torch.Tensor.resolve_conj, torch.Tensor.resolve_neg
+_dtype_of = torch.Tensor.dtype.__get__  # type: ignore[attr-defined]
+_array, _copy_of, _copyto, _memory = np.ndarray, np.array, np.copyto, ctypes.c_ubyte
+_WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a tensor held at some moment."""
+
+    meta: TensorMeta
+    words: np.ndarray[Any, Any]
+
+    @property
+    def address(self) -> int:
+        """Where it lies."""
+        return self.words.ctypes.data
+
+
+def snapshot(tensor: torch.Tensor) -> Snapshot:
+    """A copy of a tensor on the CPU. Raises UnknownValue."""
+    with _without_modes():
+        words = _copy_of(_words_of(tensor))  # before anything else is asked of the tensor
+        return Snapshot(meta_of(tensor), words)
+
+
+def copy_to(target: torch.Tensor, source: torch.Tensor | Snapshot) -> None:
+    """Copy on the CPU between tensors of one dtype and shape."""
+    with _without_modes():
+        words = source.words if isinstance(source, Snapshot) else _words_of(source)
+        _copyto(_words_of(target), words)
+
+
+def can_copy(target: torch.Tensor, source: torch.Tensor) -> bool:
+    """Whether `copy_to` is for these; else values have to be converted, or fetched from a device."""
+    with _without_modes():
+        on_host = target.device.type == "cpu" == source.device.type
+        return on_host and target.dtype == source.dtype and target.shape == source.shape
+
+
+def _words_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """The memory of a tensor as an array, for as long as the tensor lives."""
+    tensor = _negated(_conjugated(tensor))
+    size = _dtype_of(tensor).itemsize
+    shape, stride = tuple(_size_of(tensor)), _stride_of(tensor)
+    if 0 in shape:
+        return _array(shape, _WORDS[size])
+    reach = 1 + sum((length - 1) * step for length, step in zip(shape, stride, strict=True))
+    memory = (_memory * (reach * size)).from_address(_address_of(tensor))
+    memory.owner = tensor  # it may be new: a conjugated tensor is made plain first
+    return _array(shape, _WORDS[size], memory, 0, tuple(step * size for step in stride))

@@ -1,0 +1,88 @@
+"""Copies by address: the same as torch's, whatever the kernel has done to torch."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.overrides import TorchFunctionMode
+
+from kbd.daemon.runner.copying import can_copy, copy_to, snapshot
+
+DTYPES = [
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float8_e4m3fn,
+    torch.int8,
+    torch.bool,
+    torch.complex128,
+]
+
+
+def tensors():
+    return {
+        "contiguous": torch.randn(3, 4),
+        "transposed": torch.randn(3, 4).t(),
+        "sliced": torch.randn(6, 8)[1::2, ::3],
+        "expanded": torch.randn(3, 1).expand(3, 4),
+        "scalar": torch.tensor(2.5),
+        "empty": torch.empty(0, 3),
+        "conjugated": torch.randn(3, dtype=torch.complex64).conj(),
+        "one": torch.randn(1, 1, 5).permute(2, 0, 1),
+    }
+
+
+def same_bytes(one, other):
+    """Whatever they stand for: NaN too."""
+    raw = [
+        torch.empty(each.shape, dtype=each.dtype).copy_(each).reshape(-1).view(torch.uint8)
+        for each in (one, other)
+    ]
+    return torch.equal(*raw)
+
+
+@pytest.mark.parametrize("name", tensors())
+def test_a_copy_holds_what_the_tensor_held(name):
+    tensor = tensors()[name]
+    was, taken = tensor.clone(), snapshot(tensor)
+    target = torch.empty_like(was)
+    tensor.untyped_storage().fill_(7)
+    copy_to(target, taken)
+    assert torch.equal(target, was)
+    assert taken.meta.shape == tuple(tensor.shape)
+
+
+@given(st.sampled_from(DTYPES), st.lists(st.integers(0, 5), max_size=4), st.randoms(use_true_random=False))
+def test_any_dtype_and_layout(dtype, shape, random):
+    made = torch.zeros([size + 2 for size in shape]).to(dtype)
+    made.view(torch.uint8).random_(0, 2) if made.dim() else None
+    tensor = made[tuple(slice(0, size) for size in shape)].permute(
+        random.sample(range(len(shape)), len(shape))
+    )
+    target = torch.zeros(tensor.shape, dtype=dtype)
+    assert can_copy(target, tensor)
+    copy_to(target, tensor)
+    assert same_bytes(target, tensor)
+
+
+def test_other_dtypes_and_shapes_are_for_torch():
+    assert not can_copy(torch.zeros(3), torch.zeros(3, dtype=torch.float64))
+    assert not can_copy(torch.zeros(3), torch.zeros(4))
+
+
+def test_replaced_methods_are_not_asked(monkeypatch):
+    for name in ("clone", "copy_", "data_ptr", "stride"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("asked"))
+    snapshot(torch.ones(3))
+
+
+def test_a_mode_that_was_left_on_sees_nothing():
+    class Mode(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            pytest.fail(f"{function} was asked")
+
+    source, target = torch.ones(3), torch.zeros(3)
+    with Mode():
+        taken = snapshot(source)
+        copy_to(target, taken)
+    assert target.tolist() == [1, 1, 1]
