@@ -112,9 +112,13 @@ class Ground:
     def fails_at(self, calls, error, number):
         """A call fails once: the daemon copes, or says why not and is started again. All that is wrong."""
         code, output = self.inject(calls, f"error={error}:when={number}")
-        if code == 0:
-            return self.faults()
         before = self.published()
+        if code == 0:
+            faults = self.faults()
+            if faults and all(fault.startswith("temporary files") for fault in faults):
+                self.run()  # what could not be removed is removed by the next daemon
+                return self.faults(before)
+            return faults
         after, words = self.run()
         faults = (
             self.faults(before) if after == 0 else [f"lost: the next ended with {after}: {words[-2000:]}"]
