@@ -26,7 +26,7 @@ KNOWN = {
     "Stealing": {24, 25, 26, 28, 30, 31, 32, 33, 34, 35, 37},
     "Correctness": {38, 39, 40, 41, 42, 43, 46, 48, 49, 50},
 }
-# Right answers by kernels that gain nothing; of others it must be seen that they found nothing, or a remark be made.
+# Right answers that gain nothing. Of others it must be seen that they found nothing, or a remark be made.
 HARMLESS = {"patches_the_clocks", "leaves_a_daemonised_child"}
 SEEN_BY = {"log_lacks", "weak_test", "note"}
 
