@@ -19,6 +19,9 @@ from kbd.daemon.executor.channel import (
     send_all,
 )
 
+CHUNK_BYTES = 1 << 20
+"""What is allocated for one look, whatever length a frame claims to have."""
+
 M = TypeVar("M")
 
 
@@ -61,7 +64,7 @@ class AsyncChannel(Generic[M]):
         chunks = bytearray()
         while len(chunks) < count:
             try:
-                chunk = await loop.sock_recv(self._sock, count - len(chunks))
+                chunk = await loop.sock_recv(self._sock, min(count - len(chunks), CHUNK_BYTES))
             except OSError as error:
                 raise PeerGone(str(error)) from None
             if not chunk:

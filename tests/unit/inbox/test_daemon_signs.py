@@ -50,3 +50,16 @@ def test_a_process_of_this_host_that_is_no_more(spool, say):
     os.waitpid(child, 0)
     say(1, host=platform.node(), pid=child)
     assert SnapshotWatch(spool).look()[0] is Presence.ABSENT
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"daemon": ' * 100_000, "9" * 5000, "\ud800".encode("utf-8", "surrogatepass")]
+)
+def test_what_nobody_can_read_says_nothing(spool, text):
+    spool.status_file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert SnapshotWatch(spool).look() == (Presence.ABSENT, None)
+
+
+def test_a_number_that_no_process_has_is_nobody(spool):
+    spool.status_file.write_text(json.dumps({"daemon": {"pid": 1 << 70, "host": platform.node()}}))
+    assert SnapshotWatch(spool).look()[0] is Presence.UNSURE

@@ -41,3 +41,14 @@ def test_a_long_list_is_cut_and_says_so():
     text = describe([Problem(f"/{number}", "bad") for number in range(25)])
     assert text.endswith("… and 5 more")
     assert len(text.splitlines()) == 21
+
+
+def test_a_long_text_is_cut():
+    problem = Problem("", "m" * 100_000, found="f" * 100_000, hint="h")
+    assert len(str(problem)) < 10_000
+    assert problem.hint == "h"
+
+
+def test_a_pointer_names_a_long_key_by_its_beginning_and_can_be_written():
+    assert len(pointer_to("k" * 100_000, 3)) < 200
+    assert pointer_to("\ud800", "ü").encode() == b"/\\ud800/\xc3\xbc"

@@ -195,3 +195,9 @@ def test_a_watcher_that_was_paused_itself_knows_nothing(
 def test_the_owner_may_ask_for_more_patience(spool: Spool, clock: Clock, watch: LeaseWatch) -> None:
     take_lease(spool, record("a", lease_s=60.0), None)
     assert looks_until_silent(watch, clock, found(spool), 3.0) == 20
+
+
+@pytest.mark.parametrize("name", ["\u0660" * 5 + "\u0667.json", "0000007.json", "9" * 30 + ".json", "7.json"])
+def test_what_is_not_called_like_a_lease_is_none(spool: Spool, name: str) -> None:
+    (spool.lease / name).write_text("{}")
+    assert find_lease(spool) is None
