@@ -27,10 +27,12 @@ _FLOAT = re.compile(
          |\.(?:nan|NaN|NAN))\Z""",
     re.VERBOSE,
 )
-_BOOL = re.compile(r"(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)\Z")
-_NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
-_TRUE = frozenset({"yes", "true", "on"})
-_STARTS_OF_NO_TEXT = frozenset("-+0123456789.yYnNtTfFoO~")
+_STARTS_OF_NUMBERS = frozenset("-+0123456789.")
+_WORDS = {
+    **{form: True for word in ("yes", "true", "on") for form in (word, word.capitalize(), word.upper())},
+    **{form: False for word in ("no", "false", "off") for form in (word, word.capitalize(), word.upper())},
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+}
 
 
 def parse_yaml(text: str) -> object:
@@ -97,6 +99,8 @@ class _Builder:
                 "", f"more than {MAX_EVENTS} YAML events", hint=_TOO_LONG_HINT, line=line_of(event)
             )
             raise InvalidJob([*self._refused, problem])
+        if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+            return event  # nearly all of a long text
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
         if refused := _refused(event, self._documents):
@@ -169,15 +173,15 @@ def events_of(text: str) -> Iterator[yaml.Event]:
 def _scalar(event: yaml.ScalarEvent) -> object:
     """What a scalar means: text in quotes is text."""
     text = str(event.value)
-    if not event.implicit[0] or (text and text[0] not in _STARTS_OF_NO_TEXT):
+    if not event.implicit[0]:
         return text
+    if text[:1] not in _STARTS_OF_NUMBERS:
+        return _WORDS.get(text, text)
     if _INT.match(text):
         return int(text.replace("_", ""), 0)
     if _FLOAT.match(text):
         return float(re.sub(r"\.(?=[in])", "", text.replace("_", "").lower()))
-    if _BOOL.match(text):
-        return text.lower() in _TRUE
-    return None if _NULL.match(text) else text
+    return text
 
 
 def _refused(event: yaml.Event, documents: int) -> Problem | None:
