@@ -113,11 +113,10 @@ def _moved(pointer: str, places: Mapping[str, str]) -> str:
 
 
 def _problems_of_one(details: ErrorDetails, model: type[BaseModel]) -> Iterator[Problem]:
-    location = details["loc"]
-    if location and location[-1] == _KEY_STEP:  # a mistake in the key itself
+    location, kind, found = details["loc"], details["type"], details["input"]
+    if location and location[-1] == _KEY_STEP and kind != "extra_forbidden":  # a mistake in the key itself
         location = location[:-1]
     context = details.get("ctx", {})
-    kind, found = details["type"], details["input"]
     cause = context.get("error")
     if isinstance(cause, ProblemsFound):
         yield from below(pointer_to(*location), cause.problems)

@@ -107,3 +107,9 @@ def test_moving_pointers():
 def test_only_close_names_are_suggested():
     assert did_you_mean("kernel_typ", ["kernel_type", "io"]) == "did you mean kernel_type?"
     assert did_you_mean("zzz", ["kernel_type", "io"]) is None
+
+
+def test_a_field_that_is_called_as_pydantic_calls_keys_is_one_like_any_other():
+    with pytest.raises(InvalidJob) as caught:
+        validate(Outer, {"name": "x", "[key]": 2, "many": {"[key]": 3}})
+    assert [problem.pointer for problem in caught.value.problems] == ["/many", "/[key]"]
