@@ -54,7 +54,7 @@ class IOContract(StrictModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         collect(self._axis_problems())
-        collect(chain(self._repeated_names(), self._ambiguous_names()))
+        collect(chain(self._repeated_names(), self._ambiguous_names(), self._given_though_tuned()))
         if not self.axes:
             collect(self._bound({})[1])
         return self

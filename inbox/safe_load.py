@@ -134,7 +134,7 @@ def check_end(data: bytes, suffix: str) -> None:
     if suffix == JSON_SUFFIX:
         parse_json(text)
     else:
-        check_syntax(text)
+        parse_yaml(text)
 
 
 def _text_of(data: bytes | str) -> str:

@@ -6,7 +6,6 @@ Plain scalars are read as YAML 1.1 does, except where that surprises: dates, bas
 leading zeros (`010`) stay text, and `1e-5` is a number as it is everywhere else.
 """
 
-import contextlib
 import re
 from collections.abc import Iterator
 
@@ -42,19 +41,6 @@ def parse_yaml(text: str) -> object:
     """
     try:
         return _Builder(text).build()
-
-
-def check_syntax(text: str) -> None:
-    """Raise what `parse_yaml` raises, as far as it shows without making the value: that takes most of the time."""
-    with _syntax_errors(text):
-        if not _check_events(text):
-            raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
-
-
-@contextlib.contextmanager
-def _syntax_errors(text: str) -> Iterator[None]:
-    try:
-        yield
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text) from None
     except yaml.YAMLError as error:
