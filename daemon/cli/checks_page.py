@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.printable import one_line
 from kbd.daemon.doctor.check import Check, State

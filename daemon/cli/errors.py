@@ -6,7 +6,7 @@
     └── CommandFailed         raised by commands; `code` is what the command ends with
 """
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.inbox.errors import InboxError, InvalidJob

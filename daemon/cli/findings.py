@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.printable import printable

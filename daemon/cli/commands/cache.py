@@ -4,15 +4,16 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
     from kbd.backends.artifacts import Usage
 
 
-@click.command("cache")
+@click.command("cache", cls=PageCommand)
 @place_options
 @click.option(
     "--clear", is_flag=True, help="Remove everything; kernels are compiled again when they come back."

@@ -7,16 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.help_page import PageCommand
 
 if TYPE_CHECKING:
     from kbd.daemon.cli.demo_page import Standings
     from kbd.daemon.cli.place import Place
 
 
-@click.command("demo")
+@click.command("demo", cls=PageCommand)
 @click.option(
     "--spool",
     "root",

@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("submit")
+@click.command("submit", cls=PageCommand)
 @place_options
 @click.argument(
     "files",
