@@ -77,7 +77,9 @@ def print_as_text(findings: Sequence[Finding]) -> ExitCode:
 
 def print_as_json(findings: Sequence[Finding]) -> ExitCode:
     """All on stdout; the worst exit code."""
-    click.echo(json.dumps({"files": [finding.as_document() for finding in findings]}, indent=2))
+    click.echo(
+        json.dumps({"schema_version": 1, "files": [finding.as_document() for finding in findings]}, indent=2)
+    )
     return max((finding.code for finding in findings), default=ExitCode.OK)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kbd.daemon.cli.printable import one_line
+from kbd.daemon.cli.terminal import ruled_table
 from kbd.daemon.cli.wording import age, mark_of, mark_of_state, seconds, speedup, words
 
 if TYPE_CHECKING:
@@ -53,11 +54,9 @@ def job_line(job: "JobSummary", now: float) -> JobLine:
 
 def rich_table(lines: Iterable[JobLine]) -> "Table":
     """The table for a terminal; the note takes what room is left and is cut where there is none."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=False)
+    table = ruled_table()
     table.add_column("job", no_wrap=True, overflow="ellipsis", min_width=8, max_width=36)
     table.add_column("verdict", no_wrap=True)
     table.add_column("speed-up", no_wrap=True, justify="right")

@@ -42,6 +42,7 @@ def status_parts(report: "StatusReport", *, named: bool, advice: bool = True) ->
         yield Text.assemble(*_daemon(report))
         yield Text.assemble(*_jobs(report))
     if report.jobs:
+        yield from ("",) if not named else ()
         yield rich_table(_lines(report))
     yield from _unlisted(report)
     if advice and not named:
@@ -138,6 +139,8 @@ def _unsure(report: "StatusReport") -> str:
 
 def _advice(report: "StatusReport") -> Iterator[str]:
     """What to do next, where there is something to do."""
+    if report.filtered and not report.jobs:
+        yield "\nNo job is as was asked for."
     place = report.place
     flags = f" --spool {place.spool_root}" if place.spool_named else ""
     if report.is_empty:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 PIPE_COLUMNS: Final = 120
 """The width for what is read by a file or a program; lines of text are not folded there at all."""
@@ -26,6 +27,16 @@ def results() -> "Console":
 def messages() -> "Console":
     """Stderr, where people read and scripts do not."""
     return _console(stderr=True)
+
+
+def ruled_table() -> "Table":
+    """A table for a terminal: titles, a rule beneath them, nothing else; columns two blanks apart."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False
+    )
 
 
 def _console(*, stderr: bool) -> "Console":

@@ -45,9 +45,11 @@ def command(root: Path | None, device: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.INTERRUPTED))
     console.print("Five kernels claim to compute a softmax. A daemon of their own judges them in")
     console.print(str(place.spool_root), style="cyan", soft_wrap=True)
+    console.print()
     with daemon_process(place, place.state / "daemon-output.log", ["--device", device]) as daemon:
         deliver_demo_jobs(place)
         standings = show_progress(watch_demo_jobs(place, daemon), console)
+        console.print()
         for line in reasons(standings):
             print_line(line, console)
         stopped_well = daemon.stop() == 0

@@ -13,8 +13,8 @@ CHECKS = (
     warn(
         "GPU driver",
         "NVML says: NVML Shared Library Not Found; kernels run on the CPU alone",
-        "install the NVIDIA driver; in a container, start it with the NVIDIA Container Toolkit (--gpus all); or set "
-        'device = "cpu" if none is wanted',
+        "install the NVIDIA driver; in a container, start it with the NVIDIA Container Toolkit (--gpus all); "
+        'or set device = "cpu" if none is wanted',
     ),
     fail("spool", "/data/spool lacks inbox, \x1b[2Jodd", "kbd init --spool /data/spool"),
     ok("quarantine", "empty"),
