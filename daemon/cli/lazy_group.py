@@ -7,11 +7,14 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kbd.daemon.cli.help_page import PageGroup
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class ReaderLeft(Exception):
@@ -64,6 +67,17 @@ class LazyGroup(PageGroup):
             guess = f" Did you mean {close}?" if close else ""
             raise click.UsageError(f"there is no command {name!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Commands from the table, which imports none of them, then options."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=said)
+            for name, said in self._lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The table."""
