@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kbd.inbox.spool import Spool
+from kbd.inbox.spool import Spool, SpoolMissing
 
 if TYPE_CHECKING:
     from kbd.daemon.config import Settings
@@ -34,7 +34,15 @@ class Place:
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing."""
-        return Spool.open(self.spool_root)
+        try:
+            return Spool.open(self.spool_root)
+        except SpoolMissing as error:
+            if self.spool_named or self.spool_root.exists():
+                raise
+            raise SpoolMissing(
+                f"there is no spool at {self.spool_root} yet. Make it and start a daemon on it: kbd run. "
+                "If yours is elsewhere, name it with --spool or KBD_SPOOL"
+            ) from error
 
     def settings(self, flags: Mapping[str, Any] | None = None) -> "Settings":
         """All settings of a daemon here; `flags`: more that the command line said, by key. Raises ConfigError."""

@@ -59,8 +59,19 @@ def command(
         require_free_ids(place, submissions)
         for delivered in deliver_all(place, submissions):
             click.echo(f"submitted {delivered}" if wait else delivered, err=wait)
+    if not wait:
+        _tell_if_nobody_takes_them(place)
     if wait:
         from kbd.daemon.cli.verdict_stream import print_verdicts
 
         digests = {entry.job_id: entry.sha256 for entry in submissions}
         sys.exit(print_verdicts(place, list(digests), timeout_s=timeout_s, digests=digests))
+
+
+def _tell_if_nobody_takes_them(place: Place) -> None:
+    """Only where it is certain; who hands in from another host finds out by waiting."""
+    from kbd.daemon.cli.presence import DaemonWatch, Presence
+
+    if DaemonWatch(place).look().presence is Presence.ABSENT:
+        flags = f" --spool {place.spool_root}" if place.spool_named else ""
+        click.echo(f"No daemon works on this spool yet. Start one: kbd run{flags}", err=True)

@@ -37,6 +37,7 @@ candidate: {kernel_type: torch, source_cod: x}
 io:
   args:
     - {name: x, type: tensor, tensor_spec: {shape: [4], dtype: float33}}
+  launch: 256
 timeout: -1
 """
 
@@ -162,7 +163,10 @@ WITHOUT = {
     "submit_of_no_kind": "submit kernel.cu",
     "validate": "validate good.yaml",
     "validate_wrong": "validate wrong.yaml",
-    "validate_json": "validate --json good.yaml wrong.yaml",
+    "validate_doubtful": "validate doubtful.yaml",
+    "validate_tabs": "validate tabs.yaml",
+    "show_nearly": "show softmx-v2",
+    "validate_json": "validate --json good.yaml wrong.yaml doubtful.yaml",
     "cancel_without_a_daemon": "cancel queued",
     "retry_without_a_daemon": "retry gelu",
     "rerun_without_a_daemon": "rerun gelu",
@@ -194,6 +198,8 @@ EMPTY = {
 def _files(job_file):
     job_file("good.yaml")
     job_file("wrong.yaml", WRONG)
+    job_file("doubtful.yaml", "candidate: {kernel_type: tirton, source_code: x}\n")
+    job_file("tabs.yaml", "candidate:\n\tkernel_type: torch\n")
     job_file("kernel.cu", "__global__ void f() {}\n")
     job_file("wrong.toml", "cpu_slot = 2\n[limits]\nload_s = -1\n")
 
