@@ -19,7 +19,10 @@ COLUMNS = ("job", "verdict", "speed-up", "took", "when", "")
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job in words. `mark` and `colour` stand for the verdict where there is room for them."""
+    """One job in words. `mark` and `colour` stand for the verdict where there is room for them.
+
+    `brief`: what of the note is worth the little room of a terminal.
+    """
 
     job_id: str
     mark: str
@@ -29,6 +32,7 @@ class JobLine:
     took: str
     when: str
     note: str
+    brief: str
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -49,6 +53,7 @@ def job_line(job: "JobSummary", now: float) -> JobLine:
         took=_took(job, now),
         when=age(now - latest),
         note=_note(job),
+        brief=_brief(job),
     )
 
 
@@ -65,7 +70,7 @@ def rich_table(lines: Iterable[JobLine]) -> "Table":
     table.add_column("", overflow="ellipsis", style="dim")
     for line in lines:
         verdict = Text(f"{line.mark} {line.verdict}", style=line.colour)
-        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, cut_text(line.note))
+        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, cut_text(line.brief))
     return table
 
 
@@ -110,3 +115,11 @@ def _note(job: "JobSummary") -> str:
     where = ", ".join(filter(None, (job.blame, job.stage)))
     said = one_line(job.error_message or "")
     return f"{where}: {said}" if where and said else where or said
+
+
+def _brief(job: "JobSummary") -> str:
+    """What was said, and who is to blame where it is not the candidate, as it mostly is."""
+    if job.status is None or not job.error_message:
+        return _note(job)
+    said = one_line(job.error_message)
+    return said if job.blame == "candidate" else f"{job.blame}: {said}"

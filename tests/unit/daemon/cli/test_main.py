@@ -1,6 +1,7 @@
 """The command itself: help, errors, exit codes, and what it does not import."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -135,7 +136,6 @@ def test_usage_errors(kbd, arguments):
         (StoreMissing("no database"), ExitCode.NOT_FOUND),
         (StoreUnavailable("locked"), ExitCode.UNUSABLE),
         (UnreadableResult("newer"), ExitCode.UNUSABLE),
-        (PermissionError(13, "Permission denied"), ExitCode.UNUSABLE),
         (InboxError("odd"), ExitCode.UNUSABLE),
         (InvalidJob([Problem("/a", "wrong")]), ExitCode.REJECTED),
     ],
@@ -145,6 +145,28 @@ def test_known_errors_become_messages(error, code):
     assert failure is not None
     assert failure.code is code
     assert failure.message == str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/a"),
+            f"/a: Permission denied. Work as .*uid {os.geteuid()}",
+        ),
+        (
+            OSError(28, "No space left", b"/a\xff"),
+            "/a\udcff: No space left. Make room .*kbd gc. See: kbd doctor",
+        ),
+        (OSError(30, "Read-only file system", "/a", None, "/b"), "/a → /b: .*can be written"),
+        (OSError(5, "Input/output error"), r"Input/output error\. See: kbd doctor$"),
+        (OSError("odd"), "odd$"),
+    ],
+)
+def test_a_refusal_of_the_system_comes_with_advice(error, said):
+    failure = failure_of(error)
+    assert failure.code is ExitCode.UNUSABLE
+    assert re.match(said, failure.message)
 
 
 def test_what_is_not_known_is_a_defect():
