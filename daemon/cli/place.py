@@ -40,8 +40,8 @@ class Place:
             if self.spool_named or self.spool_root.exists():
                 raise
             raise SpoolMissing(
-                f"there is no spool at {self.spool_root} yet. Make it and start a daemon on it: kbd run. "
-                "If yours is elsewhere, name it with --spool or KBD_SPOOL"
+                f"there is no spool at {self.spool_root} yet. `kbd init` makes it, `kbd run` also starts a daemon "
+                "on it. If yours is elsewhere, name it with --spool or KBD_SPOOL"
             ) from error
 
     def settings(self, flags: Mapping[str, Any] | None = None) -> "Settings":
