@@ -59,7 +59,12 @@ def failure_of(error: Exception) -> CommandFailed | None:
 def _of_system(error: OSError) -> str:
     if error.errno is None or error.strerror is None:
         return str(error)
-    names = " → ".join(os.fsdecode(name) for name in (error.filename, error.filename2) if name is not None)
+    names = " → ".join(_shown(name) for name in (error.filename, error.filename2) if name is not None)
     advice = _ADVICE.get(error.errno, "")
     said = f"{names}: {error.strerror}" if names else error.strerror
     return f"{said}. {advice.format(uid=os.geteuid())}See: kbd doctor"
+
+
+def _shown(name: str | bytes | int) -> str:
+    """A file's name, or the number of the descriptor that stood for it."""
+    return f"descriptor {name}" if isinstance(name, int) else os.fsdecode(name)

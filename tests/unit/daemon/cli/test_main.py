@@ -160,6 +160,7 @@ def test_known_errors_become_messages(error, code):
         ),
         (OSError(30, "Read-only file system", "/a", None, "/b"), "/a → /b: .*can be written"),
         (OSError(5, "Input/output error"), r"Input/output error\. See: kbd doctor$"),
+        (OSError(5, "Input/output error", 7), r"descriptor 7: Input/output error\. See"),
         (OSError("odd"), "odd$"),
     ],
 )
