@@ -49,9 +49,9 @@ def _guess(place: Place, job_id: str) -> str:
 
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
-    from kbd.store.sqlite_file import open_reader
+    from kbd.store.source import open_source
 
-    with suppress(StoreError), open_reader(place.state) as source:
+    with suppress(StoreError), open_source(place.state, place.database) as source:
         latest = [job.job_id for job in JobReader(source).list(limit=GUESSED)]
         close = get_close_matches(job_id, latest, n=2, cutoff=0.7)
         return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -29,6 +29,7 @@ SLOW = (
     "asyncio",
     "logging",
     "difflib",
+    "psycopg",
 )
 """What takes a large part of the 0.3 s that `kbd --help` and `kbd status` may last; see benchmarks/start.py."""
 
