@@ -12,8 +12,6 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from platformdirs import user_data_path, user_state_path
-
 from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.configuration import file as config_file
 from kbd.daemon.configuration.file import FileUnusable
@@ -65,12 +63,18 @@ class Origin:
 
 def default_spool_root() -> Path:
     """The spool in the user's data folder: the only one that `kbd run` creates by itself."""
-    return user_data_path("kbd") / "spool"
+    return _user_folder("XDG_DATA_HOME", ".local/share") / "spool"
 
 
 def default_state_dir() -> Path:
     """Where database, logs and lock live: always a local disk."""
-    return user_state_path("kbd")
+    return _user_folder("XDG_STATE_HOME", ".local/state")
+
+
+def _user_folder(variable: str, below_home: str) -> Path:
+    """As the XDG Base Directory Specification has it."""
+    chosen = os.environ.get(variable, "").strip()
+    return (Path(chosen) if chosen else Path.home() / below_home) / "kbd"
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 # A status command that looks at the lock holds it for an instant.
 PATIENCE_S = 0.5
@@ -26,6 +25,9 @@ class StateLock:
     """
 
     def __init__(self, path: Path) -> None:
+        # Imported here: those who only look, such as `kbd status`, need not wait for it.
+        from filelock import FileLock
+
         self._lock = FileLock(path, timeout=PATIENCE_S)
         self._about = path.with_suffix(".json")
         self._said: dict[str, Any] = {}
@@ -33,6 +35,8 @@ class StateLock:
 
     def acquire(self, about: dict[str, Any]) -> None:
         """Take it, or raise AlreadyRunning naming the process that has it."""
+        from filelock import Timeout
+
         self._about.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire()
@@ -58,14 +62,17 @@ class StateLock:
 def running_daemon(state: Path) -> dict[str, Any] | None:
     """What the daemon of this state folder says about itself, or None when none runs."""
     path = state / "daemon.lock"
-    if not path.exists():
-        return None
-    probe = FileLock(path, timeout=0)
     try:
-        probe.acquire()
-    except Timeout:
+        probe = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        # Shared, so that two who look do not take each other for a daemon.
+        fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return _read(path.with_suffix(".json")) or {"pid": None}
-    probe.release()
+    finally:
+        os.close(probe)
     return None
 
 

@@ -42,6 +42,33 @@ class DType(StrEnum):
         return -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
 
+OTHER_NAMES = {
+    "fp64": "float64",
+    "f64": "float64",
+    "double": "float64",
+    "fp32": "float32",
+    "f32": "float32",
+    "float": "float32",
+    "fp16": "float16",
+    "f16": "float16",
+    "half": "float16",
+    "bf16": "bfloat16",
+    "fp8": "float8_e4m3fn",
+    "e4m3": "float8_e4m3fn",
+    "e5m2": "float8_e5m2",
+    "i64": "int64",
+    "long": "int64",
+    "i32": "int32",
+    "int": "int32",
+    "i16": "int16",
+    "short": "int16",
+    "i8": "int8",
+    "u8": "uint8",
+    "byte": "uint8",
+    "boolean": "bool",
+}
+"""What other programs call them, for messages alone."""
+
 _ITEMSIZE = {
     DType.FLOAT64: 8,
     DType.FLOAT32: 4,

@@ -15,8 +15,6 @@ All functions raise plain OSError: what that means for a job is decided by the c
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -185,6 +183,8 @@ def remove(path: Path) -> bool:
     """
     try:
         if stat.S_ISDIR(os.lstat(path).st_mode):
+            import shutil  # here: few commands remove folders, and it is slow to import
+
             shutil.rmtree(path)
         else:
             os.unlink(path)
@@ -208,7 +208,7 @@ def _write_group(group: Sequence[tuple[Path, bytes]], tmp_folder: Path, *, overw
 
 
 def _start_temporary(folder: Path, data: bytes, made: list[Path], open_files: contextlib.ExitStack) -> int:
-    path = folder / f".{secrets.token_hex(8)}.tmp"
+    path = folder / f".{os.urandom(8).hex()}.tmp"
     descriptor = os.open(path, _WRITE_ONCE, 0o644)
     made.append(path)
     open_files.callback(os.close, descriptor)

@@ -15,6 +15,9 @@ from kbd.inbox.safe_load import Document, load_document, open_folder, read_bound
 
 __all__ = ["JobFile", "ReadLimits", "SideFile", "job_id_of", "read_job"]
 
+SOURCE_SUFFIXES = frozenset({".py", ".cu", ".cuh", ".cpp", ".c", ".h"})
+"""What is mostly handed in by mistake instead of a job."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
@@ -46,7 +49,11 @@ def job_id_of(path: Path) -> str:
         return job_id
     expected = f"NAME.yaml, NAME.yml, NAME.json or a folder NAME.job, NAME like {NAME_PATTERN.pattern}"
     found = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    raise InvalidJob([Problem("", "no name for a job", expected, found, "rename it and deliver it again")])
+    if path.suffix in SOURCE_SUFFIXES:
+        hint = f"source code alone is no job: name it in the job.yaml of a folder NAME.job (source_file: {found})"
+    else:
+        hint = "rename it and deliver it again"
+    raise InvalidJob([Problem("", "no name for a job", expected, found, hint)])
 
 
 def read_job(path: Path, *, limits: ReadLimits | None = None, name: str | None = None) -> JobFile:

@@ -14,8 +14,6 @@ from pathlib import Path
 from kbd.inbox.errors import InvalidJob, Problem, TruncatedDocument, UnsafeFile
 from kbd.inbox.json_text import parse_json
 from kbd.inbox.plain_values import problems_in
-from kbd.inbox.yaml_lines import lines_of
-from kbd.inbox.yaml_text import parse_yaml
 
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 JSON_SUFFIX = ".json"
@@ -50,6 +48,8 @@ class Document:
 
     def with_lines(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
         """The problems with the line of the field they name, or of the nearest one around it."""
+        from kbd.inbox.yaml_lines import lines_of
+
         found = tuple(problems)
         lines = lines_of(self.text, {problem.pointer for problem in found if not problem.line})
         return tuple(
@@ -121,8 +121,8 @@ def load_json(data: bytes | str) -> object:
 def load_document(data: bytes | str, suffix: str) -> Document:
     """Load by suffix: `.json`, `.yaml` or `.yml`. Raises InvalidJob, with lines where they are known."""
     text = _text_of(data)
-    value = parse_json(text) if suffix == JSON_SUFFIX else parse_yaml(text)
-    document = Document(value, text)
+    document = Document(_parsed(text, suffix), text)
+    value = document.value
     if problems := problems_in(value):
         raise InvalidJob(document.with_lines(problems))
     return document
@@ -134,6 +134,8 @@ def check_end(data: bytes, suffix: str) -> None:
     if suffix == JSON_SUFFIX:
         parse_json(text)
     else:
+        from kbd.inbox.yaml_text import parse_yaml
+
         parse_yaml(text)
 
 
@@ -142,6 +144,15 @@ def _text_of(data: bytes | str) -> str:
     if not text.strip():
         raise TruncatedDocument([Problem("", "the document is empty", hint="write the job into it")])
     return text
+
+
+def _parsed(text: str, suffix: str) -> object:
+    if suffix == JSON_SUFFIX:
+        return parse_json(text)
+    # Imported here: who reads a file or JSON, such as `kbd status`, need not wait for PyYAML.
+    from kbd.inbox.yaml_text import parse_yaml
+
+    return parse_yaml(text)
 
 
 def _open(path: str | os.PathLike[str], flags: int, dir_fd: int | None) -> int:

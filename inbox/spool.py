@@ -20,7 +20,6 @@ these: `kbd.inbox.names.plain_name` leaves neither `@` nor `+` in them.
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,7 +171,7 @@ def job_places(base: Path, owner: str | None) -> Iterator[Path]:
     for number in range(2, _NUMBERED_PLACES + 1):
         yield home / f"+{number}"
     while True:
-        yield home / f"+{secrets.token_hex(8)}"
+        yield home / f"+{os.urandom(8).hex()}"
 
 
 def owner_of(path: Path, base: Path) -> str | None:

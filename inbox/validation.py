@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from kbd.inbox.allowance import allowance
+from kbd.inbox.dtypes import OTHER_NAMES
 from kbd.inbox.errors import InvalidJob, Problem, ProblemsFound, pointer_to
 from kbd.inbox.plain_values import MAX_PROBLEMS, shown
 
@@ -136,12 +137,22 @@ def _hint(kind: str, expected: str, found: object) -> str | None:
     if kind == "string_type" and isinstance(found, bool | int | float):
         return "quote it: unquoted, YAML reads numbers, and yes, no, on and off, as no text"
     if kind in ("literal_error", "enum") and isinstance(found, str):
-        return did_you_mean(found, [word.strip("' ") for word in expected.replace(" or ", ",").split(",")])
+        known = [word.strip("' ") for word in expected.replace(" or ", ",").split(",")]
+        return _other_name(found, known) or did_you_mean(found, known)
+    if kind in ("list_type", "tuple_type") and isinstance(found, bool | int | float | str):
+        return f"write it in brackets: [{found}]"
     if found is None:
         return "give a value, or leave the field out"
     if isinstance(found, str) and kind in ("int_type", "float_type"):
         return "write a plain decimal number without quotes"
     return "write true or false" if kind == "bool_type" else None
+
+
+def _other_name(found: str, known: Sequence[str]) -> str | None:
+    """For element types as other programs call them."""
+    meant = found.lower().removeprefix("torch.")
+    meant = OTHER_NAMES.get(meant, meant)
+    return f"write {meant}" if meant in known else None
 
 
 def _missing_field(location: Sequence[str | int], model: type[BaseModel]) -> Problem:

@@ -191,10 +191,20 @@ def line_of(event: yaml.Event) -> int:
     return 1 if mark is None else mark.line + 1
 
 
+def _advice(what: str, mark: yaml.Mark, text: str) -> str:
+    """For the two mistakes that everybody makes."""
+    line = text.split("\n")[mark.line : mark.line + 1]
+    if line and "\t" in line[0][: mark.column + 1]:
+        return "; indent by blanks, YAML takes no tabs"
+    if "block" in what or "not allowed" in what:
+        return "; all entries of a list or mapping begin in the same column"
+    return ""
+
+
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> InvalidJob:
     mark = error.problem_mark or error.context_mark
     what = " ".join(filter(None, (error.context, error.problem))) or "syntax error"
-    hint = None if mark is None else f"see column {mark.column + 1}"
+    hint = None if mark is None else f"see column {mark.column + 1}{_advice(what, mark, text)}"
     problem = Problem("", f"no YAML: {what}", hint=hint, line=None if mark is None else mark.line + 1)
     is_cut = mark is not None and mark.index >= len(text.rstrip())
     return (TruncatedDocument if is_cut else InvalidJob)([problem])

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-import rich_click as click
+import click
 
 _AGE_UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhd])")

@@ -4,17 +4,19 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.printable import one_line
 from kbd.daemon.doctor.check import Check, State
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 SCHEMA_VERSION: Final = 1
 NAME_WIDTH: Final = 16
-_COLOURS: Final = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
+ARROW: Final = "→"
+_MARKS: Final = {State.OK: ("✓", "green"), State.WARN: ("!", "bold yellow"), State.FAIL: ("✗", "bold red")}
 
 
 def print_as_text(checks: Iterable[Check], console: "Console") -> State:
@@ -23,7 +25,7 @@ def print_as_text(checks: Iterable[Check], console: "Console") -> State:
     for check in checks:
         counts[check.state] += 1
         _print(check, console)
-    console.print("\n" + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    console.print(_summary(counts))
     return max(
         (state for state, count in counts.items() if count), key=lambda state: state.rank, default=State.OK
     )
@@ -43,21 +45,36 @@ def print_as_json(checks: Iterable[Check]) -> State:
 
 
 def _print(check: Check, console: "Console") -> None:
+    if console.is_terminal:
+        _print_grid(check, console)
+        return
+    console.print(f"{check.state:<5} {check.name:<{NAME_WIDTH}} {one_line(check.finding)}", soft_wrap=True)
+    if check.cure is not None:
+        console.print(f"{'':<{NAME_WIDTH + 6}} {ARROW} {one_line(check.cure)}", soft_wrap=True)
+
+
+def _print_grid(check: Check, console: "Console") -> None:
+    """What is well steps back; a cure that takes several lines stays right of its arrow."""
     from rich.table import Table
     from rich.text import Text
 
-    said = Text(one_line(check.finding))
-    if check.cure is not None:
-        said.append(f"\n→ {one_line(check.cure)}", style="bold")
-    if not console.is_terminal:
-        lines = said.plain.split("\n")
-        console.print(f"{check.state:<5} {check.name:<{NAME_WIDTH}} {lines[0]}", soft_wrap=True)
-        for line in lines[1:]:
-            console.print(f"{'':<{NAME_WIDTH + 6}} {line}", soft_wrap=True)
-        return
+    mark, colour = _MARKS[check.state]
+    well = check.cure is None
     grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=4)
+    grid.add_column(width=1)
     grid.add_column(width=NAME_WIDTH)
     grid.add_column(overflow="fold")
-    grid.add_row(Text(check.state, style=_COLOURS[check.state]), Text(check.name), said)
+    said = Text(one_line(check.finding), style="dim" if well else "")
+    grid.add_row(Text(mark, style=colour), Text(check.name, style="" if well else colour), said)
+    if check.cure is not None:
+        cure = Table.grid(padding=(0, 1))
+        cure.add_row(Text(ARROW, style="bold"), Text(one_line(check.cure), style="bold"))
+        grid.add_row("", "", cure)
     console.print(grid)
+
+
+def _summary(counts: dict[State, int]) -> "Text":
+    from rich.text import Text
+
+    parts = [(f"{count} {state}", _MARKS[state][1] if count else "dim") for state, count in counts.items()]
+    return Text("\n") + Text(", ").join(Text(*part) for part in parts)

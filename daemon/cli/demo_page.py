@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +11,7 @@ from rich.text import Text
 from kbd.daemon.cli.demo_run import DemoStanding
 from kbd.daemon.cli.page_line import Line
 from kbd.daemon.cli.printable import one_line
+from kbd.daemon.cli.terminal import ruled_table
 from kbd.daemon.cli.wording import mark_of, mark_of_state, speedup, words
 from kbd.store.states import JobState
 
@@ -61,7 +61,7 @@ def _state(standing: DemoStanding) -> str:
 
 def demo_table(standings: Standings) -> Table:
     """The five jobs, what their candidates do, and what was found out about them so far."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = ruled_table()
     table.add_column("job", no_wrap=True)
     table.add_column("candidate", style="dim")
     table.add_column("verdict", no_wrap=True, min_width=18)
@@ -89,4 +89,4 @@ def reasons(standings: Standings) -> Iterator[Line]:
     for standing in standings:
         if standing.result is not None and standing.result.error is not None:
             said = Text(one_line(standing.result.error.message), style="dim")
-            yield Line(Text(f" {standing.job.name:<7}  "), said)
+            yield Line(Text(f"{standing.job.name:<6}  "), said)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kbd.daemon.cli.plain_columns import plain_columns
 from kbd.daemon.cli.printable import one_line
+from kbd.daemon.cli.terminal import ruled_table
+from kbd.daemon.cli.wording import ago
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,25 +29,26 @@ def device_document(devices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def print_devices(devices: Sequence[Mapping[str, Any]], console: "Console") -> None:
     """A table on a terminal, else aligned columns with nothing cut."""
-    rows = [tuple(_cell(device.get(name)) for name in COLUMNS) for device in devices]
     if console.is_terminal:
-        _print_table(rows, console)
+        _print_table(devices, console)
         return
+    rows = [tuple(_cell(device.get(name)) for name in COLUMNS) for device in devices]
     for line in plain_columns(COLUMNS, rows):
         console.print(line, soft_wrap=True)
 
 
-def _print_table(rows: Sequence[tuple[str, ...]], console: "Console") -> None:
-    from rich import box
-    from rich.table import Table
+def _print_table(devices: Sequence[Mapping[str, Any]], console: "Console") -> None:
+    """With ages for moments; a problem takes what room is left, and as many lines as it needs."""
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=False)
+    table = ruled_table()
     for name in COLUMNS:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        colour = _COLOURS.get(row[COLUMNS.index("state")], "")
-        table.add_row(*(Text(cell, style=colour) for cell in row))
+        table.add_column(name, overflow="fold", no_wrap=name in ("kind", "arch", "state", "since"))
+    for device in devices:
+        cells = {name: Text(_cell(device.get(name))) for name in COLUMNS}
+        cells["state"].stylize(_COLOURS.get(cells["state"].plain, ""))
+        cells["since"] = Text(one_line(ago(_cell(device.get("since")))), style="dim")
+        table.add_row(*cells.values())
     console.print(table)
 
 

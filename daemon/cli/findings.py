@@ -1,12 +1,12 @@
 """What can be said about a file that wants to be a job."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.printable import printable
@@ -34,6 +34,11 @@ class Finding:
             return ExitCode.UNUSABLE
         return ExitCode.OK if self.job is not None else ExitCode.REJECTED
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What does not keep it from being a job, and will probably keep it from a good verdict."""
+        return () if self.job is None else tuple(_doubts(self.job.manifest))
+
     def as_document(self) -> dict[str, object]:
         """For `--json`."""
         return {
@@ -41,6 +46,7 @@ class Finding:
             "valid": self.job is not None,
             "job_id": None if self.job is None else self.job.job_id,
             "problems": [asdict(problem) for problem in self.problems],
+            "doubts": list(self.doubts),
             "unreadable": self.unreadable,
         }
 
@@ -72,12 +78,37 @@ def print_as_text(findings: Sequence[Finding]) -> ExitCode:
             click.echo(printable(finding.complaint()), err=True)
         else:
             click.echo(printable(f"{finding.shown}: {_described(finding.job.manifest)}"))
+            print_doubts(finding)
     return max((finding.code for finding in findings), default=ExitCode.OK)
+
+
+def print_doubts(finding: Finding) -> None:
+    """On stderr, a line each."""
+    for doubt in finding.doubts:
+        click.echo(printable(f"{finding.shown}: doubtful: {doubt}"), err=True)
+
+
+def _doubts(manifest: "JobManifest") -> Iterator[str]:
+    from kbd.backends.registry import registrations, why_unknown
+    from kbd.inbox.validation import did_you_mean
+
+    kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
+    for kernel_type in dict.fromkeys(kernel.kernel_type for kernel in kernels):
+        if said := why_unknown(kernel_type):
+            meant = did_you_mean(kernel_type, registrations())
+            yield f"{said}; {meant or 'the daemon needs a plug-in for it'}"
+    if manifest.io is None and not any("get_inputs" in kernel.source_code for kernel in kernels):
+        yield (
+            "nothing says what the kernels are called with: add `io` to the job, or a function get_inputs() to "
+            "the reference"
+        )
 
 
 def print_as_json(findings: Sequence[Finding]) -> ExitCode:
     """All on stdout; the worst exit code."""
-    click.echo(json.dumps({"files": [finding.as_document() for finding in findings]}, indent=2))
+    click.echo(
+        json.dumps({"schema_version": 1, "files": [finding.as_document() for finding in findings]}, indent=2)
+    )
     return max((finding.code for finding in findings), default=ExitCode.OK)
 
 

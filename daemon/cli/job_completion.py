@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-import rich_click as click
+import click
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import rich_click as click
+import click
 
 from kbd.inbox.names import JOB_DOCUMENTS, JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, NAME_PATTERN, is_ignored
 

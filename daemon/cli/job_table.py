@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kbd.daemon.cli.printable import one_line
+from kbd.daemon.cli.terminal import ruled_table
 from kbd.daemon.cli.wording import age, mark_of, mark_of_state, seconds, speedup, words
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ COLUMNS = ("job", "verdict", "speed-up", "took", "when", "")
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job in words. `mark` and `colour` stand for the verdict where there is room for them."""
+    """One job in words. `mark` and `colour` stand for the verdict where there is room for them.
+
+    `brief`: what of the note is worth the little room of a terminal.
+    """
 
     job_id: str
     mark: str
@@ -28,6 +32,7 @@ class JobLine:
     took: str
     when: str
     note: str
+    brief: str
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -48,16 +53,15 @@ def job_line(job: "JobSummary", now: float) -> JobLine:
         took=_took(job, now),
         when=age(now - latest),
         note=_note(job),
+        brief=_brief(job),
     )
 
 
 def rich_table(lines: Iterable[JobLine]) -> "Table":
     """The table for a terminal; the note takes what room is left and is cut where there is none."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, expand=False)
+    table = ruled_table()
     table.add_column("job", no_wrap=True, overflow="ellipsis", min_width=8, max_width=36)
     table.add_column("verdict", no_wrap=True)
     table.add_column("speed-up", no_wrap=True, justify="right")
@@ -66,7 +70,7 @@ def rich_table(lines: Iterable[JobLine]) -> "Table":
     table.add_column("", overflow="ellipsis", style="dim")
     for line in lines:
         verdict = Text(f"{line.mark} {line.verdict}", style=line.colour)
-        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, cut_text(line.note))
+        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, cut_text(line.brief))
     return table
 
 
@@ -111,3 +115,11 @@ def _note(job: "JobSummary") -> str:
     where = ", ".join(filter(None, (job.blame, job.stage)))
     said = one_line(job.error_message or "")
     return f"{where}: {said}" if where and said else where or said
+
+
+def _brief(job: "JobSummary") -> str:
+    """What was said, and who is to blame where it is not the candidate, as it mostly is."""
+    if job.status is None or not job.error_message:
+        return _note(job)
+    said = one_line(job.error_message)
+    return said if job.blame == "candidate" else f"{job.blame}: {said}"

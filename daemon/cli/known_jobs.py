@@ -13,6 +13,8 @@ from kbd.inbox.names import is_ignored, is_owner, job_name
 from kbd.inbox.spool import Spool, jobs_under
 
 MANIFEST_LIMIT_BYTES: Final = 1 << 20
+GUESSED: Final = 500
+"""Among so many of the latest jobs one is looked for whose name is like the one that was typed."""
 
 
 def require_known(place: Place, job_ids: Iterable[str]) -> None:
@@ -21,7 +23,7 @@ def require_known(place: Place, job_ids: Iterable[str]) -> None:
     if unknown:
         raise CommandFailed(
             f"no job here is called {', '.join(unknown)}: expected it in {place.spool_root} or in the database of "
-            f"{place.state}. See what there is: kbd status",
+            f"{place.state}.{_guess(place, unknown[0])} See what there is: kbd status",
             ExitCode.NOT_FOUND,
         )
 
@@ -40,6 +42,20 @@ def unknown_ids(place: Place, job_ids: Iterable[str]) -> list[str]:
         found = known(place, spool, frozenset(wanted))
         wanted = [job_id for job_id in wanted if job_id not in found]
     return wanted
+
+
+def _guess(place: Place, job_id: str) -> str:
+    from difflib import get_close_matches
+
+    from kbd.store.errors import StoreError
+    from kbd.store.readers import JobReader
+    from kbd.store.source import open_source
+
+    with suppress(StoreError), open_source(place.state, place.database) as source:
+        latest = [job.job_id for job in JobReader(source).list(limit=GUESSED)]
+        close = get_close_matches(job_id, latest, n=2, cutoff=0.7)
+        return f" Did you mean {' or '.join(close)}?" if close else ""
+    return ""
 
 
 def _delivered(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:

@@ -6,9 +6,9 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rich_click as click
+import click
 
-from kbd.inbox.spool import Spool
+from kbd.inbox.spool import Spool, SpoolMissing
 
 if TYPE_CHECKING:
     from kbd.daemon.config import Settings
@@ -34,7 +34,15 @@ class Place:
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing."""
-        return Spool.open(self.spool_root)
+        try:
+            return Spool.open(self.spool_root)
+        except SpoolMissing as error:
+            if self.spool_named or self.spool_root.exists():
+                raise
+            raise SpoolMissing(
+                f"there is no spool at {self.spool_root} yet. `kbd init` makes it, `kbd run` also starts a daemon "
+                "on it. If yours is elsewhere, name it with --spool or KBD_SPOOL"
+            ) from error
 
     def settings(self, flags: Mapping[str, Any] | None = None) -> "Settings":
         """All settings of a daemon here; `flags`: more that the command line said, by key. Raises ConfigError."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kbd.daemon.cli.plain_columns import plain_columns
 from kbd.daemon.cli.printable import one_line, printable
-from kbd.daemon.cli.wording import size
+from kbd.daemon.cli.terminal import ruled_table
+from kbd.daemon.cli.wording import ago, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,20 +26,17 @@ def quarantine_document(found: "Sequence[Quarantinee]") -> dict[str, Any]:
 
 def print_quarantine(found: "Sequence[Quarantinee]", console: "Console") -> None:
     """A table on a terminal, else aligned columns with nothing cut."""
-    rows = [_cells(each) for each in found]
     if not console.is_terminal:
-        for line in plain_columns(COLUMNS, rows):
+        for line in plain_columns(COLUMNS, [_cells(each, each.since or "-") for each in found]):
             console.print(line, soft_wrap=True)
         return
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = ruled_table()
     for name in COLUMNS[:-1]:
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=32)
     table.add_column(COLUMNS[-1], overflow="ellipsis", style="dim")
-    for row in rows:
+    for row in (_cells(each, ago(each.since)) for each in found):
         *first, said = (Text(cell, no_wrap=True, overflow="ellipsis") for cell in row)
         table.add_row(*first, said)
     console.print(table)
@@ -67,9 +65,9 @@ def entry_lines(found: "Quarantinee", path: Path) -> list[str]:
     ]
 
 
-def _cells(found: "Quarantinee") -> tuple[str, ...]:
+def _cells(found: "Quarantinee", since: str) -> tuple[str, ...]:
     said = str(found.problems[0]) if found.problems else found.message
     return tuple(
         one_line(cell)
-        for cell in (found.name, found.code, found.owner or "-", size(found.nbytes), found.since or "-", said)
+        for cell in (found.name, found.code, found.owner or "-", size(found.nbytes), since, said)
     )

@@ -6,7 +6,7 @@ python -m kbd.daemon.cli.reference > docs/cli.md
 from collections.abc import Iterator
 from inspect import cleandoc
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.main import COMMANDS, kbd

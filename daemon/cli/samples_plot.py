@@ -81,6 +81,11 @@ def _rule(figure: object, values: Sequence[float], turns: int) -> None:
     low, high = min(values), max(values)
     heights = [low + (high - low) * step / (TICKS - 1) for step in range(TICKS)] if high > low else [low]
     vertical, across = (figure.ruler(axis) for axis in ("y", "x"))  # type: ignore[attr-defined]
-    vertical.ticks(heights, [f"{wording.microseconds(height)} " for height in heights])
+    vertical.ticks(heights, [f"{_tick(height, high)} " for height in heights])
     places = sorted({1 + round((turns - 1) * step / TICKS) for step in range(TICKS + 1)})
     across.ticks(places, [str(place) for place in places])
+
+
+def _tick(height: float, high: float) -> str:
+    """A slope between two noisy bursts may be next to nothing: that is no time to be told in nanoseconds."""
+    return "0" if height < high / 500 else wording.microseconds(height)

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-import rich_click as click
+import click
 
 Schema = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.amounts import seconds_of
 from kbd.store.states import JobState
@@ -57,9 +57,14 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    states = click.Choice([state.value for state in JobState])
+    states = [state.value for state in JobState]
     return [
-        click.option("--job-state", type=states, help="Jobs in this state."),
+        click.option(
+            "--job-state",
+            type=click.Choice(states),
+            metavar="STATE",
+            help=f"Jobs in this state: {', '.join(states[:-1])} or {states[-1]}.",
+        ),
         click.option("--status", metavar="STATUS", help="Jobs with this verdict, such as passed or timeout."),
         click.option("--label", callback=_key_and_value, metavar="KEY=VALUE", help="Jobs with this label."),
         click.option("--owner", metavar="OWNER", help="Jobs from this owner's sub-folder of the inbox."),

@@ -31,6 +31,7 @@ class StatusReport:
         counts: jobs by state.
         jobs: those asked for, in the order asked for; else the latest, the newest first.
         history: whether the database could be read, so that `jobs` means something.
+        filtered: whether only some jobs were let through.
         unlisted: jobs asked for that exist and are not in the database (yet, or on this host).
     """
 
@@ -41,6 +42,7 @@ class StatusReport:
     jobs: tuple[JobSummary, ...]
     history: bool
     unlisted: tuple[str, ...] = ()
+    filtered: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -105,7 +107,7 @@ def take_status(
         counts = _snapshot_counts(sighting)
         return StatusReport(place, sighting, waiting, counts, (), history=False, unlisted=tuple(job_ids))
     if wanted != EVERY_JOB:
-        return StatusReport(place, sighting, waiting, counts, jobs, history=True)
+        return StatusReport(place, sighting, waiting, counts, jobs, history=True, filtered=True)
     listed = {job.job_id for job in jobs}
     unlisted = tuple(job_id for job_id in job_ids if job_id not in listed)
     return StatusReport(place, sighting, waiting, counts, jobs, history=True, unlisted=unlisted)

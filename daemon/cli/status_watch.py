@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-import rich_click as click
+import click
 
 from kbd.inbox.rhythm import Rhythm
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
-from kbd.daemon.cli.findings import examine
+from kbd.daemon.cli.findings import examine, print_doubts
 from kbd.daemon.cli.job_sources import JobSource
 from kbd.daemon.cli.place import Place
 
@@ -67,6 +67,7 @@ def _read(source: JobSource) -> "Submission | str":
     found = examine(source.path, source.shown)
     if found.job is None:
         return found.complaint()
+    print_doubts(found)
     return Submission(source.path, source.path.name, found.job.job_id, found.job.sha256)
 
 

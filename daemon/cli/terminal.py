@@ -1,12 +1,22 @@
 """The two streams of a command: results go to stdout, everything said about them to stderr."""
 
+import os
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 PIPE_COLUMNS: Final = 120
 """The width for what is read by a file or a program; lines of text are not folded there at all."""
+
+
+def is_terminal() -> bool:
+    """What `results().is_terminal` says, for those who would print plain text without rich."""
+    if os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"):
+        return results().is_terminal
+    return sys.stdout.isatty()
 
 
 def results() -> "Console":
@@ -17,6 +27,16 @@ def results() -> "Console":
 def messages() -> "Console":
     """Stderr, where people read and scripts do not."""
     return _console(stderr=True)
+
+
+def ruled_table() -> "Table":
+    """A table for a terminal: titles, a rule beneath them, nothing else; columns two blanks apart."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(
+        box=box.SIMPLE_HEAD, show_edge=False, header_style="bold", padding=(0, 1, 0, 0), pad_edge=False
+    )
 
 
 def _console(*, stderr: bool) -> "Console":

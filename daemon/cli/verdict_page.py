@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kbd.outbox.report import MemoryReport
     from kbd.outbox.result import JobResult
 
-BAR_COLUMNS: Final = 24
+BAR_COLUMNS: Final = 20
 _STAGES: Final = ("queued", "compile", "load", "correctness", "timing", "device_metrics")
 
 Section = Callable[["JobResult"], Lines]

@@ -1,5 +1,7 @@
 """How states, verdicts, times and sizes are written for people: one way, everywhere."""
 
+import time
+from datetime import datetime
 from typing import Final
 
 from kbd.outbox.verdict import INCORRECT, EvaluationStatus
@@ -60,6 +62,14 @@ def age(value_s: float) -> str:
         if value_s >= size_s:
             return f"{value_s // size_s:.0f} {unit} ago"
     return f"{value_s:.0f} s ago"
+
+
+def ago(moment: str | None) -> str:
+    """The age of a moment in ISO 8601, by this host's clock; what is no moment is shown as it is."""
+    try:
+        return age(time.time() - datetime.fromisoformat(moment or "").timestamp())
+    except ValueError:
+        return moment or "-"
 
 
 def speedup(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,18 +88,25 @@ def _meant(key: str) -> str:
     """What may have been meant: the same name in another table, or a name that looks alike."""
     name = key.rpartition(".")[2]
     same = [setting.key for setting in SETTINGS if setting.name == name]
-    close = same or difflib.get_close_matches(key, BY_KEY, n=1, cutoff=0.6)
+    close = same or _alike(key, BY_KEY, 0.6)
     if not close:
         names = {setting.name: setting.key for setting in SETTINGS}
-        close = [names[alike] for alike in difflib.get_close_matches(name, names, n=1, cutoff=0.6)]
+        close = [names[alike] for alike in _alike(name, names, 0.6)]
     return f"Did you mean {' or '.join(close)}?" if close else "See them all: kbd config show"
+
+
+def _alike(name: str, known: Collection[str], cutoff: float) -> list[str]:
+    # Imported here: every command gathers settings, and few of them are misspelt.
+    from difflib import get_close_matches
+
+    return get_close_matches(name, known, n=1, cutoff=cutoff)
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [CONFIG_VARIABLE, *(setting.variable for setting in SETTINGS)]
     for name in sorted(environment):
         if name.startswith(_PREFIX) and name not in known:
-            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            close = _alike(name, known, 0.8)
             hint = f" Did you mean {close[0]}?" if close else ""
             yield f"the environment variable {name} is no setting and has no effect.{hint}"
 

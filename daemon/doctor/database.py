@@ -13,6 +13,8 @@ from kbd.store.readers import JobReader
 from kbd.store.source import open_source
 
 NAME: Final = "database"
+NEEDED: Final = (3, 35, 0)
+"""The first version with RETURNING, by which the daemon learns the places of jobs in its queue."""
 WAL_BUG: Final = ((3, 7, 0), (3, 51, 2))
 """The first and the last version that can corrupt a WAL when two connections write or checkpoint at once."""
 
@@ -42,12 +44,19 @@ def _cure(patient: Patient) -> str:
 
 
 def sqlite(patient: Patient, version: tuple[int, ...] = sqlite3.sqlite_version_info) -> Iterator[Check]:
-    """An old SQLite is safe with one writer, which kbd is, and with nobody else."""
+    """One that is too old for the daemon; one that is safe with one writer, which kbd is, and with nobody else."""
     if patient.settings.database != SQLITE:
         return
     shown = ".".join(map(str, version))
     first, last = WAL_BUG
-    if first <= version <= last:
+    if version < NEEDED:
+        yield fail(
+            "SQLite",
+            f"{shown}: the daemon needs {'.'.join(map(str, NEEDED))} or later (RETURNING) and cannot queue jobs",
+            "use a Python with a newer SQLite (conda, uv python install, or a newer distribution): "
+            "python -c 'import sqlite3; print(sqlite3.sqlite_version)'",
+        )
+    elif first <= version <= last:
         yield warn(
             "SQLite",
             f"{shown}: up to 3.51.2 a WAL can be corrupted when two programs write at once; kbd alone never does",

@@ -109,11 +109,11 @@ def _tried(flag: str, who: str) -> str | None:
     return (ended.stderr.strip().splitlines() or [f"status {ended.returncode}"])[-1].removeprefix("OSError: ")
 
 
-def _cure() -> str:
+def _cure(switches: Path = Path("/proc/sys")) -> str:
     """The switch that is wrong, if one is."""
     for name, (bad, cure) in _SYSCTLS.items():
         try:
-            if Path("/proc/sys", name).read_text().strip() == bad:
+            if (switches / name).read_text().strip() == bad:
                 return f"set: {cure}"
         except OSError:
             continue

@@ -26,6 +26,7 @@ from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, e
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import Answer, Failed, Warm
 from kbd.daemon.runner.harness import Harness
+from kbd.daemon.runner.hints import hint_for
 from kbd.daemon.runner.shortage import is_shortage, shortage_of
 from kbd.daemon.runner.values import UnknownValue
 
@@ -122,7 +123,7 @@ def _act(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
 
 def describe(error: BaseException) -> Failed:
     """An exception as the judge wants it told: status, the user's message, the user's part of the traceback."""
-    hint = error.hint if isinstance(error, KernelError) else None
+    hint = error.hint if isinstance(error, KernelError) else hint_for(error)
     return Failed(
         status=_status_of(error),
         type=_plain(type(error).__name__, NAME_CHARS),

@@ -2,10 +2,12 @@
 
 import json
 
-import rich_click as click
+import click
+
+from kbd.daemon.cli.help_page import PageCommand
 
 
-@click.command("backends")
+@click.command("backends", cls=PageCommand)
 @click.option("--json", "as_json", is_flag=True, help="The list as one JSON document.")
 def command(*, as_json: bool) -> None:
     """List the kernel types, built in and from plug-ins, and for each device kind what is missing for it here.

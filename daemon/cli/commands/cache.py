@@ -4,15 +4,16 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
     from kbd.backends.artifacts import Usage
 
 
-@click.command("cache")
+@click.command("cache", cls=PageCommand)
 @place_options
 @click.option(
     "--clear", is_flag=True, help="Remove everything; kernels are compiled again when they come back."
@@ -30,16 +31,19 @@ def command(place: Place, *, clear: bool, as_json: bool) -> None:
     cache = ArtifactCache(settings.cache, settings.cache_bytes)
     usage = cache.clear() if clear else cache.usage()
     if as_json:
-        click.echo(json.dumps({"folder": str(settings.cache), "cleared": clear} | asdict(usage), indent=2))
+        click.echo(
+            json.dumps(
+                {"schema_version": 1, "folder": str(settings.cache), "cleared": clear} | asdict(usage),
+                indent=2,
+            )
+        )
         return
     click.echo(f"folder    {settings.cache}")
-    for line in _lines(usage):
+    for line in _lines(usage, "cleared" if clear else "kept"):
         click.echo(line)
-    if clear:
-        click.echo("cleared")
 
 
-def _lines(usage: "Usage") -> list[str]:
+def _lines(usage: "Usage", verb: str) -> list[str]:
     from kbd.daemon.cli.wording import counted, size
 
     counters = usage.counters
@@ -47,7 +51,7 @@ def _lines(usage: "Usage") -> list[str]:
     share = f" ({counters.hits / asked:.0%})" if asked else ""
     broken = f", {counters.broken} damaged" if counters.broken else ""
     return [
-        f"kept      {counted(usage.entries, 'kernel')}, {size(usage.nbytes)} of {size(usage.limit_bytes)}",
+        f"{verb:<9} {counted(usage.entries, 'kernel')}, {size(usage.nbytes)} of {size(usage.limit_bytes)}",
         f"found     {counters.hits} of {counted(asked, 'time')}{share}{broken}",
         f"removed   {counters.evicted} to make room",
     ]

@@ -2,14 +2,15 @@
 
 import sys
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.asking import reason_option, timeout_option
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import unfinished_job
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("cancel")
+@click.command("cancel", cls=PageCommand)
 @place_options
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=unfinished_job)
 @reason_option

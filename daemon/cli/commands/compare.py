@@ -3,17 +3,18 @@
 import json
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
     from kbd.outbox.result import JobResult
 
 
-@click.command("compare")
+@click.command("compare", cls=PageCommand)
 @place_options
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")

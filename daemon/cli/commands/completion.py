@@ -1,11 +1,13 @@
 """`kbd completion`: what a shell needs to complete commands, options and ids."""
 
-import rich_click as click
+import click
+
+from kbd.daemon.cli.help_page import PageCommand
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion")
+@click.command("completion", cls=PageCommand)
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:

@@ -4,15 +4,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageGroup
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
     from kbd.daemon.config import Settings
 
 
-@click.group("config")
+@click.group("config", cls=PageGroup)
 def command() -> None:
     """Show and check the settings of the daemon.
 

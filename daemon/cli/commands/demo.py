@@ -7,16 +7,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.help_page import PageCommand
 
 if TYPE_CHECKING:
     from kbd.daemon.cli.demo_page import Standings
     from kbd.daemon.cli.place import Place
 
 
-@click.command("demo")
+@click.command("demo", cls=PageCommand)
 @click.option(
     "--spool",
     "root",
@@ -44,9 +45,11 @@ def command(root: Path | None, device: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.INTERRUPTED))
     console.print("Five kernels claim to compute a softmax. A daemon of their own judges them in")
     console.print(str(place.spool_root), style="cyan", soft_wrap=True)
+    console.print()
     with daemon_process(place, place.state / "daemon-output.log", ["--device", device]) as daemon:
         deliver_demo_jobs(place)
         standings = show_progress(watch_demo_jobs(place, daemon), console)
+        console.print()
         for line in reasons(standings):
             print_line(line, console)
         stopped_well = daemon.stop() == 0

@@ -2,12 +2,13 @@
 
 import json
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("devices")
+@click.command("devices", cls=PageCommand)
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="The devices as one JSON document.")
 def command(place: Place, *, as_json: bool) -> None:

@@ -2,14 +2,15 @@
 
 import sys
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("doctor")
+@click.command("doctor", cls=PageCommand)
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="The checks as one JSON document.")
 @click.option(

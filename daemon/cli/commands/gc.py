@@ -4,9 +4,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.amounts import bytes_of, seconds_of
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _USUAL: Final = ("done", "logs", "cache")
 
 
-@click.command("gc")
+@click.command("gc", cls=PageCommand)
 @place_options
 @click.argument("areas", metavar="[AREA]...", nargs=-1, type=click.Choice([*_USUAL, "quarantine"]))
 @click.option(

@@ -3,12 +3,13 @@
 import json
 import sys
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("health")
+@click.command("health", cls=PageCommand)
 @place_options
 @click.option("--json", "as_json", is_flag=True, help="The finding as one JSON document.")
 @click.option(

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import folder_option
 
 
-@click.command("init")
+@click.command("init", cls=PageCommand)
 @click.argument("folder", metavar="[SPOOL]", required=False, type=click.Path(file_okay=False, path_type=Path))
 @folder_option("--spool", help="The same as SPOOL. Default: $KBD_SPOOL, else a user folder.")
 @folder_option(

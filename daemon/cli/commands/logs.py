@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from kbd.daemon.cli.job_output import Printed
 
 
-@click.command("logs")
+@click.command("logs", cls=PageCommand)
 @place_options
 @click.argument("job_id", metavar="ID", shell_complete=any_job)
 @click.option(

@@ -2,13 +2,14 @@
 
 import sys
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.asking import reason_option, timeout_option
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("pause")
+@click.command("pause", cls=PageCommand)
 @place_options
 @reason_option
 @timeout_option

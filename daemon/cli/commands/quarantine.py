@@ -3,15 +3,16 @@
 import json
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageGroup
 from kbd.daemon.cli.place import Place, place_options
 
 if TYPE_CHECKING:
     from kbd.inbox.quarantine_contents import QuarantineContents, Quarantinee
 
 
-@click.group("quarantine", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("quarantine", cls=PageGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Look at what could not be a job, put it back when it is mended, or throw it away.
 

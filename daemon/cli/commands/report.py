@@ -4,8 +4,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 from kbd.daemon.cli.status_options import filter_options
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from kbd.store.job_filter import JobFilter
 
 
-@click.command("report")
+@click.command("report", cls=PageCommand)
 @place_options
 @click.argument("job_ids", metavar="[ID]...", nargs=-1)
 @click.option(

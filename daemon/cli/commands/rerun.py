@@ -2,14 +2,15 @@
 
 import sys
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.asking import timeout_option
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import finished_job
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("rerun")
+@click.command("rerun", cls=PageCommand)
 @place_options
 @click.argument("job_id", metavar="ID", shell_complete=finished_job)
 @click.option(

@@ -2,13 +2,14 @@
 
 import sys
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.asking import timeout_option
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("resume")
+@click.command("resume", cls=PageCommand)
 @place_options
 @timeout_option
 def command(place: Place, timeout_s: float) -> None:

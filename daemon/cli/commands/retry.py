@@ -2,14 +2,15 @@
 
 import sys
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.asking import timeout_option
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import finished_job
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("retry")
+@click.command("retry", cls=PageCommand)
 @place_options
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=finished_job)
 @timeout_option

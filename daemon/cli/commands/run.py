@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("run")
+@click.command("run", cls=PageCommand)
 @place_options
 @click.option(
     "--device",

@@ -2,10 +2,12 @@
 
 import json
 
-import rich_click as click
+import click
+
+from kbd.daemon.cli.help_page import PageCommand
 
 
-@click.command("schema")
+@click.command("schema", cls=PageCommand)
 @click.argument("what", type=click.Choice(["job", "result", "control"]), default="job")
 def command(what: str) -> None:
     """Print the JSON Schema (draft 2020-12) of a job, a result or a control request.

@@ -3,11 +3,12 @@
 import json
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.found_result import find_result
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from kbd.outbox.result import JobResult
 
 
-@click.command("show")
+@click.command("show", cls=PageCommand)
 @place_options
 @click.argument("job_id", metavar="ID", shell_complete=any_job)
 @click.option("--json", "as_json", is_flag=True, help="The result file as it is.")
@@ -89,11 +90,10 @@ def _show_unfinished(place: Place, job_id: str, *, machine_readable: bool) -> No
     from kbd.daemon.cli.known_jobs import require_known
     from kbd.daemon.cli.status_page import print_status
     from kbd.daemon.cli.status_report import take_status
-    from kbd.daemon.cli.terminal import results
 
     require_known(place, [job_id])
     if machine_readable:
         message = f"{job_id} has no result yet. Wait for it: kbd wait {job_id}"
         raise CommandFailed(message, ExitCode.NOT_FOUND)
-    print_status(take_status(place, [job_id], limit=1), results(), named=True)
+    print_status(take_status(place, [job_id], limit=1), named=True)
     click.echo(f"No result yet. Wait for it: kbd wait {job_id}", err=True)

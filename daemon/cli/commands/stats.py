@@ -3,13 +3,14 @@
 import json
 import time
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 from kbd.daemon.cli.status_options import since_option
 
 
-@click.command("stats")
+@click.command("stats", cls=PageCommand)
 @place_options
 @since_option
 @click.option(

@@ -3,8 +3,9 @@
 import json
 from typing import TYPE_CHECKING
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 from kbd.daemon.cli.status_options import filter_options
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from kbd.store.job_filter import JobFilter
 
 
-@click.command("status")
+@click.command("status", cls=PageCommand)
 @place_options
 @click.argument("job_ids", metavar="[ID]...", nargs=-1, shell_complete=any_job)
 @click.option("-w", "--watch", "watching", is_flag=True, help="Look every second, until Ctrl-C.")
@@ -69,9 +70,8 @@ def command(
             click.echo(line)
     else:
         from kbd.daemon.cli.status_page import print_status
-        from kbd.daemon.cli.terminal import results
 
-        print_status(report, results(), named=bool(job_ids))
+        print_status(report, named=bool(job_ids))
 
 
 def _watch(place: Place, job_ids: tuple[str, ...], limit: int, wanted: "JobFilter") -> None:
@@ -89,6 +89,6 @@ def _watch(place: Place, job_ids: tuple[str, ...], limit: int, wanted: "JobFilte
         # As many jobs as fit on the screen: what is cut off at the bottom is what nobody looks at.
         rows = max(1, min(limit, console.size.height - 8))
         report = take_status(place, job_ids, limit=rows, wanted=wanted, watch=daemon)
-        return Group(*status_parts(report, named=bool(job_ids), terminal=True, advice=False))
+        return Group(*status_parts(report, named=bool(job_ids), advice=False))
 
     watch(draw, console)

@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("submit")
+@click.command("submit", cls=PageCommand)
 @place_options
 @click.argument(
     "files",
@@ -58,8 +59,19 @@ def command(
         require_free_ids(place, submissions)
         for delivered in deliver_all(place, submissions):
             click.echo(f"submitted {delivered}" if wait else delivered, err=wait)
+    if not wait:
+        _tell_if_nobody_takes_them(place)
     if wait:
         from kbd.daemon.cli.verdict_stream import print_verdicts
 
         digests = {entry.job_id: entry.sha256 for entry in submissions}
         sys.exit(print_verdicts(place, list(digests), timeout_s=timeout_s, digests=digests))
+
+
+def _tell_if_nobody_takes_them(place: Place) -> None:
+    """Only where it is certain; who hands in from another host finds out by waiting."""
+    from kbd.daemon.cli.presence import DaemonWatch, Presence
+
+    if DaemonWatch(place).look().presence is Presence.ABSENT:
+        flags = f" --spool {place.spool_root}" if place.spool_named else ""
+        click.echo(f"No daemon works on this spool yet. Start one: kbd run{flags}", err=True)

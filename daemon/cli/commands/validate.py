@@ -3,10 +3,12 @@
 import sys
 from pathlib import Path
 
-import rich_click as click
+import click
+
+from kbd.daemon.cli.help_page import PageCommand
 
 
-@click.command("validate")
+@click.command("validate", cls=PageCommand)
 @click.argument(
     "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path)
 )

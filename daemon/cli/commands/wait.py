@@ -2,13 +2,14 @@
 
 import sys
 
-import rich_click as click
+import click
 
+from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.job_completion import any_job
 from kbd.daemon.cli.place import Place, place_options
 
 
-@click.command("wait")
+@click.command("wait", cls=PageCommand)
 @place_options
 @click.argument("job_ids", metavar="ID...", nargs=-1, required=True, shell_complete=any_job)
 @click.option(

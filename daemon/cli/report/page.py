@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from kbd.daemon.cli.report.reported_jobs import ReportedJob
 
 BAR_WIDTH: Final = 1_000
+SHADES: Final = 4
+"""So many verdicts of one tone can be told apart: `.shade-0` to `.shade-3` of the style."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +108,15 @@ def _policy(style: str, script: str) -> str:
     )
 
 
-def _bar(jobs: Sequence["ReportedJob"]) -> list[tuple[str, str, int, float, float]]:
-    """Verdict, tone, number, and where its part of the bar begins and how wide it is."""
+def _bar(jobs: Sequence["ReportedJob"]) -> list[tuple[str, str, int, int, float, float]]:
+    """Verdict, tone, its shade of it, number, and where its part of the bar begins and how wide it is."""
     scale, parts, met = Scale(0, max(len(jobs), 1), 0, BAR_WIDTH), [], 0
+    met_tones = Counter[str]()
     for verdict, tone, number in verdict_counts(jobs):
-        parts.append((verdict, tone, number, scale.at(met), round(scale.at(met + number) - scale.at(met), 1)))
+        width = round(scale.at(met + number) - scale.at(met), 1)
+        parts.append((verdict, tone, met_tones[tone] % SHADES, number, scale.at(met), width))
         met += number
+        met_tones[tone] += 1
     return parts
 
 

@@ -1,7 +1,9 @@
 import pytest
 from pydantic import Field, model_validator
 
+from kbd.inbox.dtypes import OTHER_NAMES, DType
 from kbd.inbox.errors import InvalidJob, Problem
+from kbd.inbox.tensor_spec import TensorSpec
 from kbd.inbox.validation import StrictModel, below, collect, construct, did_you_mean, relocated, validate
 
 
@@ -113,3 +115,24 @@ def test_a_field_that_is_called_as_pydantic_calls_keys_is_one_like_any_other():
     with pytest.raises(InvalidJob) as caught:
         validate(Outer, {"name": "x", "[key]": 2, "many": {"[key]": 3}})
     assert [problem.pointer for problem in caught.value.problems] == ["/many", "/[key]"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("fp32", "float32"), ("torch.bfloat16", "bfloat16"), ("torch.half", "float16"), ("FLOAT32", "float32")],
+)
+def test_element_types_as_other_programs_call_them(written, meant):
+    with pytest.raises(InvalidJob) as refused:
+        validate(TensorSpec, {"shape": [4], "dtype": written})
+    (problem,) = refused.value.problems
+    assert problem.hint == f"write {meant}"
+
+
+def test_every_other_name_means_one_of_ours():
+    assert set(OTHER_NAMES.values()) <= set(DType)
+    assert not set(OTHER_NAMES) & set(DType)
+
+
+def test_one_value_for_a_list():
+    with pytest.raises(InvalidJob, match=r"write it in brackets: \[256\]"):
+        validate(TensorSpec, {"shape": 256, "dtype": "float32"})

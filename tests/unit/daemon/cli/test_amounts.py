@@ -1,5 +1,5 @@
+import click
 import pytest
-import rich_click as click
 
 from kbd.daemon.cli.amounts import bytes_of, seconds_of
 

@@ -1,6 +1,7 @@
 """Completion, in real shells where they are installed."""
 
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -123,3 +124,101 @@ def test_whatever_is_wrong_stays_off_the_line(offered, place):
 
 def test_a_shell_that_nobody_knows(kbd):
     assert kbd("completion", "tcsh").code == 2
+
+
+INTERACTIVE = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], 'source "$SCRIPT"'),
+    "zsh": (["zsh", "-f", "-i"], 'autoload -U compinit && compinit -u -D && source "$SCRIPT"'),
+}
+PROGRAM = """\
+#!/bin/sh
+[ -n "$_KBD_COMPLETE" ] && exec {python} -m kbd.daemon.cli.main "$@"
+echo "typed:$*"
+"""
+
+
+@pytest.fixture
+def typed(tmp_path, place, kbd):
+    """What a shell on a terminal makes of lines with Tabs in them: a `kbd` that prints its arguments tells."""
+    command = tmp_path / "bin" / "kbd"
+    command.parent.mkdir()
+    command.write_text(PROGRAM.format(python=sys.executable))
+    command.chmod(0o755)
+
+    def type_in(shell, *lines):
+        if shutil.which(shell) is None:
+            pytest.skip(f"{shell} is not installed")
+        script = tmp_path / f"completion.{shell}"
+        script.write_text(kbd("completion", shell).out)
+        arguments, set_up = INTERACTIVE[shell]
+        folders = {
+            "PATH": f"{command.parent}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "SCRIPT": str(script),
+        }
+        return _on_a_terminal(
+            arguments, [set_up, *lines, "exit"], tmp_path, os.environ | folders | {"TERM": "xterm"}
+        )
+
+    return type_in
+
+
+def _on_a_terminal(arguments, lines, folder, environment):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        arguments,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        cwd=folder,
+        env=environment,
+    )
+    os.close(theirs)
+    os.write(ours, "".join(f"{line}\n" for line in lines).encode())
+    said = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            said += chunk
+    except OSError:  # how a terminal ends
+        pass
+    os.close(ours)
+    process.wait()
+    return [line.removeprefix("typed:") for line in said.decode().splitlines() if line.startswith("typed:")]
+
+
+@pytest.mark.parametrize("shell", INTERACTIVE)
+def test_as_somebody_types(typed, shell, has_queued, job_file):
+    has_queued("softmax-v2")
+    job_file("relu.yaml")
+    lines = {
+        "kbd valid\t": "validate",
+        "kbd status --js\t": "status --json",
+        "kbd cancel soft\t": "cancel softmax-v2",
+        "kbd submit re\t": "submit relu.yaml",
+    }
+    assert typed(shell, *lines) == list(lines.values())
+
+
+def test_completing_a_command_imports_none():
+    environment = {"_KBD_COMPLETE": "bash_complete", "COMP_WORDS": "kbd st", "COMP_CWORD": "1"}
+    program = """
+import sys
+from kbd.daemon.cli.main import main
+try:
+    main([])
+except SystemExit:
+    print(*sys.modules)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=True,
+    )
+    *offered, modules = ended.stdout.splitlines()
+    assert offered == ["plain,status", "plain,stats"]
+    assert not [
+        name for name in modules.split() if name.startswith(("kbd.daemon.cli.commands", "rich", "pydantic"))
+    ]

@@ -87,3 +87,9 @@ def test_what_cannot_be_meant(kbd, monkeypatch, tmp_path, arguments):
     monkeypatch.delenv("KBD_SPOOL")
     assert kbd("init", *arguments).code == 2
     assert not (tmp_path / "a").exists()
+
+
+def test_before_it_the_way_to_it_is_told(kbd, home):
+    ended = kbd("status")
+    assert ended.code == 3
+    assert f"there is no spool at {home / 'data' / 'kbd' / 'spool'} yet. `kbd init` makes it" in ended.err

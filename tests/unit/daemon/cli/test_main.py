@@ -1,15 +1,18 @@
 """The command itself: help, errors, exit codes, and what it does not import."""
 
+import os
+import re
 import subprocess
 import sys
 from importlib import import_module
 
+import click
 import pytest
-import rich_click as click
 
 from kbd.daemon.cli import main as main_module
 from kbd.daemon.cli.errors import failure_of
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.help_page import PageCommand, PageGroup
 from kbd.daemon.cli.main import COMMANDS, main
 from kbd.inbox.errors import InboxError, InvalidJob, Problem
 from kbd.inbox.spool import SpoolMissing
@@ -17,13 +20,25 @@ from kbd.outbox.errors import UnreadableResult
 from kbd.store.errors import StoreMissing, StoreUnavailable
 
 HEAVY = ("torch", "triton", "numpy", "sqlalchemy", "alembic", "pydantic", "structlog", "watchdog")
+SLOW = (
+    *HEAVY,
+    "rich",
+    "yaml",
+    "filelock",
+    "importlib.metadata",
+    "asyncio",
+    "logging",
+    "difflib",
+    "psycopg",
+)
+"""What takes a large part of the 0.3 s that `kbd --help` and `kbd status` may last; see benchmarks/start.py."""
 
 BLOCKED = """
 import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {heavy!r}:
+        if {{name, name.partition(".")[0]}} & {heavy!r}:
             raise ModuleNotFoundError(f"{{name}} was imported")
 
 sys.meta_path.insert(0, Absent())
@@ -32,19 +47,43 @@ main({arguments!r})
 """
 
 
-def run_without(heavy, arguments):
+def module_of(name):
+    return import_module(f"kbd.daemon.cli.commands.{name}")
+
+
+def run_without(heavy, arguments, **environment):
     program = BLOCKED.format(heavy=set(heavy), arguments=list(map(str, arguments)))
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
 
 
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["status"], ["status", "--json"], ["status", "a"], ["init"]]
 )
-def test_quick_commands_import_nothing_heavy(place, has_queued, arguments):
+def test_quick_commands_import_nothing_slow(place, has_queued, arguments):
     has_queued("a")
+    (place.spool_root / "status.json").write_text("{}")
     flags = [] if arguments == ["--help"] else ["--spool", place.spool_root, "--state", place.state]
-    ended = run_without(HEAVY, [*arguments, *flags])
+    ended = run_without(SLOW, [*arguments, *flags])
     assert ended.returncode == 0, ended.stderr
+
+
+def test_help_imports_no_command():
+    ended = run_without([f"kbd.daemon.cli.commands.{name}" for name in COMMANDS], ["--help"])
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_on_a_terminal_status_imports_nothing_heavy(place, has_queued):
+    has_queued("a")
+    named = ["--spool", place.spool_root, "--state", place.state]
+    ended = run_without(HEAVY, ["status", *named], FORCE_COLOR="1")
+    assert ended.returncode == 0, ended.stderr
+    assert "\x1b[" in ended.stdout
 
 
 @pytest.mark.parametrize("arguments", [["submit"], ["wait", "a"], ["show", "a"], ["show", "a", "--json"]])
@@ -58,8 +97,8 @@ def test_clients_need_no_worker_packages(place, has_published, make_result, job_
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_what_the_table_says(kbd, name):
-    command = import_module(COMMANDS[name]).command
-    assert isinstance(command, click.RichCommand)
+    command = module_of(name).command
+    assert isinstance(command, PageCommand | PageGroup)
     assert command.name == name
     assert command.help
     ended = kbd(name, "--help")
@@ -68,8 +107,8 @@ def test_every_command_is_what_the_table_says(kbd, name):
 
 
 def test_every_option_is_explained():
-    for name, module in COMMANDS.items():
-        for parameter in import_module(module).command.params:
+    for name in COMMANDS:
+        for parameter in module_of(name).command.params:
             if isinstance(parameter, click.Option):
                 assert parameter.help, f"kbd {name} {parameter.opts}"
 
@@ -98,7 +137,6 @@ def test_usage_errors(kbd, arguments):
         (StoreMissing("no database"), ExitCode.NOT_FOUND),
         (StoreUnavailable("locked"), ExitCode.UNUSABLE),
         (UnreadableResult("newer"), ExitCode.UNUSABLE),
-        (PermissionError(13, "Permission denied"), ExitCode.UNUSABLE),
         (InboxError("odd"), ExitCode.UNUSABLE),
         (InvalidJob([Problem("/a", "wrong")]), ExitCode.REJECTED),
     ],
@@ -108,6 +146,29 @@ def test_known_errors_become_messages(error, code):
     assert failure is not None
     assert failure.code is code
     assert failure.message == str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/a"),
+            f"/a: Permission denied. Work as .*uid {os.geteuid()}",
+        ),
+        (
+            OSError(28, "No space left", b"/a\xff"),
+            "/a\udcff: No space left. Make room .*kbd gc. See: kbd doctor",
+        ),
+        (OSError(30, "Read-only file system", "/a", None, "/b"), "/a → /b: .*can be written"),
+        (OSError(5, "Input/output error"), r"Input/output error\. See: kbd doctor$"),
+        (OSError(5, "Input/output error", 7), r"descriptor 7: Input/output error\. See"),
+        (OSError("odd"), "odd$"),
+    ],
+)
+def test_a_refusal_of_the_system_comes_with_advice(error, said):
+    failure = failure_of(error)
+    assert failure.code is ExitCode.UNUSABLE
+    assert re.match(said, failure.message)
 
 
 def test_what_is_not_known_is_a_defect():
@@ -146,11 +207,14 @@ def test_ctrl_c(kbd, broken, error):
     assert kbd("status").code == ExitCode.INTERRUPTED
 
 
-def test_a_reader_that_leaves_early_is_no_error(place):
+@pytest.mark.parametrize("arguments", [["status"], ["--help"], ["--version"]])
+def test_a_reader_that_leaves_early_is_no_error(place, arguments):
     """As in `kbd status | head -0`."""
-    program = [sys.executable, "-m", "kbd.daemon.cli.main", "status", "--spool", str(place.spool_root)]
     process = subprocess.Popen(
-        [*program, "--state", str(place.state)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "kbd.daemon.cli.main", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"KBD_SPOOL": str(place.spool_root), "KBD_STATE": str(place.state)},
     )
     assert process.stdout is not None
     process.stdout.close()

@@ -2,8 +2,8 @@
 
 import io
 
+import click
 import pytest
-import rich_click as click
 from rich.console import Console
 
 from kbd.daemon.cli.status_watch import watch

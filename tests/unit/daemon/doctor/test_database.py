@@ -40,15 +40,16 @@ def test_one_of_a_server_that_is_not_there(patient):
 @pytest.mark.parametrize(
     ("version", "state"),
     [
-        ((3, 6, 23), State.OK),
-        ((3, 7, 0), State.WARN),
+        ((3, 6, 23), State.FAIL),
+        ((3, 34, 1), State.FAIL),
+        ((3, 35, 0), State.WARN),
         ((3, 40, 1), State.WARN),
         ((3, 51, 2), State.WARN),
         ((3, 51, 3), State.OK),
         ((3, 52, 0), State.OK),
     ],
 )
-def test_versions_with_the_fault_of_the_wal(patient, version, state):
+def test_versions_that_are_too_old_or_have_the_fault_of_the_wal(patient, version, state):
     (check,) = sqlite(patient, version)
     assert check.state is state
     assert ".".join(map(str, version)) in check.finding

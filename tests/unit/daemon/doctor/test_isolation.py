@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kbd.daemon.doctor import isolation as isolation_module
 from kbd.daemon.doctor.check import State
 from kbd.daemon.doctor.isolation import isolation
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from kbd.daemon.cli.place import Place
 from kbd.daemon.config import Settings
 from kbd.daemon.doctor.check import Patient
+from kbd.daemon.doctor import isolation as isolation_module
 from kbd.daemon.doctor.isolation import isolation
 from kbd.daemon.executor.sandbox.layers import Level
 from kbd.daemon.isolation_options import IsolationOptions
@@ -59,3 +61,24 @@ def test_the_switch_that_is_off_is_named(patient, in_namespaces):
         CODE.format(str(patient.settings.spool)),
     )
     assert "→ set: sysctl user.max_user_namespaces=" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "bad", "cure"),
+    [
+        ("user/max_user_namespaces", "0", "sysctl user.max_user_namespaces=15000"),
+        ("kernel/unprivileged_userns_clone", "0", "sysctl kernel.unprivileged_userns_clone=1"),
+        (
+            "kernel/apparmor_restrict_unprivileged_userns",
+            "1",
+            "kernel.apparmor_restrict_unprivileged_userns=0",
+        ),
+    ],
+)
+def test_each_switch_has_its_cure(tmp_path, name, bad, cure):
+    switch = tmp_path / name
+    switch.parent.mkdir()
+    switch.write_text(f"{bad}\n")
+    assert cure in isolation_module._cure(tmp_path)
+    switch.write_text(f"{1 - int(bad)}\n")
+    assert "if this is a container" in isolation_module._cure(tmp_path)
