@@ -16,6 +16,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -29,8 +33,19 @@ class Clerk:
     async def do(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one function there and wait for it. What has begun is finished even if the caller is cancelled."""
         call = functools.partial(verb, *args, **kwargs)
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, call))
+        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(_tell_failure)
+            raise
 
     def close(self) -> None:
         """Wait for what was begun."""
         self._thread.shutdown(wait=True)
+
+
+def _tell_failure(future: asyncio.Future[T]) -> None:
+    """Nobody waits for it any more; without a word asyncio would tell it with a traceback."""
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.warning("failed, and nobody waits for it", action="unheard_failure", reason=str(error))

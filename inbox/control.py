@@ -11,6 +11,7 @@ may write into `control/` may do everything that is said here; the folder's perm
 
 import contextlib
 import getpass
+import os
 import platform
 import secrets
 from enum import StrEnum
@@ -135,10 +136,12 @@ def withdraw(spool: Spool, token: str) -> bool:
 def take_answer(spool: Spool, token: str) -> Answer | None:
     """The answer to a request, which is removed; None while there is none.
 
-    Found by opening it, never by asking whether it is there: a network file system remembers that it was not.
+    Found by listing the folder: a network file system would remember that a name was asked for in vain.
     """
     path = answer_path(spool, token)
     try:
+        if path.name not in os.listdir(spool.answers):
+            return None
         data = read_bounded(path, ANSWER_LIMIT_BYTES)
     except FileNotFoundError:
         return None

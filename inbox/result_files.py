@@ -45,13 +45,15 @@ def published_path(spool: Spool, job_id: str) -> Path:
 def read_published(spool: Spool, job_id: str) -> bytes | None:
     """The bytes of a published result, or None while there is none.
 
-    Found by opening, never by asking whether it exists: on a network file system that answer is cached.
-    Raises UnsafeFile where something else than a regular file of sensible size lies there.
+    Found by opening the outbox and then the file, never by asking whether it exists: on a network file system
+    that answer is cached. Raises UnsafeFile where something else than a regular file of sensible size lies there.
     """
-    try:
-        return read_bounded(published_path(spool, job_id), RESULT_LIMIT_BYTES)
-    except FileNotFoundError:
-        return None
+    path = published_path(spool, job_id)
+    with _opened(path.parent) as folder:
+        try:
+            return None if folder is None else read_bounded(path.name, RESULT_LIMIT_BYTES, folder)
+        except FileNotFoundError:
+            return None
 
 
 class OutboxLooks:

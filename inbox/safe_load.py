@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kbd.inbox.errors import InvalidJob, Problem, TruncatedDocument, UnsafeFile
+from kbd.inbox.freshness import refresh
 from kbd.inbox.json_text import parse_json
 from kbd.inbox.plain_values import problems_in
 
@@ -61,6 +62,8 @@ class Document:
 def open_regular(path: str | os.PathLike[str], dir_fd: int | None = None) -> int:
     """A descriptor of the regular file `path`, relative to `dir_fd` if given; never follows, never blocks.
 
+    Its size is the one it has now, also where other hosts write.
+
     Only the last component is guarded against symlinks; walk folders with `open_folder`.
 
     Raises:
@@ -70,6 +73,7 @@ def open_regular(path: str | os.PathLike[str], dir_fd: int | None = None) -> int
     """
     descriptor = _open(path, _READ, dir_fd)
     try:
+        refresh(descriptor)
         mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise UnsafeFile(f"{_shown(path)}: expected a regular file, found {_kind_of(mode)}")

@@ -72,7 +72,7 @@ class Settling:
         if stat.S_ISREG(status.st_mode) and path.suffix in MANIFEST_SUFFIXES:
             return examine(path, sighting.signature, limit_bytes=self.manifest_bytes)
         if stat.S_ISDIR(status.st_mode) and path.suffix == JOB_FOLDER_SUFFIX:
-            return examine_folder(path, limit_bytes=self.manifest_bytes)
+            return examine_folder(path, sighting.signature, limit_bytes=self.manifest_bytes)
         return Finding.WHOLE
 
     def _is_worth_waiting(self, path: str, status: os.stat_result) -> bool:

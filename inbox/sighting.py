@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kbd.inbox.errors import InboxError, TruncatedDocument
+from kbd.inbox.freshness import refresh
 from kbd.inbox.names import JOB_DOCUMENTS
 from kbd.inbox.safe_load import check_end, open_regular, read_descriptor
 
@@ -38,17 +39,20 @@ class Signature(NamedTuple):
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 
     @classmethod
-    def at(cls, path: str, status: os.stat_result) -> "Signature":
-        """The signature of what lies at `path`, given its status; a folder counts with all it holds."""
+    def at(cls, path: str, status: os.stat_result, *, anew: bool = False) -> "Signature":
+        """The signature of what lies at `path`, given its status; a folder counts with all it holds.
+
+        `anew`: ask the server for each part, where a network file system may remember what was.
+        """
         if not stat.S_ISDIR(status.st_mode):
             return cls.of(status)
         try:
-            return cls.of_folder(path, status)
+            return cls.of_folder(path, status, anew=anew)
         except PermissionError:
             return cls.of(status)  # intake says what is wrong with it
 
     @classmethod
-    def of_folder(cls, path: str, status: os.stat_result) -> "Signature":
+    def of_folder(cls, path: str, status: os.stat_result, *, anew: bool = False) -> "Signature":
         """The signature of a folder, down to its last file (of the first 10,000).
 
         Raises OSError when a part cannot be listed.
@@ -58,6 +62,8 @@ class Signature(NamedTuple):
         while folders and seen < _FOLDER_ENTRIES_LIMIT:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
+                    if anew:
+                        refresh(entry.path)
                     part = entry.stat(follow_symlinks=False)
                     size, mtime_ns, inode = (
                         size + part.st_size,
@@ -140,8 +146,16 @@ def examine(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
     return Finding.WHOLE
 
 
-def examine_folder(path: Path, *, limit_bytes: int) -> Finding:
-    """Look into a folder that seems settled, to see whether its job document, if it has one, parses."""
+def examine_folder(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
+    """Look into a folder that seems settled, to see whether it is the same still and its job document parses."""
+    try:
+        refresh(path)
+        if Signature.at(os.fspath(path), os.lstat(path), anew=True) != signature:
+            return Finding.CHANGED
+    except FileNotFoundError:
+        return Finding.CHANGED
+    except OSError:
+        return Finding.WHOLE
     for name in JOB_DOCUMENTS:
         document = path / name
         try:

@@ -33,9 +33,11 @@ class Place:
     database: str = "sqlite"
 
     def spool(self) -> Spool:
-        """The spool, which must be there. Raises SpoolMissing."""
+        """The spool, which must be there. Raises SpoolMissing, and SpoolSilent where its server hangs."""
+        from kbd.daemon.cli.patience import open_spool
+
         try:
-            return Spool.open(self.spool_root)
+            return open_spool(self.spool_root)
         except SpoolMissing as error:
             if self.spool_named or self.spool_root.exists():
                 raise

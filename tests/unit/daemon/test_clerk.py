@@ -1,9 +1,11 @@
 """The clerk: one thread, one thing after another, and nothing half done."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
+from structlog.testing import capture_logs
 
 from kbd.daemon.clerk import Clerk
 
@@ -63,6 +65,31 @@ def test_what_has_begun_is_finished_though_nobody_waits(clerk, on_loop):
 
     on_loop(cancel())
     assert done == ["work", "next"]
+
+
+def test_a_failure_that_nobody_waits_for_is_told_in_a_line(clerk, on_loop):
+    begun, go, loud = threading.Event(), threading.Event(), []
+
+    def fail():
+        begun.set()
+        go.wait(60)
+        raise OSError("the disk is gone")
+
+    async def cancel():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: loud.append(context))
+        asking = asyncio.create_task(clerk.do(fail))
+        await asyncio.to_thread(begun.wait)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        go.set()
+        await clerk.do(int)
+        gc.collect()
+
+    with capture_logs() as logs:
+        on_loop(cancel())
+    assert [(each["action"], each["reason"]) for each in logs] == [("unheard_failure", "the disk is gone")]
+    assert loud == []
 
 
 def test_closing_waits_for_what_was_begun(on_loop):

@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,11 +73,16 @@ def test_examine_what_is_no_longer_so(tmp_path: Path) -> None:
 
 
 def test_examine_a_folder(folder: Path) -> None:
-    assert examine_folder(folder, limit_bytes=100) is Finding.WHOLE
+    assert examine_folder(folder, signature_of(folder), limit_bytes=100) is Finding.WHOLE
     (folder / "job.json").write_text("{")
-    assert examine_folder(folder, limit_bytes=100) is Finding.TRUNCATED
+    assert examine_folder(folder, signature_of(folder), limit_bytes=100) is Finding.TRUNCATED
     (folder / "job.yaml").write_text("a: 1")
-    assert examine_folder(folder, limit_bytes=100) is Finding.WHOLE
+    signature = signature_of(folder)
+    assert examine_folder(folder, signature, limit_bytes=100) is Finding.WHOLE
+    (folder / "deep" / "deeper" / "data").write_text("longer")
+    assert examine_folder(folder, signature, limit_bytes=100) is Finding.CHANGED
+    shutil.rmtree(folder)
+    assert examine_folder(folder, signature, limit_bytes=100) is Finding.CHANGED
 
 
 def test_a_sighting_starts_anew_with_each_change() -> None:

@@ -1,6 +1,7 @@
 """A spool has one owner: others stand by, take over from one that is dead or silent, and shut a paused one out.
 
-Two state folders make two daemons that know nothing of each other, as on two hosts.
+Two state folders make two daemons that know nothing of each other, as on two hosts, and two mounts of one folder,
+where this host has them, let each see late what the other does.
 """
 
 import json
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from kbd.inbox.spool import Spool
+
 LIMIT_S = 100
 LEASE_S = 3
 
-JOB = (Path(__file__).parents[1] / "double.yaml").read_text()
+JOB = (Path(__file__).parents[2] / "double.yaml").read_text()
 SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(1); return x + x")
 
 
@@ -44,11 +47,19 @@ def end(process, number=signal.SIGTERM):
 
 
 @pytest.fixture
-def pair(make_daemon):
+def pair(make_daemon, seen_by_another_host):
     """Two daemons for one spool."""
     first, second = make_daemon(), make_daemon()
-    second.spool = first.spool
-    return first, second
+    folder = first.spool.root
+    first.spool, second.spool = Spool(seen_by_another_host(folder)), Spool(seen_by_another_host(folder))
+    yield first, second
+    first.end()
+    second.end()
+
+
+def on_disk(daemon):
+    """The spool of both, as it is."""
+    return Spool(daemon.root / "spool")
 
 
 def files_in(folder):
@@ -69,7 +80,7 @@ def test_a_standby_takes_over_at_once_when_the_owner_ends(pair):
     until(lambda: "b" in first.results(), "the new owner's result")
     code, output = end(standby)
     assert (code, "standing by" in output) == (0, True)
-    assert list(first.spool.lease.iterdir()) == []
+    assert list(on_disk(first).lease.iterdir()) == []
 
 
 def test_a_standby_that_is_told_to_stop_stops(pair):
@@ -96,7 +107,7 @@ def test_a_standby_takes_over_from_one_that_was_killed_with_its_jobs(pair):
     until(lambda: sorted(first.results()) == names, "all results")
     assert {result["status"] for result in first.results().values()} == {"passed"}
     assert end(survivor)[0] == 0
-    assert files_in(first.spool.claimed) == []
+    assert files_in(on_disk(first).claimed) == []
 
 
 def test_an_owner_that_was_paused_is_shut_out_and_ends(pair):
@@ -111,19 +122,19 @@ def test_an_owner_that_was_paused_is_shut_out_and_ends(pair):
     owner.send_signal(signal.SIGSTOP)
     until(lambda: says(second, "owner"), "a takeover")
     until(lambda: len(first.results()) > 2, "results of the new owner")
-    before = {path.name: path.stat().st_ino for path in first.spool.outbox.glob("*.json")}
+    before = {path.name: path.stat().st_ino for path in on_disk(first).outbox.glob("*.json")}
     code, output = end(owner, signal.SIGCONT)
     assert code == 1, output
     assert f"process id {standby.pid}" in output
     assert "nothing is lost" in output
     assert "Traceback" not in output
     until(lambda: sorted(first.results()) == names, "all results")
-    after = {path.name: path.stat().st_ino for path in first.spool.outbox.glob("*.json")}
+    after = {path.name: path.stat().st_ino for path in on_disk(first).outbox.glob("*.json")}
     assert after.items() >= before.items(), "written once"
     assert {result["status"] for result in first.results().values()} == {"passed"}
     assert end(standby)[0] == 0
-    assert files_in(first.spool.claimed) == []
-    assert files_in(first.spool.done) == [f"{name}.yaml" for name in names]
+    assert files_in(on_disk(first).claimed) == []
+    assert files_in(on_disk(first).done) == [f"{name}.yaml" for name in names]
 
 
 def test_whoever_comes_for_one_round_does_not_wait(pair):
