@@ -1,8 +1,8 @@
 """Asking the file system anew what it knows of a file.
 
 The size and the times of a file on a network file system may be remembered for seconds: after another host has
-replaced or extended it, `fstat` still tells the old size, and a read ends there, in the middle of the text. NFS asks
-its server when a file is opened; others (FUSE among them) do not. statx(2) can insist.
+replaced or extended it, `fstat` still tells the old size, and a read ends there, in the middle of the text. NFS
+asks its server when a file is opened; others (FUSE among them) do not. statx(2) can insist.
 """
 
 import ctypes

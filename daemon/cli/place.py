@@ -53,10 +53,17 @@ class Place:
         return resolve(config=self.config, flags={**self.flags, **(flags or {})})
 
 
+class _Folder(click.Path):
+    """The path of a folder, completed like one, that is not looked at: its file server may hang."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        del param, ctx
+        return Path(value)
+
+
 def folder_option(*flags: str, help: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:  # noqa: A002
     """An option that names a folder."""
-    kind = click.Path(file_okay=False, path_type=Path)
-    return click.option(*flags, type=kind, metavar="DIR", help=help)
+    return click.option(*flags, type=_Folder(file_okay=False), metavar="DIR", help=help)
 
 
 def place_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from kbd.daemon.cli.patience import SpoolSilent
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch, Presence
 from kbd.daemon.cli.wording import seconds
+from kbd.inbox.errors import InboxError
 
 SCHEMA_VERSION: Final = 1
 LOOK_INTERVAL_S: Final = 0.5
@@ -80,6 +82,12 @@ def _of_heartbeat(place: Place, about: dict[str, Any], longest_silence_s: float)
 
 
 def _of_snapshot(place: Place, pause: Callable[[float], None]) -> VitalSigns:
+    try:
+        place.spool()
+    except SpoolSilent as error:
+        return VitalSigns(Health.SILENT, str(error))
+    except (InboxError, OSError):
+        pass  # without a spool there is no snapshot either
     watch = DaemonWatch(place)
     while (sighting := watch.look()).presence is Presence.UNSURE:
         pause(LOOK_INTERVAL_S)

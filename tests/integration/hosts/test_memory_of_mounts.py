@@ -11,16 +11,17 @@ import pytest
 
 from kbd.daemon.cli.known_jobs import unknown_ids
 from kbd.daemon.cli.place import Place
+from kbd.daemon.database import require_local_disk
 from kbd.inbox.control import Answer, AnswerCode, answer_path, take_answer
 from kbd.inbox.daemon_signs import Presence, SnapshotWatch
 from kbd.inbox.durable import replace_lightly, write_durably
-from kbd.inbox.lease import LeaseRecord, find_lease, take_lease
 from kbd.inbox.mounts import filesystem_of
 from kbd.inbox.result_files import read_published
 from kbd.inbox.scanner import Scanner
 from kbd.inbox.sighting import Finding, Signature, examine
 from kbd.inbox.spool import Spool
 from kbd.inbox.watcher import InboxWatcher
+from kbd.store.errors import StoreError
 
 JOB = (Path(__file__).parents[2] / "double.yaml").read_text()
 
@@ -51,6 +52,11 @@ def test_the_mount_is_known_for_one_that_others_share(spools):
     assert not InboxWatcher(spools.near, lambda hint: None).start()
 
 
+def test_a_state_folder_there_is_refused(spools):
+    with pytest.raises(StoreError, match="network file system"):
+        require_local_disk(spools.near.root)
+
+
 def test_a_snapshot_that_became_longer_is_read_whole(spools):
     def say(words):
         text = json.dumps({"version": 1, "daemon": {"pid": 1, "host": "gpu"}, "paused": words})
@@ -63,15 +69,6 @@ def test_a_snapshot_that_became_longer_is_read_whole(spools):
         assert snapshot.paused == words
         spools.near.status_file.stat()
     assert presence is Presence.RUNNING
-
-
-def test_a_lease_is_read_whole_after_every_beat(spools):
-    record = LeaseRecord(token="t", state="s", host="gpu", pid=1, place="p", born=1, lease_s=9, beat=8)
-    lease = take_lease(spools.far, record, None)
-    for beat in (9, 10, 11):
-        lease.beat()
-        assert find_lease(spools.near).record.beat == beat
-        (spools.near.lease / lease.path.name).stat()
 
 
 def test_a_manifest_that_is_still_written_is_not_taken_for_whole(spools):

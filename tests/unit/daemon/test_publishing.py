@@ -1,5 +1,6 @@
 """Publishing what is owed: once, whole, and later if the outbox refuses now."""
 
+import errno
 import os
 from dataclasses import replace
 
@@ -41,15 +42,13 @@ def finished(desk, queue):
 def outbox_refuses(monkeypatch):
     """As a full or read-only outbox; permissions would not stop root."""
 
-    def refuse(*_args):
-        raise OSError(28, "No space left on device")
+    def refuse(code):
+        def fail(*_args, **_options):
+            raise OSError(code, os.strerror(code))
 
-    def switch(on):
-        monkeypatch.undo()
-        if on:
-            monkeypatch.setattr("kbd.daemon.publishing.publish", refuse)
+        monkeypatch.setattr(os, "link", fail)
 
-    return switch
+    return refuse
 
 
 def test_results_appear_and_their_files_are_filed(desk, finished, files_in):
@@ -86,15 +85,17 @@ def test_a_result_is_not_published_twice(desk, finished):
     assert (desk.spool.outbox / "a.json").stat().st_ino == inode
 
 
-def test_an_outbox_that_refuses_gets_it_later(desk, finished, files_in, outbox_refuses):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_an_outbox_that_refuses_gets_it_later(desk, finished, files_in, outbox_refuses, monkeypatch, code):
     finished("a")
-    outbox_refuses(on=True)
+    outbox_refuses(code)
     for _ in range(2):
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match=os.strerror(code)):
             desk.publishing.publish_owed()
     assert not desk.store.get("a").published
     assert files_in("claimed") == ["a.yaml"]
-    outbox_refuses(on=False)
+    assert files_in("outbox") == [], "nothing half-written"
+    monkeypatch.undo()
     assert desk.publishing.publish_owed() == 1
     assert (desk.spool.outbox / "a.json").exists()
 

@@ -261,3 +261,24 @@ def test_a_job_that_another_owner_has_done_gets_its_result(restart, queue, desk)
 def test_a_lost_outbox_temporary_folder_is_no_trouble(restart, desk):
     shutil.rmtree(desk.spool.outbox_tmp)
     restart()
+
+
+def test_a_database_that_was_deleted_is_made_anew_and_nothing_is_judged_twice(
+    restart, queue, desk, deliver, settings
+):
+    queue("done", "open")
+    desk.store.begin_attempt("done", DEVICE, JobState.COMPILING)
+    finish(desk, "done")
+    desk.publishing.publish_owed()
+    published = (desk.spool.outbox / "done.json").read_text()
+    desk.close()
+    for file in settings.state.glob("kbd.db*"):
+        file.unlink()
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"read": 1}
+    assert (desk.store.get("open").state, desk.store.get("done")) == (JobState.SUBMITTED, None)
+    desk.take_in.round([deliver("done.yaml")])
+    desk.store.begin_attempt("done", DEVICE, JobState.COMPILING)
+    finish(desk, "done")
+    desk.publishing.publish_owed()
+    assert (desk.spool.outbox / "done.json").read_text() == published

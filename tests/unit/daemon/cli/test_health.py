@@ -1,11 +1,14 @@
 import json
+import threading
 import time
 
 import pytest
 
+from kbd.daemon.cli import patience
 from kbd.daemon.cli.vital_signs import Health, take_vital_signs
 from kbd.daemon.operation import heartbeat
 from kbd.daemon.operation.heartbeat import Heartbeat
+from kbd.inbox.spool import Spool
 
 PID = 4242
 LONG_S = 30
@@ -72,6 +75,16 @@ def test_it_needs_no_spool(kbd, beats, place):
     beats()
     place.spool_root.rename(place.spool_root.with_name("elsewhere"))
     assert kbd("health").code == 0
+
+
+def test_a_spool_that_does_not_answer(kbd, monkeypatch):
+    """As on a host that knows nothing but the spool, while its file server hangs."""
+    answers = threading.Event()
+    monkeypatch.setattr(patience.open_spool, "__defaults__", (0.1,))
+    monkeypatch.setattr(Spool, "require", lambda _: answers.wait())
+    ended = kbd("health")
+    answers.set()
+    assert (ended.code, "does not answer" in ended.out) == (1, True), ended.out
 
 
 def test_from_another_host_the_snapshot_tells(place, spool):
