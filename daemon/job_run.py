@@ -26,10 +26,10 @@ from kbd.daemon.executor.local import LocalExecutor, Outcome
 from kbd.daemon.executor.nursery_client import NurseryFailed
 from kbd.daemon.executor.protocol import Evaluate, Progress, WorkloadPlan
 from kbd.daemon.executor.worker import Worker
+from kbd.daemon.job_files import folder_of, require_files
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.placement import target_for, why_impossible
 from kbd.inbox.manifest import JobManifest
-from kbd.inbox.names import JOB_FOLDER_SUFFIX
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -182,6 +182,7 @@ class JobRunner:
             if compiled.verdict is not None:
                 return outcome_of(compiled)
             worker = run.worker or await self._with_worker(run)
+            await self._clerk.do(require_files, self._spool_root, run.row)
             request = self._request(run, attempt, compiled)
             archives = tuple(compiled.archives.values())
             outcome = await self._executor.run(
@@ -232,17 +233,11 @@ class JobRunner:
             reference=manifest.reference,
             workloads=workload_plans(manifest),
             evaluation=manifest.evaluation,
-            folder=self._folder_of(run.row),
+            folder=folder_of(self._spool_root, run.row),
             seconds_left=max(0.0, manifest.timeout - (compiled.seconds or 0.0)),
             limits=limits,
             archives=tuple(compiled.archives),
         )
-
-    def _folder_of(self, row: JobRow) -> str | None:
-        """Where the files beside the manifest lie, for a job that is a folder."""
-        if row.claimed_path is None or not row.claimed_path.endswith(JOB_FOLDER_SUFFIX):
-            return None
-        return str(self._spool_root / row.claimed_path)
 
     def _note(self, run: JobRun, news: Progress) -> None:
         """Write down which stage a job has reached; the writing must not hold the judge up."""

@@ -76,7 +76,7 @@ class Service:
         self._warm = False
         self._watched = False
         self._stop_by: float | None = None
-        self._owed = False
+        self._owed = self._spool_away = False
         self._store_fails: str | None = None
         self._tidy_at = time.monotonic() + limits.tidy_interval_s
         executor.examiner.changed = self._wake.set
@@ -132,7 +132,9 @@ class Service:
         try:
             await self._clerk.do(self._desk.lease.require)
         except (SpoolMissing, OSError):
-            return  # nobody can tell just now; each of the others copes with that
+            self._spool_away = True  # nobody can tell just now; each of the others copes with that
+        else:
+            self._spool_away = False
 
     async def take_in(self) -> None:
         """Claim what is ready in the inbox."""
@@ -146,8 +148,13 @@ class Service:
             self._wake.set()  # whatever was asked, there may be something to do now
 
     async def dispatch(self) -> None:
-        """Start queued jobs on free devices."""
-        if self._stop_by is not None or not self._warm or self._controls.pause is not None:
+        """Start queued jobs on free devices, unless the spool is away, where the files of some lie."""
+        if (
+            self._stop_by is not None
+            or not self._warm
+            or self._controls.pause is not None
+            or self._spool_away
+        ):
             return
         try:
             await self._scheduler.dispatch()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from kbd.inbox.errors import UnsafeFile
+from kbd.inbox.freshness import refresh
 from kbd.inbox.names import NAME_PATTERN
 from kbd.inbox.safe_load import open_regular, read_bounded
 from kbd.inbox.spool import Spool
@@ -83,6 +84,7 @@ class OutboxLooks:
 
     def _is_quiet(self, folder: int, wanted: AbstractSet[str]) -> bool:
         """Whether nothing can be there that was not there before. Remembers that it was asked."""
+        refresh(folder)
         now, status = self._clock(), os.fstat(folder)
         signature = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_nlink)
         if signature != self._signature:

@@ -15,6 +15,8 @@ from kbd.backends.build_tools import find_nvcc
 from kbd.inbox.spool import Spool
 
 DAEMON_LIMIT_S = 280
+SOMEWHERE_ELSE = ("crash", "gpu", "skip", "slurm")  # what does not run just everywhere, or unasked
+PROVED = pytest.StashKey[dict[str, set[str]]]()
 ALL_SAMPLES_LIMIT_S = 1200
 
 # Hosts of tests are busy: how long an example takes says nothing about the code.
@@ -26,6 +28,26 @@ def pytest_addoption(parser):
     parser.addoption(
         "--write-golden", action="store_true", help="write golden files anew; then read the diff"
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Note which tests prove which rows of docs/faults.md, before any are deselected."""
+    proved = config.stash.setdefault(PROVED, {})
+    for item in items:
+        if any(item.get_closest_marker(name) for name in SOMEWHERE_ELSE):
+            continue
+        for mark in item.iter_markers("fault"):
+            proved.setdefault(mark.args[0], set()).add(item.nodeid.partition("[")[0])
+
+
+@pytest.fixture(scope="session")
+def proved(pytestconfig):
+    """Tests by the row of docs/faults.md that they prove."""
+    everything = {pytestconfig.rootpath / name for name in pytestconfig.getini("testpaths")}
+    if {Path(name).resolve() for name in pytestconfig.args} != everything:
+        pytest.skip("only some tests were collected: run them all, without naming files")
+    return pytestconfig.stash[PROVED]
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import json
 import time
 from collections import Counter
 
+import pytest
+
 GOOD = """
 version: 1
 candidate: {kernel_type: torch, source_code: "def same(x):\\n    return x"}
@@ -22,6 +24,8 @@ SHARES = {"good": 30, "planned": 194, "broken": 194, "surplus": 194, "listed": 1
 LIMIT_S = 200
 
 
+@pytest.mark.fault("thousands of jobs at once")
+@pytest.mark.fault("a manifest is ambiguous or has unknown fields")
 def test_a_thousand_files_dropped_at_once(daemon):
     for kind, count in SHARES.items():
         for number in range(count):
@@ -42,6 +46,8 @@ def test_a_thousand_files_dropped_at_once(daemon):
     assert "colour" in json.dumps(reason)
 
 
+@pytest.mark.fault("the same job is delivered again")
+@pytest.mark.fault("another job has the same id")
 def test_the_same_job_twice_runs_once_and_another_under_its_id_is_kept_apart(daemon):
     def deliver(text, outcome):
         daemon.deliver("twin.yaml", text)

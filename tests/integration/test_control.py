@@ -356,6 +356,7 @@ def test_faults_of_the_judge_are_tried_again_with_rests_and_block_nobody(site):
     assert note.count("attempt ") == 2, "the reasons of the earlier ones; the last one's is the error"
 
 
+@pytest.mark.fault("one owner floods the inbox")
 def test_an_owner_with_few_jobs_does_not_wait_for_one_with_many(site):
     for number in range(300):
         site.deliver(f"many{number:03d}", QUICK, owner="ann")
@@ -373,6 +374,7 @@ def test_an_owner_with_few_jobs_does_not_wait_for_one_with_many(site):
     assert len(site.daemon.results()) < 300
 
 
+@pytest.mark.fault("a disk is full")
 def test_no_more_is_claimed_than_the_queue_holds(site):
     names = [f"job{number}" for number in range(7)]
     for name in names:
@@ -389,6 +391,7 @@ def test_no_more_is_claimed_than_the_queue_holds(site):
     assert site.log("claiming_resumed")
 
 
+@pytest.mark.fault("a disk is full")
 def test_nothing_is_claimed_on_a_full_disk(site):
     site.deliver("a", QUICK)
     with site.running(KBD_MIN_FREE_BYTES=str(1 << 62)):

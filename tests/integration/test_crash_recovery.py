@@ -52,6 +52,7 @@ def deliver_all(daemon, count, text=JOB):
     return names
 
 
+@pytest.mark.fault("the daemon is killed at any moment")
 def test_kill_9_in_the_middle_of_thirty_jobs(daemon):
     names = deliver_all(daemon, 30)
     process = daemon.start()
@@ -127,6 +128,7 @@ def ready(daemon, action="nursery_ready"):
         return []
 
 
+@pytest.mark.fault("a second daemon on the same state folder")
 def test_a_second_daemon_on_the_same_state_is_refused(daemon):
     first = daemon.start()
     wait_until(lambda: (daemon.state / "logs" / "daemon.log").exists() and daemon.log(), "the first daemon")

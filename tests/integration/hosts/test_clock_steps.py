@@ -54,6 +54,7 @@ def records(daemon, action):
     return [record for record in daemon.log() if record["action"] == action]
 
 
+@pytest.mark.fault("a clock steps by an hour")
 def test_no_lease_no_deadline_and_no_order_changes(make_daemon, seen_by_another_host, clock):
     environment, step_to = clock
     owner, standby = make_daemon(), make_daemon()

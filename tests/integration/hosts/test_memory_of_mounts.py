@@ -52,6 +52,7 @@ def test_the_mount_is_known_for_one_that_others_share(spools):
     assert not InboxWatcher(spools.near, lambda hint: None).start()
 
 
+@pytest.mark.fault("the database lies on a network file system")
 def test_a_state_folder_there_is_refused(spools):
     with pytest.raises(StoreError, match="network file system"):
         require_local_disk(spools.near.root)
@@ -71,6 +72,7 @@ def test_a_snapshot_that_became_longer_is_read_whole(spools):
     assert presence is Presence.RUNNING
 
 
+@pytest.mark.fault("a file is still growing")
 def test_a_manifest_that_is_still_written_is_not_taken_for_whole(spools):
     """Half of it parses, and the near mount remembers that size."""
     (spools.far.inbox / "a.yaml").write_text("version: 1\n")
@@ -81,6 +83,7 @@ def test_a_manifest_that_is_still_written_is_not_taken_for_whole(spools):
     assert examine(path, signature, limit_bytes=100) is Finding.CHANGED
 
 
+@pytest.mark.fault("a file is still growing")
 def test_a_folder_whose_files_are_still_written_is_not_taken_for_whole(spools, looking):
     folder = spools.far.inbox / "a.job"
     folder.mkdir()

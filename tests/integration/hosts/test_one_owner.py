@@ -66,6 +66,7 @@ def files_in(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.fault("a second daemon on another host")
 def test_a_standby_takes_over_at_once_when_the_owner_ends(pair):
     first, second = pair
     owner = start(first)
@@ -94,6 +95,7 @@ def test_a_standby_that_is_told_to_stop_stops(pair):
     assert end(owner)[0] == 0
 
 
+@pytest.mark.fault("the daemon is killed at any moment")
 def test_a_standby_takes_over_from_one_that_was_killed_with_its_jobs(pair):
     first, second = pair
     names = [f"job{number}" for number in range(4)]
@@ -110,6 +112,7 @@ def test_a_standby_takes_over_from_one_that_was_killed_with_its_jobs(pair):
     assert files_in(on_disk(first).claimed) == []
 
 
+@pytest.mark.fault("a paused daemon wakes")
 def test_an_owner_that_was_paused_is_shut_out_and_ends(pair):
     first, second = pair
     names = [f"job{number}" for number in range(5)]
@@ -137,6 +140,7 @@ def test_an_owner_that_was_paused_is_shut_out_and_ends(pair):
     assert files_in(on_disk(first).done) == [f"{name}.yaml" for name in names]
 
 
+@pytest.mark.fault("a second daemon on another host")
 def test_whoever_comes_for_one_round_does_not_wait(pair):
     first, second = pair
     owner = start(first)

@@ -93,6 +93,7 @@ def test_what_is_still_arriving_is_looked_for_in_time(claiming, inbox):
 
 
 @pytest.mark.parametrize("answer", [TakenIn(held="full"), OSError("gone"), SpoolMissing("not mounted")])
+@pytest.mark.fault("the spool is unmounted")
 def test_held_with_a_reason_and_no_hint_is_lost(claiming, inbox, now, answer):
     inbox.answers = [answer]
     claiming.hint("a.yaml")

@@ -17,6 +17,7 @@ def mounted_on(tmp_path, fs_type):
 
 
 @pytest.mark.parametrize("fs_type", ["nfs4", "nfs", "cifs", "smb3", "lustre", "ceph", "fuse.sshfs", "beegfs"])
+@pytest.mark.fault("the database lies on a network file system")
 def test_a_network_file_system_is_refused_with_the_way_out(tmp_path, fs_type):
     with pytest.raises(
         StoreError, match=rf"network file system \({fs_type} of server:/export at /\).*--state"
@@ -42,6 +43,7 @@ def damage(path):
         file.write(b"\xff" * 4096)
 
 
+@pytest.mark.fault("the database is damaged")
 def test_after_a_crash_damage_is_found_before_anything_is_done(settings, migrated_database):
     damage(database_path(settings.state))
     with pytest.raises(StoreCorrupt, match="damaged"):

@@ -27,6 +27,7 @@ def worker(job_id=None, problem=None, *, is_free=True, key="GPU-1"):
         (worker("j", problem="broken", is_free=False), "out"),
     ],
 )
+@pytest.mark.fault("a device is lost")
 def test_states(found, state):
     assert state_of(found) == state
 

@@ -54,6 +54,7 @@ def test_the_holder_says_who_it_is(path):
     assert not path.with_suffix(".json").exists()
 
 
+@pytest.mark.fault("a second daemon on the same state folder")
 def test_a_second_holder_is_refused_and_told_who_has_it(path, other):
     with pytest.raises(AlreadyRunning, match=rf"process id {other.pid} .*--state"):
         StateLock(path).acquire({})

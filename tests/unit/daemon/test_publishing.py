@@ -86,6 +86,8 @@ def test_a_result_is_not_published_twice(desk, finished):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+@pytest.mark.fault("the outbox is read-only")
+@pytest.mark.fault("a quota is used up")
 def test_an_outbox_that_refuses_gets_it_later(desk, finished, files_in, outbox_refuses, monkeypatch, code):
     finished("a")
     outbox_refuses(code)
@@ -101,6 +103,7 @@ def test_an_outbox_that_refuses_gets_it_later(desk, finished, files_in, outbox_r
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not stop root")
+@pytest.mark.fault("the outbox is read-only")
 def test_an_outbox_without_write_permission(desk, finished):
     finished("a")
     desk.spool.outbox_tmp.chmod(0o500)
@@ -125,6 +128,7 @@ def test_a_crash_between_publishing_and_marking(desk, finished, monkeypatch):
     assert (desk.spool.outbox / "a.json").read_text() == result_text("a")
 
 
+@pytest.mark.fault("another job has the same id")
 def test_another_result_that_lies_there_stays(desk, finished, files_in):
     finished("a", "b")
     theirs = result_text("a", "of another life")
@@ -144,6 +148,7 @@ def test_a_rejected_file_has_a_result_and_no_file_to_be_filed(desk, deliver, fil
     assert files_in("done") == []
 
 
+@pytest.mark.fault("a job is deleted from claimed/")
 def test_a_file_that_somebody_took_away_is_no_obstacle(desk, finished):
     finished("a")
     (desk.spool.root / desk.store.get("a").claimed_path).unlink()
@@ -151,6 +156,7 @@ def test_a_file_that_somebody_took_away_is_no_obstacle(desk, finished):
     assert desk.store.get("a").published
 
 
+@pytest.mark.fault("a paused daemon wakes")
 def test_a_daemon_that_no_longer_owns_the_spool_publishes_nothing(
     desk, finished, tmp_path, settings, open_desk_of
 ):

@@ -95,6 +95,7 @@ def test_a_job_that_takes_every_daemon_down_is_given_up(restart, queue, desk):
 
 
 @pytest.mark.parametrize("running", [False, True])
+@pytest.mark.fault("a job is deleted from claimed/")
 def test_an_open_job_whose_file_is_gone_gets_a_result(restart, queue, desk, running):
     queue("j")
     if running:
@@ -217,6 +218,7 @@ def test_a_crash_in_the_middle_of_taking_over_twice(restart, queue, desk):
     assert claimed_file(desk, "j").exists()
 
 
+@pytest.mark.fault("the daemon is killed at any moment")
 def test_everything_at_once(restart, queue, desk, deliver, files_in):
     queue("waiting", "running", "lost", "final")
     for job_id in ("running", "final"):
@@ -263,6 +265,7 @@ def test_a_lost_outbox_temporary_folder_is_no_trouble(restart, desk):
     restart()
 
 
+@pytest.mark.fault("the database is deleted")
 def test_a_database_that_was_deleted_is_made_anew_and_nothing_is_judged_twice(
     restart, queue, desk, deliver, settings
 ):

@@ -89,6 +89,8 @@ assert deliver("c.yaml").queued == 1
 """
 
 
+@pytest.mark.fault("the outbox is read-only")
+@pytest.mark.fault("a disk is full")
 def test_results_wait_for_an_outbox_that_can_be_written_and_nothing_is_claimed_on_a_full_disk(tmp_path):
     """In namespaces of its own, with a file system of 8 MiB at /mnt."""
     unshare = ["unshare", "--user", "--map-root-user", "--mount"]

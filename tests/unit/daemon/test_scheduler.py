@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -182,6 +183,20 @@ def test_a_job_that_is_a_folder_tells_where_its_files_are(make_scheduler, desk, 
     on_loop(work(scheduler))
     ((_, _, request),) = executor.asked
     assert request.folder == str(desk.spool.claimed / "000001" / "j.job")
+
+
+@pytest.mark.fault("a job is deleted from claimed/")
+def test_a_job_whose_folder_was_deleted_is_not_blamed(make_scheduler, desk, on_loop):
+    scheduler, executor = make_scheduler()
+    hidden = desk.spool.inbox / ".j.tmp"
+    hidden.mkdir()
+    (hidden / "job.yaml").write_text(job())
+    desk.take_in.round([hidden.rename(desk.spool.inbox / "j.job")])
+    shutil.rmtree(desk.spool.root / desk.store.get("j").claimed_path)
+    on_loop(work(scheduler))
+    row = desk.store.get("j")
+    assert (row.status, executor.asked) == ("harness_error", [])
+    assert "the files of this job are gone" in row.error_message
 
 
 # --- who runs where ---------------------------------------------------------------------------------

@@ -165,6 +165,7 @@ def test_a_candidates_fault_is_final_at_once(on_bench, queue):
 
 
 @pytest.mark.parametrize("fault", ["the judge died", DEVICE, OSError("no fork"), RuntimeError("a defect")])
+@pytest.mark.fault("a device is lost")
 def test_other_faults_are_tried_again_after_a_rest_until_the_limit(on_bench, queue, fault):
     async def story(bench):
         for attempt in (1, 2, 3):
@@ -338,6 +339,7 @@ def test_cancel_while_it_rests(on_bench, queue):
 
 
 @pytest.mark.parametrize("cancel_first", [True, False])
+@pytest.mark.fault("a job is cancelled while it finishes")
 def test_cancel_while_it_finishes_gives_one_result(on_bench, queue, cancel_first):
     async def story(bench):
         await bench.dispatch()
@@ -360,6 +362,7 @@ def test_cancel_while_it_finishes_gives_one_result(on_bench, queue, cancel_first
     on_bench(story)
 
 
+@pytest.mark.fault("a job is cancelled while it finishes")
 def test_cancel_while_its_result_waits_for_the_outbox(on_bench, queue, desk, monkeypatch):
     def full(job_id):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -392,6 +395,7 @@ def test_a_stop_puts_it_back_and_counts_the_attempt(on_bench, queue):
     on_bench(story)
 
 
+@pytest.mark.fault("the database is locked")
 def test_a_verdict_is_kept_until_the_database_takes_it(on_bench, queue, desk, monkeypatch):
     monkeypatch.setattr(scheduler_module, "STORE_RETRY_S", 0)
     finish, failures = desk.store.finish, iter([StoreUnavailable("full"), StoreUnavailable("full")])

@@ -57,6 +57,7 @@ def test_a_job_is_queued_with_everything_it_says(desk, deliver, files_in):
     assert files_in("inbox") == []
 
 
+@pytest.mark.fault("thousands of jobs at once")
 def test_many_at_once_in_bounded_batches(desk, deliver, monkeypatch):
     monkeypatch.setattr(take_in_module, "BATCH", 4)
     hints = [deliver(f"j{number}.yaml") for number in range(10)]
@@ -84,6 +85,7 @@ def test_what_is_no_job_gets_a_result_and_a_reason(take, desk, files_in):
     assert desk.store.get("good").state is JobState.SUBMITTED
 
 
+@pytest.mark.fault("a name is no name of a job")
 def test_a_name_that_is_no_id_has_a_reason_and_no_result(desk, deliver, files_in):
     hint = deliver("no job at all.txt")
     assert desk.take_in.round([hint]).refused == 1
@@ -91,6 +93,7 @@ def test_a_name_that_is_no_id_has_a_reason_and_no_result(desk, deliver, files_in
     assert len(files_in("quarantine")) == 2
 
 
+@pytest.mark.fault("the same job is delivered again")
 def test_the_same_job_again_runs_once_and_is_filed_away(take, desk, files_in):
     take(j=None)
     first = desk.store.get("j").claimed_path
@@ -100,6 +103,7 @@ def test_the_same_job_again_runs_once_and_is_filed_away(take, desk, files_in):
     assert len(desk.store.next_submitted(10)) == 1
 
 
+@pytest.mark.fault("another job has the same id")
 def test_another_job_under_a_known_id_is_kept_apart(take, desk, files_in):
     take(j=None)
     known = desk.store.get("j")
@@ -136,6 +140,7 @@ def test_a_delivery_withdrawn_in_time_is_nothing(desk, deliver):
     assert desk.store.get("j") is None
 
 
+@pytest.mark.fault("a job is deleted from claimed/")
 def test_a_file_deleted_after_it_was_taken_gets_a_result(desk, deliver):
     path = deliver("j.yaml")
     delivery = Delivery(path, "j.yaml", None, complete=True)

@@ -10,6 +10,7 @@ from kbd.inbox.spool import SpoolMissing
 from kbd.store.errors import StoreUnavailable
 
 
+@pytest.mark.fault("the database is locked")
 def test_after_the_database_was_unavailable_the_next_round_records_it(desk, deliver, monkeypatch):
     def refuse(_jobs):
         raise StoreUnavailable("database is locked")
@@ -22,6 +23,7 @@ def test_after_the_database_was_unavailable_the_next_round_records_it(desk, deli
     assert desk.store.get("j") is not None
 
 
+@pytest.mark.fault("a file handle is stale")
 def test_after_a_read_error_the_next_round_reads_it(desk, deliver, monkeypatch):
     def fail(*_args, **_options):
         raise OSError(errno.EMFILE, "Too many open files")
@@ -37,6 +39,7 @@ def fails(*_args, **_options):
     raise OSError(errno.EIO, "Input/output error")
 
 
+@pytest.mark.fault("fsync or close reports an error")
 def test_after_the_folder_could_not_be_made_durable_the_next_round_records_it(desk, deliver, monkeypatch):
     monkeypatch.setattr(intake_module, "fsync_folder", fails)
     with pytest.raises(OSError, match="Input/output error"):
@@ -47,6 +50,7 @@ def test_after_the_folder_could_not_be_made_durable_the_next_round_records_it(de
     assert desk.store.get("j") is not None
 
 
+@pytest.mark.fault("the spool is unmounted")
 def test_when_the_spool_goes_away_in_the_middle_of_a_batch_what_was_taken_is_not_forgotten(
     desk, deliver, monkeypatch
 ):

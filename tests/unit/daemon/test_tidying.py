@@ -8,6 +8,7 @@ from kbd.daemon.config import Limits
 from kbd.inbox.control import Answer, AnswerCode
 
 
+@pytest.mark.fault("a client dies while writing")
 def test_what_dead_clients_left_is_removed(desk, monkeypatch):
     left = desk.spool.inbox / ".dead.tmp"
     left.write_text("half a job")
@@ -25,6 +26,7 @@ def narrow(settings):
     return replace(settings, limits=Limits(queue_limit=2))
 
 
+@pytest.mark.fault("thousands of jobs at once")
 def test_no_more_is_claimed_than_there_is_room_for(narrow, deliver, open_desk_of):
     desk = open_desk_of(narrow)
     hints = [deliver(f"a{number}.yaml") for number in range(3)]

@@ -84,6 +84,7 @@ class TestRenameOnce:
         assert names_in(tmp_path) == ["target"]
 
     @pytest.mark.parametrize("call", ["rename", "lstat"])
+    @pytest.mark.fault("a file handle is stale")
     def test_stale_once_is_tried_again(self, call: str, source: Path, tmp_path: Path, faults: Faults) -> None:
         faults.fail(call, errno.ESTALE)
         durable.rename_once(source, tmp_path / "target")
@@ -94,6 +95,7 @@ class TestRenameOnce:
         durable.rename_once(source, tmp_path / "target")
         assert names_in(tmp_path) == ["target"]
 
+    @pytest.mark.fault("a file handle is stale")
     def test_stale_twice_counts_as_gone(self, source: Path, tmp_path: Path, faults: Faults) -> None:
         faults.fail("rename", errno.ESTALE, times=2)
         with pytest.raises(FileNotFoundError, match="stale"):
@@ -195,6 +197,7 @@ class TestWriteDurably:
         assert len(faults.calls) == 300 + 1
         assert names_in(tmp_folder) == []
 
+    @pytest.mark.fault("fsync or close reports an error")
     def test_an_eio_of_fsync_means_a_new_file(self, folder: Path, tmp_folder: Path, faults: Faults) -> None:
         faults.fail("fsync", errno.EIO)
         faults.note("write")
@@ -212,6 +215,9 @@ class TestWriteDurably:
             ("link", errno.EPERM, 1),
         ],
     )
+    @pytest.mark.fault("a disk is full")
+    @pytest.mark.fault("a quota is used up")
+    @pytest.mark.fault("fsync or close reports an error")
     def test_nothing_is_left_behind(
         self, folder: Path, tmp_folder: Path, faults: Faults, call: str, code: int, times: int
     ) -> None:
@@ -237,6 +243,9 @@ class TestCreateDurably:
         assert source.read_text() == "content"
 
     @pytest.mark.parametrize("call", ["write", "fsync", "fchmod"])
+    @pytest.mark.fault("a disk is full")
+    @pytest.mark.fault("a quota is used up")
+    @pytest.mark.fault("fsync or close reports an error")
     def test_nothing_is_left_behind(self, call: str, tmp_path: Path, faults: Faults) -> None:
         faults.fail(call, errno.EDQUOT)
         with pytest.raises(OSError, match=r"[qQ]uota"):

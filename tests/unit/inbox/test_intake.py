@@ -150,6 +150,7 @@ class TestWhatUsersCanDo:
     @pytest.mark.parametrize(
         "kind", ["symlink", "dangling symlink", "fifo", "socket", "device", "folder", "huge"]
     )
+    @pytest.mark.fault("a symlink, FIFO or device is delivered")
     def test_unsafe_files(
         self,
         spool: Spool,
@@ -184,6 +185,7 @@ class TestWhatUsersCanDo:
             "!!python/x y",
         ],
     )
+    @pytest.mark.fault("a manifest is a bomb")
     def test_broken_documents(self, spool: Spool, intake: Intake, text: str) -> None:
         (spool.inbox / "a.yaml").write_bytes(text.encode("latin-1"))
         claim = quarantined(intake.claim(delivery_of(spool.inbox / "a.yaml")))
@@ -214,6 +216,7 @@ class TestWhatUsersCanDo:
             (b"takeover-000001", "takeover-000001"),
         ],
     )
+    @pytest.mark.fault("a name is no name of a job")
     def test_odd_names(self, spool: Spool, intake: Intake, name: bytes, job_id: str | None) -> None:
         path = spool.inbox / os.fsdecode(name)
         path.write_text(JOB)
@@ -224,12 +227,14 @@ class TestWhatUsersCanDo:
         assert claim.path.name.isascii()
         assert "expected" in reason_of(claim)["message"]
 
+    @pytest.mark.fault("a folder holds no job")
     def test_folders_without_a_job(self, spool: Spool, intake: Intake) -> None:
         for name in ("a.job", "bad owner"):
             (spool.inbox / name).mkdir()
             claim = quarantined(intake.claim(delivery_of(spool.inbox / name)))
             assert claim.path.is_dir()
 
+    @pytest.mark.fault("a job leads out of its folder")
     def test_the_files_beside_a_job_cannot_lead_out_of_its_folder(self, spool: Spool, intake: Intake) -> None:
         folder = spool.inbox / "a.job"
         folder.mkdir()
@@ -320,6 +325,7 @@ class TestFailingFileSystems:
         refused = Refused(claim.path, None, "a", Refusal.ID_CONFLICT, (), "the id a is taken by other bytes")
         assert reason_of(quarantined(intake.quarantine_all([refused])[0]))["code"] == "id_conflict"
 
+    @pytest.mark.fault("a disk is full")
     def test_a_full_quarantine_loses_nothing(
         self, spool: Spool, epoch: Path, intake: Intake, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -380,6 +386,7 @@ class Mortal:
         return call
 
 
+@pytest.mark.fault("the daemon is killed at any moment")
 def test_killed_before_any_system_call_no_job_is_lost_and_none_is_there_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

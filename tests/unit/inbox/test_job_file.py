@@ -105,6 +105,7 @@ def test_a_folder_without_a_manifest_may_be_a_pair(job_folder):
     assert job.manifest.reference is not None
 
 
+@pytest.mark.fault("a folder holds no job")
 def test_a_folder_that_is_nothing(tmp_path):
     (tmp_path / "a.job").mkdir()
     with pytest.raises(
@@ -123,6 +124,7 @@ def test_a_folder_with_several_manifests(job_folder):
 
 
 @pytest.mark.parametrize("name", ["job.yaml", "candidate.py"])
+@pytest.mark.fault("a symlink, FIFO or device is delivered")
 def test_symlinks_in_a_folder_are_not_followed(job_folder, tmp_path, name):
     (tmp_path / "elsewhere").write_text(JOB)
     (job_folder / name).unlink(missing_ok=True)
@@ -142,6 +144,7 @@ def test_what_must_not_be_read(tmp_path):
             read_job(tmp_path / name)
 
 
+@pytest.mark.fault("a manifest is huge")
 def test_a_manifest_is_bounded(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(JOB)
@@ -179,6 +182,7 @@ def test_only_the_last_suffix_goes():
     "name",
     [".yaml", "a b.yaml", "-a.yaml", "a.txt", "a", "ä.yaml", "x" * 129 + ".yaml", os.fsdecode(b"\xff.yaml")],
 )
+@pytest.mark.fault("a name is no name of a job")
 def test_names_that_are_no_id(name):
     with pytest.raises(InvalidJob, match=r"no name for a job: expected NAME\.yaml") as caught:
         job_id_of(Path(name))

@@ -55,6 +55,7 @@ def test_each_beat_changes_the_file_and_leaves_nothing_else(spool: Spool) -> Non
     assert [path.name for path in spool.lease.iterdir()] == ["000001.json"]
 
 
+@pytest.mark.fault("a second daemon on another host")
 def test_of_two_standbys_one_gets_it(spool: Spool) -> None:
     take(spool, "a")
     silent = found(spool)
@@ -87,6 +88,7 @@ def test_an_owner_that_beats_after_all_keeps_it(spool: Spool) -> None:
     assert take_lease(spool, record("b"), silent) is None
 
 
+@pytest.mark.fault("a paused daemon wakes")
 def test_a_former_owner_notices_and_overwrites_nothing(spool: Spool) -> None:
     old = take(spool, "a")
     take(spool, "b", found(spool))
@@ -168,6 +170,7 @@ def looks_until_silent(watch: LeaseWatch, clock: Clock, lease: FoundLease, step_
     raise AssertionError("never silent")
 
 
+@pytest.mark.fault("a clock steps by an hour")
 def test_silence_is_a_whole_lease_time_of_our_clock(spool: Spool, clock: Clock, watch: LeaseWatch) -> None:
     take(spool, "a")
     assert looks_until_silent(watch, clock, found(spool), 3.0) == 10

@@ -72,6 +72,7 @@ class TestSettling:
         clock.now += 3600
         assert scanner.look() == []
 
+    @pytest.mark.fault("a file is still growing")
     def test_a_change_starts_the_waiting_anew(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
         path = spool.inbox / "a.json"
         path.write_text(WHOLE)
@@ -127,6 +128,7 @@ class TestSettling:
 
 
 class TestTruncation:
+    @pytest.mark.fault("a file is still growing")
     def test_waits_a_minute_and_is_given_up(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
         path = spool.inbox / "a.json"
         path.write_text(TRUNCATED)
@@ -175,6 +177,7 @@ class TestHints:
 
 
 class TestListing:
+    @pytest.mark.fault("a client dies while writing")
     def test_ignored_names(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
         (spool.inbox / "bob").mkdir()
         for name in (".a.tmp", "a.yaml.part", "a.yaml~", ".a.yaml.swp", ".nfs0001", "bob/.b.tmp", "b.tmp"):
@@ -217,6 +220,7 @@ class TestListing:
         # An empty document could still be arriving, whatever its name is.
         assert os.fsdecode(b"\xff.yaml") in names(scanner.look())
 
+    @pytest.mark.fault("a manifest is huge")
     def test_a_manifest_over_the_limit_is_not_waited_for(self, spool: Spool, clock: Clock) -> None:
         scanner = Scanner(spool, clock, bounds=ScanBounds(manifest_bytes=100))
         (spool.inbox / "a.yaml").write_text("x" * 101)
@@ -278,6 +282,7 @@ class TestListing:
         scanner.look()
         assert not scanner.unreadable
 
+    @pytest.mark.fault("the spool is unmounted")
     def test_a_missing_spool_is_not_an_empty_one(self, spool: Spool, scanner: Scanner) -> None:
         spool.sentinel.unlink()
         with pytest.raises(SpoolMissing):
@@ -300,6 +305,7 @@ class TestBounds:
         assert len(scanner.look()) == 8
         assert scanner.next_look_s() is None
 
+    @pytest.mark.fault("one owner floods the inbox")
     def test_names_of_one_owner_do_not_crowd_out_others(self, spool: Spool, clock: Clock) -> None:
         scanner = Scanner(spool, clock, bounds=ScanBounds(names_per_owner=2))
         for owner in ("bob", "eve"):
@@ -331,6 +337,7 @@ class TestBounds:
 
 
 class TestAbandoned:
+    @pytest.mark.fault("a client dies while writing")
     def test_temporaries_idle_for_a_day(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
         for name in (".a.tmp", ".b.tmp", "c.tmp", ".nfs01", "d.yaml~"):
             (spool.inbox / name).write_text("")
@@ -367,6 +374,7 @@ class TestTurns:
     @pytest.mark.parametrize(
         ("limit", "expected"), [(None, "123456"), (100, "145263"), (5, "14526"), (2, "14"), (0, "")]
     )
+    @pytest.mark.fault("one owner floods the inbox")
     def test_owners_take_turns_up_to_the_limit(
         self, scanner: Scanner, hints: list[Path], limit: int | None, expected: str
     ) -> None:

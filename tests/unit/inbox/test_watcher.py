@@ -131,6 +131,7 @@ def test_owners_over_the_limit_are_left_to_scans(
     assert [record.__dict__["action"] for record in caplog.records] == ["not_watched"]
 
 
+@pytest.mark.fault("thousands of jobs at once")
 def test_lost_events_are_told(spool: Spool, heard: Heard, watcher: InboxWatcher) -> None:
     watcher.start()
     logging.getLogger("watchdog.observers.inotify_c").warning("Inotify queue overflowed; events were lost")

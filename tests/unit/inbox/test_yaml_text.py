@@ -97,6 +97,8 @@ def test_plain_scalars_mean_what_people_mean(text, value):
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
+@pytest.mark.fault("a manifest is a bomb")
+@pytest.mark.fault("a manifest is ambiguous or has unknown fields")
 def test_what_no_job_may_contain(text, pointer, message, line):
     with pytest.raises(InvalidJob, match=message) as caught:
         load_yaml(text)

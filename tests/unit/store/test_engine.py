@@ -103,6 +103,7 @@ def test_an_upgrade_that_fails_changes_nothing(state_dir, engine, later_scripts)
     assert "mood" not in columns_of(database_path(state_dir))
 
 
+@pytest.mark.fault("the database is of a newer kbd")
 def test_a_newer_database_is_left_alone(state_dir, engine, later_scripts):
     migrate(engine, scripts=later_scripts())
     before = database_path(state_dir).read_bytes()
@@ -121,6 +122,7 @@ def test_the_database_of_something_else_is_left_alone(tmp_path):
     engine.dispose()
 
 
+@pytest.mark.fault("the database is damaged")
 def test_a_file_that_is_no_database(tmp_path):
     database_path(tmp_path).write_bytes(b"certainly not SQLite" * 100)
     engine = open_writer(tmp_path)
@@ -129,6 +131,7 @@ def test_a_file_that_is_no_database(tmp_path):
     engine.dispose()
 
 
+@pytest.mark.fault("the database is damaged")
 def test_damage_inside_is_found(state_dir, make_job):
     engine = open_writer(state_dir)
     JobStore(engine).add([make_job(f"j{number}", manifest_text="m" * 4000) for number in range(50)])
@@ -144,6 +147,7 @@ def test_damage_inside_is_found(state_dir, make_job):
     engine.dispose()
 
 
+@pytest.mark.fault("the disk of the database is full")
 def test_a_full_disk_is_unavailable_and_passes(engine, store, make_job):
     with engine.connect() as connection:
         pages = connection.execute(text("PRAGMA page_count")).scalar()

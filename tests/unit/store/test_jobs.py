@@ -66,6 +66,7 @@ def test_many_jobs_at_once_keep_their_order(store, make_job):
     assert [row.sequence for row in rows if row] == [1, 701, 1500]
 
 
+@pytest.mark.fault("the same job is delivered again")
 def test_a_finished_job_that_is_delivered_again_is_published_again(store, make_job):
     store.add([make_job("j")])
     finish(store, "j")
@@ -120,6 +121,7 @@ def test_running_jobs_are_those_with_a_process(store, make_job):
     assert store.running() == []
 
 
+@pytest.mark.fault("a job is cancelled while it finishes")
 def test_the_first_ending_wins(store, make_job):
     store.add([make_job("j")])
     store.begin_attempt("j", "cpu", JobState.VALIDATING)
@@ -218,6 +220,7 @@ def test_a_failing_transaction_changes_nothing(store, make_job):
     assert store.add([make_job("b")]) == [ADDED]
 
 
+@pytest.mark.fault("the database is locked")
 def test_a_locked_database_is_unavailable_and_unchanged(state_dir, make_job, monkeypatch):
     monkeypatch.setattr("kbd.store.engine.BUSY_TIMEOUT_S", 0.0)
     engine = open_writer(state_dir)

@@ -104,6 +104,7 @@ def test_from_a_host_without_the_database(kbd, place, spool):
     assert take_status(place, (), limit=5).as_document()["daemon"]["running"] is None
 
 
+@pytest.mark.fault("the database is damaged")
 def test_a_damaged_database_is_an_error_and_no_empty_list(kbd, place):
     (place.state / "kbd.db").write_bytes(b"not a database" * 100)
     ended = kbd("status")

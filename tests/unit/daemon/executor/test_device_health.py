@@ -86,6 +86,7 @@ def test_errors_that_a_kernel_causes_are_told_and_harm_nobody(problem, gpu):
     assert [(each["action"], each["xids"], each["job"]) for each in records] == [("xid", [31, 43], "j")]
 
 
+@pytest.mark.fault("a device is lost")
 def test_errors_of_the_device_take_it_out(problem, gpu):
     gpu.xids += [31, 79]
     assert problem() == "the driver reported Xid 79; the GPU may need a reset"

@@ -65,6 +65,7 @@ def test_a_clerk_that_waits_for_a_lock_is_dead(pulse, clerk, thread, on_loop):
     lock.release()
 
 
+@pytest.mark.fault("the file server hangs")
 def test_a_clerk_that_waits_for_files_lives(pulse, clerk, thread, on_loop, tmp_path):
     """Opening a FIFO blocks as a file server that hangs does."""
     fifo = tmp_path / "fifo"
