@@ -17,7 +17,7 @@ LIMIT_S = 100
 LEASE_S = 3
 
 JOB = (Path(__file__).parents[2] / "double.yaml").read_text()
-SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(1); return x + x")
+SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(0.3); return x + x")
 
 
 def until(condition, what):
