@@ -6,10 +6,12 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from kbd.daemon.cli.patience import SpoolSilent, open_spool
 from kbd.daemon.cli.place import Place
 from kbd.daemon.config import ConfigError, Settings
 from kbd.daemon.doctor import daemon, database, gpu, inotify, isolation, mounts, space, spool
 from kbd.daemon.doctor.check import Check, Examination, Patient, fail, ok, warn
+from kbd.inbox.errors import InboxError
 
 EXAMINATIONS: Final[Sequence[Examination]] = (
     gpu.driver,
@@ -30,6 +32,16 @@ EXAMINATIONS: Final[Sequence[Examination]] = (
     spool.quarantine,
 )
 
+WITHOUT_SPOOL: Final = (
+    gpu.driver,
+    gpu.compilers,
+    gpu.torch,
+    mounts.database_mount,
+    database.database,
+    database.sqlite,
+)
+"""What can be looked at though the file server of the spool hangs."""
+
 
 def examine(place: Place, examinations: Sequence[Examination] = EXAMINATIONS) -> Iterator[Check]:
     """Every check, in order. Settings that are wrong are told, and the defaults looked at instead."""
@@ -41,6 +53,15 @@ def examine(place: Place, examinations: Sequence[Examination] = EXAMINATIONS) ->
             yield fail("settings", problem, "correct it; see what there is to set: kbd config show")
     else:
         yield from _settings(patient)
+    try:
+        open_spool(patient.settings.spool)
+    except SpoolSilent as error:
+        yield fail(
+            "spool", str(error), "see to the file server and the way to it, then ask again: kbd doctor"
+        )
+        examinations = [each for each in examinations if each in WITHOUT_SPOOL]
+    except (InboxError, OSError):
+        pass  # told by its own examination
     for examination in examinations:
         try:
             yield from examination(patient)

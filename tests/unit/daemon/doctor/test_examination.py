@@ -1,9 +1,14 @@
 """The whole examination: nothing stops it, and whatever is wrong has a cure."""
 
+import threading
+
 import pytest
 
+from kbd.daemon.cli import patience
+from kbd.daemon.doctor import database
 from kbd.daemon.doctor.check import Check, State, ok
 from kbd.daemon.doctor.examination import examine
+from kbd.inbox.spool import Spool
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +40,22 @@ def test_what_cannot_be_looked_at_stops_nothing(place):
     assert (settings.state, rest.state) == (State.OK, State.OK)
     assert (broken.name, broken.state) == ("broken thing", State.WARN)
     assert "not for you" in broken.finding
+
+
+@pytest.mark.fault("the file server hangs")
+def test_a_spool_that_does_not_answer_is_told_and_not_looked_at(place, monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(patience.open_spool, "__defaults__", (0.1,))
+    monkeypatch.setattr(Spool, "require", lambda _: answers.wait())
+
+    def of_spool(_):
+        raise AssertionError("it would hang here")
+        yield
+
+    settings, told, sqlite = examine(place, [of_spool, database.sqlite])
+    answers.set()
+    assert (settings.state, told.state, sqlite.name) == (State.OK, State.FAIL, "SQLite")
+    assert "does not answer" in told.finding
 
 
 @pytest.mark.parametrize(("state", "cure"), [(State.FAIL, None), (State.WARN, None), (State.OK, "why")])
