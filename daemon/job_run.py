@@ -192,6 +192,8 @@ class JobRunner:
                 archives=archives,
                 owner=run.row.owner or "",
             )
+            if outcome.verdict is not None and outcome.verdict.status is EvaluationStatus.INVALID_JOB:
+                await self._clerk.do(require_files, self._spool_root, run.row)  # was the job to blame?
             return after_compiling(outcome, compiled)
         except (JudgeFailed, NurseryFailed, OSError) as error:
             reason = f"{type(error).__name__}: {error}"

@@ -186,16 +186,29 @@ def test_a_job_that_is_a_folder_tells_where_its_files_are(make_scheduler, desk, 
 
 
 @pytest.mark.fault("a job is deleted from claimed/")
-def test_a_job_whose_folder_was_deleted_is_not_blamed(make_scheduler, desk, on_loop):
+@pytest.mark.parametrize("when", ["in the queue", "while it is judged"])
+def test_a_job_whose_folder_was_deleted_is_not_blamed(make_scheduler, desk, on_loop, when):
     scheduler, executor = make_scheduler()
     hidden = desk.spool.inbox / ".j.tmp"
     hidden.mkdir()
     (hidden / "job.yaml").write_text(job())
     desk.take_in.round([hidden.rename(desk.spool.inbox / "j.job")])
-    shutil.rmtree(desk.spool.root / desk.store.get("j").claimed_path)
+    folder = desk.spool.root / desk.store.get("j").claimed_path
+
+    def judge(_request, _on_progress):
+        shutil.rmtree(folder)
+        error = ErrorReport(type="BadData", message="data file 'x.npy' cannot be read")
+        verdict = Verdict(
+            status=EvaluationStatus.INVALID_JOB, blame=Blame.JOB, stage=Stage.CORRECTNESS, error=error
+        )
+        return Outcome(verdict, None, {}, None, None)
+
+    executor.script = judge
+    if when == "in the queue":
+        shutil.rmtree(folder)
     on_loop(work(scheduler))
     row = desk.store.get("j")
-    assert (row.status, executor.asked) == ("harness_error", [])
+    assert (row.status, len(executor.asked)) == ("harness_error", 0 if when == "in the queue" else 1)
     assert "the files of this job are gone" in row.error_message
 
 
