@@ -12,7 +12,6 @@ import pytest
 from kbd.inbox.spool import Spool
 
 LIMIT_S = 100
-LEASE_S = 3
 HOUR_S = 3600
 SOURCE = Path(__file__).with_name("stepping_clock.c")
 JOB = (Path(__file__).parents[2] / "double.yaml").read_text() + "timeout: 60\n"
@@ -60,9 +59,9 @@ def test_no_lease_no_deadline_and_no_order_changes(make_daemon, seen_by_another_
     owner, standby = make_daemon(), make_daemon()
     standby.spool = Spool(seen_by_another_host(owner.spool.root))
     early, late = ["a", "b", "c"], ["d", "e"]
-    owner.start(KBD_LEASE_S=str(LEASE_S), **environment)
+    owner.start(**environment)
     until(lambda: role_of(owner) == "owner", "an owner")
-    standby.start(KBD_LEASE_S=str(LEASE_S))
+    standby.start()
     until(lambda: role_of(standby) == "standby", "a standby")
     for name in early:
         owner.deliver(f"{name}.yaml", SLOW_JOB)

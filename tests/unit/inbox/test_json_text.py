@@ -62,6 +62,8 @@ def test_any_bytes_are_read_or_refused(data):
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else None,
 )
+@pytest.mark.fault("a manifest is a bomb")
+@pytest.mark.fault("a manifest is ambiguous or has unknown fields")
 def test_what_no_job_may_contain(text, pointer, message, line):
     with pytest.raises(InvalidJob, match=message) as caught:
         load_json(text)
