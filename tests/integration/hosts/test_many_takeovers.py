@@ -49,13 +49,13 @@ class Host:
 
     @property
     def owns(self):
-        """What it says itself, which a dead one says no more."""
-        if self.process.poll() is not None:
-            return False
+        """What it says itself; what one says that was killed is not believed."""
         try:
-            return json.loads((self.daemon.state / "daemon.json").read_text()).get("role") == "owner"
+            said = json.loads((self.daemon.state / "daemon.json").read_text())
         except (FileNotFoundError, ValueError):
             return False
+        alive = self.process.poll() is None and said.get("pid") == self.process.pid
+        return alive and said.get("role") == "owner"
 
     def ended(self):
         code = self.process.wait(LIMIT_S)
