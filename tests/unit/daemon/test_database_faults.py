@@ -89,6 +89,7 @@ def test_readers_name_the_way_out_too(settings, desk, fault, error):
         open_reader(settings.state)
 
 
+@pytest.mark.fault("the database is deleted")
 def test_a_daemon_whose_database_is_deleted_while_it_runs_does_not_go_on_into_the_void(desk):
     """It would write into a file without a name; looking for status.json it notices."""
     database_path(desk.state).unlink()
@@ -110,6 +111,7 @@ def test_a_folder_that_never_had_one_gets_one(settings, tmp_path, open_desk_of):
     assert database_path(state).exists()
 
 
+@pytest.mark.fault("the database lies on a network file system")
 def test_on_a_network_file_system_it_is_refused_with_the_way_out(tmp_path):
     mountinfo = tmp_path / "mountinfo"
     mountinfo.write_text("22 1 252:1 / / rw - nfs4 server:/export rw\n")
@@ -117,5 +119,6 @@ def test_on_a_network_file_system_it_is_refused_with_the_way_out(tmp_path):
         require_local_disk(tmp_path, mountinfo)
 
 
+@pytest.mark.fault("the database is damaged")
 def test_a_rebuilt_one_passes_the_check(settings):
     open_database(settings.state, check=True).dispose()

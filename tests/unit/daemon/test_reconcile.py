@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from kbd.daemon.assembly import JobIdentity, refused
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.location import made_path
 from kbd.store.states import JobState
 
 DEVICE = "cpu0"
@@ -266,7 +267,7 @@ def test_a_lost_outbox_temporary_folder_is_no_trouble(restart, desk):
 
 
 @pytest.mark.fault("the database is deleted")
-def test_a_database_that_was_deleted_is_made_anew_and_nothing_is_judged_twice(
+def test_whoever_begins_anew_after_a_deleted_database_has_nothing_judged_twice(
     restart, queue, desk, deliver, settings
 ):
     queue("done", "open")
@@ -275,7 +276,7 @@ def test_a_database_that_was_deleted_is_made_anew_and_nothing_is_judged_twice(
     desk.publishing.publish_owed()
     published = (desk.spool.outbox / "done.json").read_text()
     desk.close()
-    for file in settings.state.glob("kbd.db*"):
+    for file in (*settings.state.glob("kbd.db*"), made_path(settings.state)):
         file.unlink()
     desk, found = outcome_of(restart)
     assert found == NOTHING | {"read": 1}
