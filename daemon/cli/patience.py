@@ -1,7 +1,6 @@
 """Opening a spool whose file server may hang: a command says so and ends, and does not hang with it."""
 
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
@@ -17,21 +16,25 @@ class SpoolSilent(InboxError):
 
 def open_spool(root: Path, patience_s: float = PATIENCE_S) -> Spool:
     """The spool at `root`. Raises SpoolMissing, SpoolSilent, and what the file system says."""
-    answer: Future[Spool] = Future()
+    answers: list[Spool | Exception] = []
 
     def ask() -> None:
         try:
-            answer.set_result(Spool.open(root))
+            answers.append(Spool.open(root))
         except Exception as error:  # noqa: BLE001 - raised again below
-            answer.set_exception(error)
+            answers.append(error)
 
     # Nobody can end a thread that waits for a file server; as a daemon it does not keep the command from ending.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        return answer.result(patience_s)
-    except TimeoutError:
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience_s)
+    if not answers:
         raise SpoolSilent(
             f"{root} does not answer for {patience_s:.0f} s: its file server hangs, or the network to it is away. "
             "Jobs and results are safe; the daemon goes on by itself once the server answers. "
             "Whether the daemon lives says, on its host: kbd health"
-        ) from None
+        )
+    answer = answers[0]
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
