@@ -6,6 +6,7 @@ Priority, fairness and order are the store's (`next_submitted`); which device su
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 STORE_RETRY_S = 2.0
 COMPILED_AHEAD = 2  # jobs per worker
+OWNERS_REMEMBERED = 10_000
 
 
 class Scheduler:
@@ -63,6 +65,8 @@ class Scheduler:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.running: dict[str, JobRun] = {}
         self.queue_empty = False
+        self._turns = itertools.count(1)
+        self._served: dict[str, int] = {}  # owners in the order of their last turns
 
     def adopt(self, limits: Limits) -> None:
         """Work by these limits from now on; attempts that have begun keep theirs."""
@@ -94,7 +98,9 @@ class Scheduler:
             if len(passed_over) >= self._limits.queue_window:
                 break
             left_out = self._backoff.resting() | passed_over
-            rows = await self._clerk.do(self._desk.store.next_submitted, room, list(self._tasks), left_out)
+            rows = await self._clerk.do(
+                self._desk.store.next_submitted, room, list(self._tasks), left_out, dict(self._served)
+            )
             if not rows and not self._freed_since(were_free):
                 break
             for row in rows:
@@ -198,6 +204,10 @@ class Scheduler:
     def _start(self, run: JobRun) -> None:
         job_id = run.row.job_id
         self.running[job_id] = run
+        self._served.pop(run.row.owner, None)
+        self._served[run.row.owner] = next(self._turns)
+        if len(self._served) > OWNERS_REMEMBERED:
+            del self._served[next(iter(self._served))]
         self._tasks[job_id] = asyncio.create_task(self._go(run), name=f"job {job_id}")
 
     async def _go(self, run: JobRun) -> None:

@@ -10,6 +10,7 @@ The loop itself touches neither files nor database (the clerk's thread does) and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -59,10 +60,11 @@ class Service:
         self._executor = executor
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._stirred = True
         self._watcher = InboxWatcher(desk.spool, self._hinted)
         interval_s = limits.network_scan_interval_s
         self._claiming = Claiming(clerk, desk, interval_s)
-        self._scheduler = Scheduler(executor, clerk, desk, limits, self._wake.set, job_logs)
+        self._scheduler = Scheduler(executor, clerk, desk, limits, self._stir, job_logs)
         self._controls = Controls(
             clerk,
             desk,
@@ -79,7 +81,7 @@ class Service:
         self._owed = self._spool_away = False
         self._store_fails: str | None = None
         self._tidy_at = time.monotonic() + limits.tidy_interval_s
-        executor.examiner.changed = self._wake.set
+        executor.examiner.changed = self._stir
 
     @property
     def verbs(self) -> tuple[Callable[[], Awaitable[None]], ...]:
@@ -96,6 +98,11 @@ class Service:
             self.report,
         )
 
+    @property
+    def quiet_verbs(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        """What is done of them where nothing has happened: signs of life, without asking the database for work."""
+        return (self.reload, self.hold, self.tidy, self.report)
+
     async def run(self) -> None:
         """Work until stopped or drained, or (once) until nothing is left to do."""
         for number in STOP_SIGNALS:
@@ -104,14 +111,16 @@ class Service:
         self._watched = self._watcher.start()
         self._adopt(self._settings.limits)
         warming = asyncio.create_task(self._executor.start())
-        warming.add_done_callback(lambda _: self._wake.set())
+        warming.add_done_callback(lambda _: self._stir())
         try:
             while not self._finished():
                 if not self._warm and warming.done() and warming.result() is None:
                     self._warm = True
                     self._snapshot.hurry()  # only now is it known what there is
+                verbs = self.verbs if self._stirred else self.quiet_verbs
+                self._stirred = False
                 self._wake.clear()
-                for verb in self.verbs:
+                for verb in verbs:
                     await verb()
                 self._operation.round_done(ready=self._warm)
                 await self._rest()
@@ -126,6 +135,7 @@ class Service:
         if changed is not None:
             self._settings = changed
             self._adopt(changed.limits)
+            self._stir()
 
     async def hold(self) -> None:
         """See that the spool is still ours. Raises EpochLost, which ends this daemon."""
@@ -134,6 +144,8 @@ class Service:
         except (SpoolMissing, OSError):
             self._spool_away = True  # nobody can tell just now; each of the others copes with that
         else:
+            if self._spool_away:
+                self._stir()
             self._spool_away = False
 
     async def take_in(self) -> None:
@@ -145,7 +157,7 @@ class Service:
         """Do what was asked for in control/."""
         if await self._controls.obey():
             self._snapshot.hurry()
-            self._wake.set()  # whatever was asked, there may be something to do now
+            self._stir()  # whatever was asked, there may be something to do now
 
     async def dispatch(self) -> None:
         """Start queued jobs on free devices, unless the spool is away, where the files of some lie."""
@@ -174,7 +186,7 @@ class Service:
             return
         self._owed = published > 0
         if published:
-            self._wake.set()
+            self._stir()
 
     async def wind_down(self) -> None:
         """When stopping: give running jobs their grace, then put them back."""
@@ -223,10 +235,22 @@ class Service:
         return self._controls.drain is not None or (self._once and self._claiming.inbox_empty)
 
     async def _rest(self) -> None:
-        """Until something happens or something is due."""
+        """Until something happens or something is due, a sign of life at least."""
         if self._finished():
             return
-        due_s = [self._snapshot.due_in_s, self._controls.due_in_s]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), min(self._snapshot.due_in_s, *self._work_due_s()))
+        has_work = not (self._scheduler.idle and self._scheduler.queue_empty) or self._owed
+        self._stirred |= has_work or self._store_fails is not None or min(self._work_due_s()) <= 0
+
+    def _stir(self) -> None:
+        """Let the next round begin, and look for work in it."""
+        self._stirred = True
+        self._wake.set()
+
+    def _work_due_s(self) -> list[float]:
+        """Seconds until each thing is due that is more than a sign of life."""
+        due_s = [self._controls.due_in_s]
         if self._claims:
             due_s.append(self._claiming.due_in_s)
         if self._stop_by is not None:
@@ -235,10 +259,7 @@ class Service:
             due_s.append(rested_s)
         if self._store_fails is not None:
             due_s.append(RETRY_S)
-        try:
-            await asyncio.wait_for(self._wake.wait(), min(due_s))
-        except TimeoutError:
-            return
+        return due_s
 
     def _adopt(self, limits: Limits) -> None:
         """Work by these limits from now on. What waits for its time keeps the time it has."""
@@ -250,7 +271,7 @@ class Service:
 
     def wake(self) -> None:
         """Let the next round begin. May be called from another thread."""
-        self._loop.call_soon_threadsafe(self._wake.set)
+        self._loop.call_soon_threadsafe(self._stir)
 
     def _hinted(self, hint: Hint) -> None:
         """Called in the watcher's thread."""
@@ -263,7 +284,7 @@ class Service:
             self._claiming.look_now()
         if kind in (HintKind.ASKED, HintKind.OVERFLOW):
             self._controls.look_now()
-        self._wake.set()
+        self._stir()
 
     def _stop(self) -> None:
         """First signal: no new jobs, grace for running ones. Second: at once. More change nothing."""
@@ -273,7 +294,7 @@ class Service:
         self._stop_by = now if self._stop_by is not None else now + self._settings.limits.grace_s
         log.info("stopping", action="stopping", running=len(self._scheduler.running))
         self._operation.stopping()
-        self._wake.set()
+        self._stir()
 
     async def _clear_up(self, warming: asyncio.Task[None]) -> None:
         self._watcher.stop()

@@ -6,7 +6,7 @@ nothing (a cancel that arrives while a job finishes, a result that arrives after
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, text
@@ -18,7 +18,7 @@ from kbd.store.history import History, forget_some
 from kbd.store.job_table import Standing, shortened
 from kbd.store.models import OWED, Job
 from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
-from kbd.store.queue import next_in_line
+from kbd.store.queue import NOBODY, next_in_line
 from kbd.store.rows import AttemptRow, JobRow
 from kbd.store.states import FINAL, RUNNING, JobState, require_transition
 
@@ -60,7 +60,11 @@ class JobStore:
             return outcome
 
     def next_submitted(
-        self, limit: int, exclude: Collection[str] = (), resting: Collection[str] = ()
+        self,
+        limit: int,
+        exclude: Collection[str] = (),
+        resting: Collection[str] = (),
+        served: Mapping[str, int] = NOBODY,
     ) -> list[JobRow]:
         """The queued jobs to start next, best first: priority, then fair between owners, then arrival.
 
@@ -68,9 +72,10 @@ class JobStore:
             limit: how many at most.
             exclude: ids of jobs that somebody has taken and not yet begun; they use up turns of their owners.
             resting: ids of jobs that are to wait; they are left out as if they were not there.
+            served: when owners had their last turns, as rising numbers; who is not named waits longest.
         """
         with self._transaction() as connection:
-            line = next_in_line(connection, limit, frozenset(exclude), frozenset(resting))
+            line = next_in_line(connection, limit, frozenset(exclude), frozenset(resting), served)
             rows = job_table.job_rows(connection, job_table.job_query().where(Job.sequence.in_(line)))
         place = {sequence: index for index, sequence in enumerate(line)}
         return sorted(rows, key=lambda row: place[row.sequence])

@@ -1,14 +1,17 @@
 """Who is next: priority first, then turns between owners, then order of arrival."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, TextClause, func, select, text
 
 from kbd.store.models import QUEUED, Job
 from kbd.store.states import RUNNING
+
+NOBODY: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class QueuedJob(NamedTuple):
@@ -25,18 +28,20 @@ def next_in_line(
     limit: int,
     exclude: Collection[str],
     resting: Collection[str] = frozenset(),
+    served: Mapping[str, int] = NOBODY,
 ) -> list[int]:
     """The `sequence` of the jobs to run next, first one first.
 
     Within one priority owners take turns. Jobs that run and jobs in `exclude` (taken, not yet begun) have
-    used up turns of their owners; those in `resting` have not.
+    used up turns of their owners; those in `resting` have not. Of owners with equally many turns the one comes
+    first who has waited longest: the lowest number in `served`, or none.
     """
     depth = limit + len(exclude) + len(resting)
     found = connection.execute(_heads(connection.dialect.name), {"depth": depth})
     heads = [job for job in (QueuedJob(*row) for row in found) if job.job_id not in resting]
     turns = _running_by_owner(connection) + Counter(job.owner for job in heads if job.job_id in exclude)
     waiting = [job for job in heads if job.job_id not in exclude]
-    return [job.sequence for _, job in sorted(_with_turns(waiting, turns))[:limit]]
+    return [job.sequence for _, job in sorted(_with_turns(waiting, turns, served))[:limit]]
 
 
 def _heads(dialect: str) -> TextClause:
@@ -64,9 +69,9 @@ def _heads(dialect: str) -> TextClause:
 
 
 def _with_turns(
-    jobs: Sequence[QueuedJob], taken: Counter[str]
-) -> Iterator[tuple[tuple[int, int, int], QueuedJob]]:
-    """Pair each job with its place in line: (falling priority, turn of its owner, arrival)."""
+    jobs: Sequence[QueuedJob], taken: Counter[str], served: Mapping[str, int]
+) -> Iterator[tuple[tuple[int, int, int, int], QueuedJob]]:
+    """Pair each job with its place in line: (falling priority, turn of its owner, last turn, arrival)."""
 
     def group(job: QueuedJob) -> tuple[int, str]:
         return -job.priority, job.owner
@@ -75,7 +80,7 @@ def _with_turns(
         sorted(jobs, key=lambda job: (*group(job), job.sequence)), group
     ):
         for turn, job in enumerate(members, start=taken[owner]):
-            yield (falling, turn, job.sequence), job
+            yield (falling, turn, served.get(owner, 0), job.sequence), job
 
 
 def _running_by_owner(connection: Connection) -> Counter[str]:

@@ -360,9 +360,10 @@ def test_faults_of_the_judge_are_tried_again_with_rests_and_block_nobody(site):
 def test_an_owner_with_few_jobs_does_not_wait_for_one_with_many(site):
     for number in range(300):
         site.deliver(f"many{number:03d}", QUICK, owner="ann")
-    for number in range(5):
-        site.deliver(f"few{number}", QUICK, owner="bob")
     with site.running():
+        site.wait_for("claimed", count=100)  # those that come now come later than these
+        for number in range(5):
+            site.deliver(f"few{number}", QUICK, owner="bob")
         for number in range(5):
             assert site.result(f"few{number}")["status"] == "passed"
     records = site.log("claimed", "attempt")

@@ -8,8 +8,8 @@ from kbd.store.states import JobState
 DATABASES = ("sqlite", "postgresql")
 
 
-def line(store, limit=100, exclude=(), resting=()):
-    return [row.job_id for row in store.next_submitted(limit, exclude, resting)]
+def line(store, limit=100, exclude=(), resting=(), **served):
+    return [row.job_id for row in store.next_submitted(limit, exclude, resting, served)]
 
 
 def test_priority_comes_before_arrival(store, make_job):
@@ -24,6 +24,16 @@ def test_owners_take_turns(store, make_job):
     store.add([make_job(f"ann{number}", owner="ann") for number in range(4)])
     store.add([make_job("bob0", owner="bob"), make_job("bob1", owner="bob"), make_job("nobody")])
     assert line(store) == ["ann0", "bob0", "nobody", "ann1", "bob1", "ann2", "ann3"]
+
+
+def test_whoever_has_waited_longest_comes_first_though_others_came_earlier(store, make_job):
+    """On a single device nothing runs whenever the next one is asked for."""
+    store.add([make_job(f"ann{number}", owner="ann") for number in range(9)])
+    store.add([make_job("bob0", owner="bob"), make_job("eve0", owner="eve")])
+    assert line(store, 1, ann=7) == ["bob0"]
+    assert line(store, 1, ann=7, bob=8) == ["eve0"]
+    assert line(store, 1, ann=7, bob=8, eve=9) == ["ann0"]
+    assert line(store, 4, ann=7, bob=8, eve=6) == ["eve0", "ann0", "bob0", "ann1"]
 
 
 def test_running_jobs_have_used_up_turns(store, make_job):
