@@ -1,9 +1,9 @@
 """The real `kbd`, as a user types it, each user with a home of their own."""
 
-import json
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,17 +71,21 @@ class User:
         path.write_text(text)
         return path
 
+    def _is_ready(self):
+        return subprocess.run(["kbd", "health"], env=self.environment, capture_output=True).returncode == 0
+
     @contextmanager
     def daemon(self):
-        """`kbd run` in another terminal, from when it is seen; it must stop cleanly when told to."""
+        """`kbd run` in another terminal, from when it is ready; it must stop cleanly when told to."""
         command = ["kbd", "run", "--device", "cpu"]
         with (self.home / "daemon-output").open("wb") as output:
             process = subprocess.Popen(
                 command, cwd=self.home, env=self.environment, stdout=output, stderr=subprocess.STDOUT
             )
         try:
-            while not json.loads(self.kbd("status", "--json").stdout)["daemon"]["running"]:
+            while not self._is_ready():
                 assert process.poll() is None, (self.home / "daemon-output").read_text()
+                time.sleep(0.1)
             yield process
         finally:
             process.terminate()
