@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -45,11 +45,11 @@ def print_verdicts(
     output, columns = results(), max(map(len, job_ids))
     seen: list[JobResult] = []
     try:
-        with _progress(wait, len(set(job_ids))) as show_progress:
+        with _progress(wait, len(set(job_ids))) as aside:
             for result in wait.results():
                 seen.append(result)
-                output.print(verdict_line(result, id_columns=columns), soft_wrap=True)
-                show_progress()
+                with aside():
+                    output.print(verdict_line(result, id_columns=columns), soft_wrap=True)
     except NobodyWorks as ended:
         raise no_daemon(place, ended.missing) from ended
     except TimeIsUp as ended:
@@ -108,11 +108,11 @@ def _require_same_jobs(seen: "Iterable[JobResult]", digests: Mapping[str, str]) 
 
 
 @contextmanager
-def _progress(wait: ResultWait, total: int) -> Iterator[Callable[[], None]]:
-    """A line below the verdicts that says how many are missing, for people only."""
+def _progress(wait: ResultWait, total: int) -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """A line below the verdicts that says how many are missing, for people only. It steps aside for verdicts."""
     said = messages()
     if not (said.is_terminal and sys.stdout.isatty()):
-        yield lambda: None
+        yield nullcontext
         return
     with said.status("") as status:
 
@@ -121,5 +121,13 @@ def _progress(wait: ResultWait, total: int) -> Iterator[Callable[[], None]]:
                 Text(f"waiting for {_named(wait.missing)} ({total - len(wait.missing)} of {total} done)")
             )
 
+        @contextmanager
+        def aside() -> Iterator[None]:
+            status.stop()
+            yield
+            if wait.missing:
+                show()
+                status.start()
+
         show()
-        yield show
+        yield aside

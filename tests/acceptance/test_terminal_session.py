@@ -121,10 +121,20 @@ def test_submit_watch_follow_cancel(user, terminals):
         assert "\\x1b[2Jgood morning" in shown, "what a kernel prints is shown and not obeyed"
         assert "\x1b[2J" not in second.screen
 
+        fourth = terminals()
+        fourth.enters("kbd wait talks")
+        fourth.expect("0 of 1 done")
+
         third = terminals()
         third.enters("kbd cancel talks --reason enough")
         third.expect("talks is cancelled")
         third.ends_with(0)
+
+        fourth.expect("cancelled")
+        fourth.ends_with(1)
+        assert not re.search(r"done\)(\x1b\[[0-9;]*m)*talks", fourth.screen), (
+            "the verdict has a line of its own"
+        )
 
         second.expect("ready> ")
         second.ends_with(0)
