@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.configuration import file as config_file
@@ -191,22 +191,26 @@ class Settings:
         return self.state / "daemon.lock"
 
 
+class Located(NamedTuple):
+    """Where things are. `spool_named`: somebody chose the spool. `database`: as in Settings."""
+
+    spool: Path
+    state: Path
+    spool_named: bool
+    database: str
+
+
 def locate(
     spool: Path | None,
     state: Path | None,
     environment: Mapping[str, str] = os.environ,
     config: Path | None = None,
-) -> tuple[Path, Path, bool]:
-    """Spool, state folder, and whether somebody named the spool. Looks at nothing else. Raises ConfigError."""
-    _, found = _gathered(environment, config, {"spool": spool, "state": state}, only=PLACES)
-    return _places(found)
-
-
-def locate_database(environment: Mapping[str, str] = os.environ, config: Path | None = None) -> str:
-    """Which database, for who looks at nothing else. Raises ConfigError."""
-    _, found = _gathered(environment, config, {}, only=("database",))
-    given = found.given.get("database")
-    return SQLITE if given is None else str(given.value)
+) -> Located:
+    """Spool, state folder and database, for who looks at nothing else. Raises ConfigError."""
+    flags = {"spool": spool, "state": state}
+    _, found = _gathered(environment, config, flags, only=(*PLACES, "database"))
+    database = found.given.get("database")
+    return Located(*_places(found), SQLITE if database is None else str(database.value))
 
 
 def resolve(

@@ -35,11 +35,12 @@ def plan(spool: Path | None, state: Path | None, config: Path | None, *, system:
     unnamed = {name: value for name, value in os.environ.items() if name != CONFIG_VARIABLE}
     found = locate(spool, state, unnamed, written if written is not None and written.is_file() else None)
     if not system:
-        return Place(*found, config=written)
-    if not found[2]:
+        return Place(found.spool, found.state, found.spool_named, config=written, database=found.database)
+    if not found.spool_named:
         raise click.UsageError("a service of the system needs a spool of its own: kbd init --system SPOOL")
     named_state = state is not None or "KBD_STATE" in os.environ
-    return Place(found[0], found[1] if named_state else SYSTEM_STATE, spool_named=True, config=written)
+    state_folder = found.state if named_state else SYSTEM_STATE
+    return Place(found.spool, state_folder, spool_named=True, config=written, database=found.database)
 
 
 def print_folders(spool: Spool, place: Place) -> None:

@@ -51,12 +51,12 @@ def _completed(
 
 def _place(context: click.Context) -> "Place":
     from kbd.daemon.cli.place import Place
-    from kbd.daemon.config import locate, locate_database
+    from kbd.daemon.config import locate
 
     typed = context.params
     config = typed.get("config")
-    places = locate(typed.get("spool"), typed.get("state"), config=config)
-    return Place(*places, config=config, database=locate_database(config=config))
+    found = locate(typed.get("spool"), typed.get("state"), config=config)
+    return Place(found.spool, found.state, found.spool_named, config=config, database=found.database)
 
 
 def _jobs(place: "Place") -> Iterator[tuple[str, tuple[str, bool]]]:

@@ -34,7 +34,7 @@ class Place:
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing, and SpoolSilent where its server hangs."""
-        from kbd.daemon.cli.patience import open_spool
+        from kbd.daemon.patience import open_spool
 
         try:
             return open_spool(self.spool_root)
@@ -85,9 +85,10 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def placed(
         *args: Any, spool: Path | None, state: Path | None, config: Path | None, **options: Any
     ) -> Any:
-        from kbd.daemon.config import locate, locate_database
+        from kbd.daemon.config import locate
 
-        flags, database = {"spool": spool, "state": state}, locate_database(config=config)
-        return command(Place(*locate(spool, state, config=config), flags, config, database), *args, **options)
+        flags, found = {"spool": spool, "state": state}, locate(spool, state, config=config)
+        place = Place(found.spool, found.state, found.spool_named, flags, config, found.database)
+        return command(place, *args, **options)
 
     return placed

@@ -42,7 +42,8 @@ def status_parts(report: "StatusReport", *, named: bool, advice: bool = True) ->
         yield Text.assemble(*_daemon(report))
         yield Text.assemble(*_jobs(report))
     if report.jobs:
-        yield from ("",) if not named else ()
+        if not named:
+            yield ""
         yield rich_table(_lines(report))
     yield from _unlisted(report)
     if advice and not named:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from kbd.daemon.cli.patience import SpoolSilent
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch, Presence
 from kbd.daemon.cli.wording import seconds
+from kbd.daemon.patience import SpoolSilent
 from kbd.inbox.errors import InboxError
 
 SCHEMA_VERSION: Final = 1

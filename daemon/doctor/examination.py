@@ -6,11 +6,11 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kbd.daemon.cli.patience import SpoolSilent, open_spool
 from kbd.daemon.cli.place import Place
 from kbd.daemon.config import ConfigError, Settings
 from kbd.daemon.doctor import daemon, database, gpu, inotify, isolation, mounts, space, spool
 from kbd.daemon.doctor.check import Check, Examination, Patient, fail, ok, warn
+from kbd.daemon.patience import SpoolSilent, open_spool
 from kbd.inbox.errors import InboxError
 
 EXAMINATIONS: Final[Sequence[Examination]] = (

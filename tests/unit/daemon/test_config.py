@@ -29,7 +29,7 @@ ENVIRONMENT = {"KBD_SPOOL": "/env/spool", "KBD_STATE": "/env/state"}
     ],
 )
 def test_the_spool_is_found_and_known_to_be_named(flag, environment, expected):
-    spool, _, named = locate(flag, None, environment)
+    spool, _, named, _ = locate(flag, None, environment)
     assert spool == (expected or default_spool_root())
     assert named == (expected is not None)
 
@@ -53,7 +53,7 @@ def test_a_named_state_folder_names_no_spool():
 
 def test_relative_places_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    spool, state, _ = locate(Path("spool"), None, {"KBD_STATE": "state"})
+    spool, state, *_ = locate(Path("spool"), None, {"KBD_STATE": "state"})
     assert (spool, state) == (tmp_path / "spool", tmp_path / "state")
 
 

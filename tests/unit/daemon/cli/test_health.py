@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from kbd.daemon.cli import patience
+from kbd.daemon import patience
 from kbd.daemon.cli.vital_signs import Health, take_vital_signs
 from kbd.daemon.operation import heartbeat
 from kbd.daemon.operation.heartbeat import Heartbeat

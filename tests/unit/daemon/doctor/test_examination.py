@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kbd.daemon.cli import patience
+from kbd.daemon import patience
 from kbd.daemon.doctor import database
 from kbd.daemon.doctor.check import Check, State, ok
 from kbd.daemon.doctor.examination import examine

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from kbd.daemon.cli.patience import SpoolSilent, open_spool
+from kbd.daemon.patience import SpoolSilent, open_spool
 from kbd.inbox.spool import Spool, SpoolMissing
 
 
