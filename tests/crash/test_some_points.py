@@ -1,4 +1,4 @@
-"""A few points of the crash matrix, others in every run; the seed that a failure names brings them back."""
+"""A few points of the crash matrix: always the same ones, or those of another KBD_CRASH_SEED."""
 
 import os
 import random
@@ -12,7 +12,7 @@ ERRORS = ("ENOSPC", "EIO", "ESTALE", "EACCES")
 @pytest.mark.xdist_group("crash")
 def test_wherever_a_daemon_is_struck_every_job_has_one_result(quick, fresh, tally):
     ground, points = quick
-    seed = int(os.environ.get("KBD_CRASH_SEED") or random.SystemRandom().getrandbits(32))
+    seed = int(os.environ.get("KBD_CRASH_SEED") or 1)
     choice = random.Random(seed)
     for _ in range(MOST):
         calls = choice.choice(sorted(points))

@@ -203,7 +203,9 @@ def test_no_device_is_held_by_a_compiler_and_a_cancel_leaves_nothing_of_it(share
     assert shared.results()["quick"]["status"] == "passed"
     assert "slow" not in shared.results()
     assert "compiling" in kbd(shared, "status")
-    (shown,) = until(lambda: running_now(shared), "status.json to tell of it")
+    (shown,) = until(
+        lambda: [run for run in running_now(shared) if run["id"] == "slow"], "status.json to tell of it"
+    )
     assert (shown["id"], shown["stage"], shown["device"]) == ("slow", "compile", None)
     printed = "==> candidate_compiler <==\nin the compiler\n"
     until(lambda: kbd(shared, "logs", "slow", "--role", "compiler") == printed, "what it has printed")
