@@ -17,6 +17,8 @@ from kbd.daemon.judge.tolerance import AppliedTolerance, as_real, pieces, widen
 
 Number = int | float
 NOTHING = -1.0  # a largest error where no two elements could be subtracted
+TINY = torch.finfo(torch.float64).tiny
+SURELY = 0.999  # of a tolerance: what rounding to float32 cannot carry over it
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,29 @@ def _table(
     return table
 
 
+def agrees(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> bool:
+    """Whether every element surely matches: a quick look, about 15 times as fast as `compare` on the CPU.
+
+    False says nothing: rounding in the tensors' own dtype, NaN and infinities are left to `compare`.
+    """
+    expected, found = as_real(expected), as_real(found)
+    if not expected.dtype.is_floating_point:
+        return torch.equal(expected, found)
+    near = AppliedTolerance(tolerance.atol * SURELY, tolerance.rtol * SURELY)
+    return all(_surely_within(*pair, near) for pair in zip(pieces(expected), pieces(found), strict=True))
+
+
+def _surely_within(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> bool:
+    want, have = (side if side.dtype.itemsize >= 4 else side.float() for side in (expected, found))
+    allowed = want.abs().mul_(tolerance.rtol).add_(tolerance.atol)
+    allowed.clamp_max_(torch.finfo(allowed.dtype).max)  # no infinite error is within anything
+    return bool((have - want).abs_().le_(allowed).all())
+
+
 def _floats(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> _Measured:
     want, have = widen(expected), widen(found)
+    if want.device.type == "cpu" and math.isfinite(float(want.sum() + have.sum())):
+        return _finite_floats(want, have, tolerance)
     expected_finite = torch.isfinite(want)
     both_finite = expected_finite & torch.isfinite(have)
     same_special = (want == have) | (want.isnan() & have.isnan())
@@ -96,15 +119,33 @@ def _floats(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedToler
     allowed = tolerance.atol + tolerance.rtol * size
     excess = torch.where(both_finite, error - allowed, torch.where(same_special, -math.inf, math.inf))
     error = torch.where(both_finite, error, NOTHING)
-    tiny = torch.finfo(torch.float64).tiny
     worst_excess, worst_place = excess.max(dim=0)
     return _Measured(
         mismatched=(excess > 0).sum(),
         max_abs=error.max(),
-        max_rel=torch.where(both_finite, error / size.clamp_min(tiny), NOTHING).max(),
+        max_rel=torch.where(both_finite, error / size.clamp_min(TINY), NOTHING).max(),
         strange=(expected_finite & ~both_finite).any(),
         misplaced=(~both_finite & ~same_special).any(),
-        share=(error / allowed.clamp_min(tiny)).max(),
+        share=(error / allowed.clamp_min(TINY)).max(),
+        worst_excess=worst_excess,
+        worst_place=worst_place,
+    )
+
+
+def _finite_floats(want: torch.Tensor, have: torch.Tensor, tolerance: AppliedTolerance) -> _Measured:
+    """The same where there is neither NaN nor infinity, in a third of the passes over memory."""
+    error, size = (have - want).abs_(), want.abs()
+    allowed = tolerance.rtol * size + tolerance.atol
+    excess = error - allowed
+    worst_excess, worst_place = excess.max(dim=0)
+    never = torch.zeros_like(worst_excess)
+    return _Measured(
+        mismatched=(excess > 0).sum(),
+        max_abs=error.max(),
+        max_rel=(error / size.clamp_min_(TINY)).max(),
+        strange=never,
+        misplaced=never,
+        share=error.div_(allowed.clamp_min_(TINY)).max(),
         worst_excess=worst_excess,
         worst_place=worst_place,
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbd.daemon.judge import tolerance
-from kbd.daemon.judge.compare import compare
+from kbd.daemon.judge.compare import agrees, compare
 from kbd.daemon.judge.tolerance import AppliedTolerance, tolerance_for
 
 FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
@@ -128,6 +128,32 @@ def test_the_comparison_is_what_the_formula_says_whatever_the_pieces(pairs, atol
     assert report.finite_as_expected == all(
         math.isfinite(have) or not math.isfinite(want) for want, have in zip(wanted, given_back, strict=True)
     )
+
+
+@given(PAIRS, st.floats(0, 2), st.floats(0, 1), st.sampled_from([torch.float64, torch.float32, torch.float16]))
+def test_a_quick_look_never_passes_what_does_not_match(pairs, atol, rtol, dtype):
+    expected = torch.tensor([want for want, _ in pairs]).to(dtype)
+    found = torch.tensor([want if have is None else have for want, have in pairs]).to(dtype)
+    allowed = AppliedTolerance(atol, rtol)
+    if agrees(expected, found, allowed):
+        assert compare(expected, found, allowed).matched_ratio == 1.0
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_quick_look_knows_what_is_well_within(dtype):
+    expected = torch.linspace(-4, 4, 100_000).to(dtype)
+    assert agrees(expected, expected.clone(), AppliedTolerance(0.0, 0.0))
+    found = (expected.double() * 1.2).to(dtype)
+    assert agrees(expected, found, AppliedTolerance(0.0, 0.5))
+    assert not agrees(expected, found, AppliedTolerance(0.0, 0.1))
+    found[77_777] = math.nan
+    assert not agrees(expected, found, AppliedTolerance(0.0, 0.5))
+
+
+def test_a_quick_look_at_integers():
+    expected = torch.arange(9)
+    assert agrees(expected, expected.clone(), AppliedTolerance(0.0, 0.0))
+    assert not agrees(expected, expected + 1, AppliedTolerance(0.0, 0.0))
 
 
 @given(PAIRS)
