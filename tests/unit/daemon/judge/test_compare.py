@@ -130,7 +130,9 @@ def test_the_comparison_is_what_the_formula_says_whatever_the_pieces(pairs, atol
     )
 
 
-@given(PAIRS, st.floats(0, 2), st.floats(0, 1), st.sampled_from([torch.float64, torch.float32, torch.float16]))
+@given(
+    PAIRS, st.floats(0, 2), st.floats(0, 1), st.sampled_from([torch.float64, torch.float32, torch.float16])
+)
 def test_a_quick_look_never_passes_what_does_not_match(pairs, atol, rtol, dtype):
     expected = torch.tensor([want for want, _ in pairs]).to(dtype)
     found = torch.tensor([want if have is None else have for want, have in pairs]).to(dtype)
