@@ -100,12 +100,8 @@ class Bench:
 
     def fill(self) -> None:
         """Contents for every set of both kernels."""
-        self._freshener.fill(self.candidate.inputs.columns)
-        if self.reference is not None:
-            for ours, theirs in zip(
-                self.reference.inputs.columns, self.candidate.inputs.columns, strict=True
-            ):
-                ours.copy_(theirs)
+        copies = self.reference.inputs.columns if self.reference is not None else None
+        self._freshener.fill(self.candidate.inputs.columns, copies)
         self.settle()
 
     def plan(self, candidate: BurstPlan, reference: BurstPlan | None) -> None:
@@ -197,10 +193,6 @@ class Bench:
         found = self._returned(self.candidate, self._candidate_plan, ours)
         return None if found is None else (expected, found)
 
-    def odds(self, share: float) -> bool:
-        """True this often, unpredictably."""
-        return self._secret.random() < share
-
     def some_below(self, limit: int, count: int) -> list[int]:
         """Different numbers from 0 to limit-1, as many as asked for where there are as many; unpredictable."""
         return self._secret.sample(range(limit), min(count, limit))
@@ -228,13 +220,25 @@ class Bench:
         return self.candidate, self.reference, self._candidate_plan.sets
 
     def _align(self) -> None:
-        """Equal contents at the places that were chosen."""
-        wide, narrow, _ = self._sides()
-        assert narrow is not None
-        index = self._index(self._chosen)
-        for source, copy in zip(wide.inputs.columns, narrow.inputs.columns, strict=True):
-            copy[: len(self._chosen)].copy_(source[index])
+        """Equal contents at the places that were chosen.
+
+        They are always the reference's: a candidate can write what it likes into its own sets, and must not
+        decide so what both kernels are timed on.
+        """
+        assert self.reference is not None
+        sources = self._sources()
+        index = self._index(sources)
+        for source, copy in zip(self.reference.inputs.columns, self.candidate.inputs.columns, strict=True):
+            copy[: len(sources)].copy_(source[index])
         self.settle()
+
+    def _sources(self) -> list[int]:
+        """For each set of the candidate's that is in use, the reference's whose contents it gets."""
+        if self._candidate_is_narrow:
+            return self._chosen
+        used = range(self._sides()[2])
+        places = [*self._chosen, *sorted(set(used) - set(self._chosen))]
+        return sorted(used, key=places.__getitem__)
 
     def _index(self, places: Sequence[int]) -> torch.Tensor:
         return torch.tensor(places, dtype=torch.int64, device=self.device)

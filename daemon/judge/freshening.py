@@ -88,10 +88,10 @@ class Freshener:
         self._generator = torch.Generator(device=device).manual_seed(seed)
         self._seeds = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
 
-    def fill(self, columns: Sequence[torch.Tensor]) -> None:
-        """Contents for every set, all of them new."""
+    def fill(self, columns: Sequence[torch.Tensor], copies: Sequence[torch.Tensor] | None = None) -> None:
+        """Contents for every set, all of them new; the same for the `copies`."""
         for place, column in enumerate(columns):
-            self._renew(place, column)
+            self._renew(place, column, None if copies is None else copies[place])
 
     def refresh(
         self, columns: Sequence[torch.Tensor], copies: Sequence[torch.Tensor], chosen: torch.Tensor
@@ -101,8 +101,7 @@ class Freshener:
             if self._may_touch(place, column):
                 self._touch(place, column, copy, chosen)
             else:
-                self._renew(place, column)
-                _bits(copy).copy_(_bits(column)[chosen])
+                self._renew(place, column, copy, chosen)
 
     def _may_touch(self, place: int, column: torch.Tensor) -> bool:
         """Whether changing some elements will do: on the CPU, for what stays as it was put there."""
@@ -110,17 +109,31 @@ class Freshener:
         plain = column.numel() > 0 and column[0].is_contiguous()
         return self._device.type == "cpu" and plain and not origin.changes
 
-    def _renew(self, place: int, column: torch.Tensor) -> None:
-        origin, stacked = self._origins[place], self._stacked[place]
+    def _renew(
+        self,
+        place: int,
+        column: torch.Tensor,
+        copy: torch.Tensor | None,
+        chosen: torch.Tensor | slice = slice(None),
+    ) -> None:
+        """Made in the judge's own memory: what lies in a column, its kernel may have changed by now."""
         if column.numel() == 0:
             return
+        made = self._made(place, column)
+        _bits(column).copy_(made)
+        if copy is not None:
+            _bits(copy).copy_(made[chosen])
+
+    def _made(self, place: int, column: torch.Tensor) -> torch.Tensor:
+        """New contents for all sets of a column, as bits."""
+        origin, stacked = self._origins[place], self._stacked[place]
         if stacked is None:
-            column.copy_(self._draws(origin, tuple(column.shape)))
-            return
-        _bits(column).copy_(stacked[self._integers(stacked.shape[0], (column.shape[0],))])
+            return _bits(self._draws(origin, tuple(column.shape)))
+        made = stacked[self._integers(stacked.shape[0], (column.shape[0],))]
         if self.swaps and self._swappable[place] and column[0].is_contiguous():
-            flat = _rows(column)
+            flat = _rows(made)
             _swap(flat, *self._pairs(flat))
+        return made
 
     def _touch(self, place: int, column: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor) -> None:
         """Change some elements of every set, in both kernels' memory alike."""
