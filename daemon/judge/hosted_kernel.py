@@ -16,7 +16,7 @@ from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.output_buffers import beginnings, buffer_metas, freshen
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
-from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of
+from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of, require_comparable
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
 
@@ -264,9 +264,9 @@ class HostedKernel:
 def _dense(meta: TensorMeta) -> TensorMeta:
     """Strides survive where they describe a permutation; a broadcast or sliced tensor is stored row-major.
 
-    Raises UnknownValue for a dtype that does not exist.
+    Raises UnknownValue for a dtype that does not exist, or that nobody can compare.
     """
-    dtype_named(meta.dtype)
+    require_comparable(dtype_named(meta.dtype))
     if meta.stride is None or not _is_permutation(meta):
         return TensorMeta(shape=meta.shape, dtype=meta.dtype)
     return TensorMeta(shape=meta.shape, dtype=meta.dtype, stride=meta.stride)

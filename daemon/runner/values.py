@@ -11,6 +11,7 @@ Nothing else passes, so unpacking can build nothing but data. Used by runner and
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,13 @@ MAX_NODES = 100_000
 LARGEST_INT = (1 << 64) - 1
 PLAIN_TENSORS = (torch.Tensor, torch.nn.Parameter)
 TENSOR_ATTRIBUTES = frozenset(dir(torch.Tensor))
+_COMPARABLE = re.compile(r"torch\.(bool|u?int(8|16|32|64)|b?float(16|32|64)|float8_\w+|complex\d+)")
+COMPARABLE = frozenset(
+    dtype
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype) and _COMPARABLE.fullmatch(str(dtype))
+)
+"""Others (bits, quantised, less than a byte) hold numbers that torch itself can neither copy nor compare."""
 
 
 class UnknownValue(Exception):
@@ -43,13 +51,20 @@ def dtype_named(name: str) -> torch.dtype:
 
 
 def meta_of(tensor: torch.Tensor) -> TensorMeta:
-    """What the tensor looks like. Raises UnknownValue for sparse, quantised and nested tensors."""
+    """What the tensor looks like. Raises UnknownValue for sparse, quantised and nested tensors, and odd dtypes."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         raise UnknownValue(f"a tensor of layout {tensor.layout}; only dense tensors can be judged")
+    require_comparable(tensor.dtype)
     stride = None if tensor.is_contiguous() else tuple(tensor.stride())
     return TensorMeta(
         shape=tuple(tensor.shape), dtype=dtype_name(tensor.dtype), stride=stride, device=tensor.device.type
     )
+
+
+def require_comparable(dtype: torch.dtype) -> None:
+    """Raises UnknownValue for a dtype whose values cannot be compared."""
+    if dtype not in COMPARABLE:
+        raise UnknownValue(f"a tensor of {dtype}; expected booleans, integers of 8 bits and more, or floats")
 
 
 def require_plain(tensor: torch.Tensor) -> None:

@@ -8,7 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.runner.values import LARGEST_INT, UnknownValue, leaves, meta_of, pack, tensors_in, unpack
+from kbd.daemon.judge.compare import compare
+from kbd.daemon.judge.tolerance import tolerance_for
+from kbd.daemon.runner.values import (
+    COMPARABLE,
+    LARGEST_INT,
+    UnknownValue,
+    leaves,
+    meta_of,
+    pack,
+    tensors_in,
+    unpack,
+)
 
 SCALARS = (
     st.none()
@@ -75,6 +86,21 @@ def test_a_structure_without_end_does_not_pass():
 def test_forged_trees_are_refused(tree):
     with pytest.raises(UnknownValue):
         unpack(tree, ["only"])
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf")
+@pytest.mark.parametrize("dtype", sorted(COMPARABLE, key=str))
+def test_what_is_said_to_be_comparable_can_be_copied_and_compared(dtype):
+    column = torch.zeros(4, 16, dtype=torch.uint8).view(dtype)
+    made = column[[0, 2]].clone()
+    assert compare(made, made, tolerance_for(made, None, None)).passes(1.0)
+    meta_of(made)
+
+
+@pytest.mark.parametrize("dtype", [torch.bits8, torch.bits16, torch.quint8, torch.uint4, torch.int1], ids=str)
+def test_dtypes_that_nobody_can_compare_are_refused(dtype):
+    with pytest.raises(UnknownValue, match=f"a tensor of {dtype}"):
+        meta_of(torch.zeros(4, dtype=torch.uint8).view(dtype))
 
 
 def test_sparse_tensors_are_refused():
