@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from kbd.daemon.judge.degenerate import BEFORE, CONSTANT, INPUT, ZEROS, DegenerateAnswers
+from kbd.daemon.judge.degenerate import BEFORE, CONSTANT, INPUT, LARGEST, ZEROS, DegenerateAnswers
 from kbd.daemon.judge.expected import ExpectedOutput
 from kbd.daemon.judge.tolerance import AppliedTolerance, tolerance_for
 
@@ -48,6 +48,13 @@ def test_a_loose_tolerance_is_found_out():
     loose = output(softmax, AppliedTolerance(1e-2, 0.0))
     assert passing(([loose], [])) == (ZEROS, CONSTANT)
     assert passing(([output(softmax)], [])) == ()
+
+
+def test_a_few_large_elements_hide_the_others():
+    made = torch.exp(5 * torch.randn(100_000, generator=torch.Generator().manual_seed(1)))
+    assert passing(([output(made)], [])) == (LARGEST,)
+    assert passing(([output(made, AppliedTolerance(0.0, 1e-4))], [])) == ()
+    assert passing(([output(torch.relu(torch.randn(1000)))], [])) == (), "zeros are zeros"
 
 
 def test_a_lenient_ratio_is_found_out():

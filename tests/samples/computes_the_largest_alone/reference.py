@@ -1,0 +1,5 @@
+import torch
+
+
+def steep(x):
+    return torch.exp(5 * x)
