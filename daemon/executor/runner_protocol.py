@@ -197,17 +197,23 @@ class BindSets(Question):
 
 
 class Prepare(Question):
-    """Get ready for bursts: each a launch on every set that it names, in that order."""
+    """Get ready for bursts: each a launch on every set that it names, in that order.
+
+    `kept`: where what a launch on set 0 returns is copied by bursts that are to keep it; for set i it is i strides
+    behind.
+    """
 
     kind: Literal["prepare"] = "prepare"
     bursts: tuple[tuple[Count, ...], ...]
     method: Literal["graph", "eager"]
+    kept: tuple[Slot, ...] = ()
+    kept_stride: Count = 0
 
 
 class Burst(Question):
     """Run burst number `index` of those prepared, wait for the device, answer.
 
-    `keep`: what its launches return is kept until the next burst, to be exported.
+    `keep`: what each launch returns is copied, before the next one, to where `Prepare` said.
     """
 
     kind: Literal["burst"] = "burst"
@@ -320,10 +326,14 @@ class Prepared(Answer):
 
 
 class Done(Answer):
-    """A burst is over; the runner's own figure decides nothing."""
+    """A burst is over; the runner's own figure decides nothing.
+
+    `unfit`: sets on which a launch of a burst that was kept returned other tensors than there is room for.
+    """
 
     kind: Literal["done"] = "done"
     claimed_us: float = Field(ge=0, le=LONGEST_US)
+    unfit: tuple[Count, ...] = Field(default=(), max_length=MOST_SETS)
 
 
 class Exported(Answer):

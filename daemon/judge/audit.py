@@ -1,11 +1,13 @@
 """The secret audit of timed bursts: what some of their launches left is compared with the reference's.
 
-Which turns are audited, and which launches of them, nobody can know before they are over. A kernel that computed
-while it was judged and not while it was timed is found: the contents were new, and the same at the reference.
+Which turns are audited, and which launches of them, nobody can know before they begin (on a device: are over).
+A kernel that computed while it was judged and not while it was timed is found: the contents were new, and the
+same at the reference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,10 +20,11 @@ from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged
 from kbd.outbox.performance import Audit
 from kbd.outbox.report import Suspicion
 
-SHARE: Final = 1 / 12
-SURE: Final = 2
-SURE_WITHIN: Final = 16
-"""Of the first so many turns these many are audited, whatever the odds."""
+FEWEST: Final = 4
+"""So many turns of any job are audited, or all where there are fewer."""
+FEW_TURNS: Final = 16
+STEPS: Final = ((12, 3), (24, 4), (math.inf, 16))
+"""Of a longer job one turn in each step of so many, which are longer after the first turns: most jobs end soon."""
 PLACES: Final = 8
 
 
@@ -34,12 +37,15 @@ class Suspicious(Exception):
 
 
 class Auditor:
-    """Decides in secret which turns are compared, and compares them. At most `turns` are expected."""
+    """Decides in secret which turns are compared, and compares them. At most `samples` are taken."""
 
-    def __init__(self, bench: Bench, yardsticks: Sequence[Yardstick], turns: int) -> None:
+    def __init__(self, bench: Bench, yardsticks: Sequence[Yardstick], samples: int) -> None:
         self._bench = bench
         self._yardsticks = yardsticks
-        self._sure = set(bench.some_below(min(turns, SURE_WITHIN), SURE))
+        # An audited turn is no sample where keeping costs: there are as many more of them.
+        self._expected = samples + (FEWEST if bench.candidate.keeping_costs else 0)
+        self._due: set[int] = set()
+        self._decided = 0
         self._turns = 0
         self._compared = 0
         self._failed = 0
@@ -48,9 +54,23 @@ class Auditor:
     def is_due(self, turn: int) -> bool:
         """Whether this turn will be compared; to be asked once for every turn, before it."""
         self._turns += 1
+        if turn == 0:
+            self._decide_anew()
+        while turn >= self._decided:
+            self._decide_step()
         if not (self._bench.can_compare and self._comparable):
             return False
-        return turn in self._sure or self._bench.odds(SHARE)
+        return turn in self._due
+
+    def _decide_anew(self) -> None:
+        few = self._expected <= FEW_TURNS
+        self._decided = self._expected if few else 0
+        self._due = set(self._bench.some_below(self._expected, FEWEST)) if few else set()
+
+    def _decide_step(self) -> None:
+        length = next(length for end, length in STEPS if self._decided < end)
+        self._due.update(self._decided + place for place in self._bench.some_below(length, 1))
+        self._decided += length
 
     def check(self) -> None:
         """Compare what some launches of both kernels left in the turn that is just over.

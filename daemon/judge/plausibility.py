@@ -1,6 +1,7 @@
 """Figures that no honest kernel can have: where the time went somewhere else than into the launches.
 
     time_outside_launches   bursts as a whole took far longer than their launches: work is done once for many
+    slower_when_audited     bursts whose runner knew that they would be looked at took far longer than others
     merged_launches         a launch all by itself takes far longer than one among many
     below_floor             faster than an empty launch, or than its outputs can be written
 
@@ -24,6 +25,14 @@ WHOLE_MARGIN_US: Final = {"graph": 1.0, "eager": 20.0}
 WHOLE_SAMPLES: Final = {"graph": 3, "eager": 8}
 """Fewer prove nothing: on a busy host a burst may lose its core for longer than it takes."""
 QUIET_SHARE: Final = 0.1
+ONCE_FACTOR: Final = 0.5
+ONCE_MARGIN_US: Final = 150.0
+KEPT_FACTOR: Final = 1.5
+KEPT_MARGIN_US: Final = 20.0
+COPIES_FACTOR: Final = {False: 1.5, True: 8.0}
+"""More where the candidate's outputs have gaps or another order, which makes it dear to copy them."""
+KEPT_TURNS: Final = 3
+"""With fewer a busy host may have disturbed them all."""
 SINGLE_FACTOR: Final = 3.0
 SINGLE_MARGIN_US: Final = 50.0
 FLOOR_SHARE: Final = 0.5
@@ -54,6 +63,9 @@ def check_plausible(timed: TimedKernels, floor: Floor | None, *, on_device: bool
     _check_whole(timed)
     if on_device:
         _check_single(timed.candidate)
+    else:
+        _check_once(timed.candidate)
+        _check_kept(timed)
     if floor is not None and timed.method == "graph":
         _check_floor(timed, floor)
 
@@ -70,6 +82,35 @@ def _check_whole(timed: TimedKernels) -> None:
             "time_outside_launches",
             f"{launch:.3f} us for each further launch, but {whole:.3f} us for each of all launches of a burst: "
             "most of the time does not depend on how often the kernel is launched",
+        )
+
+
+def _check_once(candidate: Series) -> None:
+    """As above, by the middle of all samples: what is done once in most bursts need not be in all of them."""
+    if len(candidate.once_us) < WHOLE_SAMPLES["eager"]:
+        return
+    once = median(candidate.once_us)
+    launches = max(median(candidate.measured_us), 0.0) * candidate.launches
+    if once > ONCE_FACTOR * launches + ONCE_MARGIN_US:
+        raise Suspicious(
+            "time_outside_launches",
+            f"{launches:.3f} us for the launches of a turn, but {once:.3f} us in a short burst that neither its "
+            "launches nor an empty burst explain: time is spent where it does not count",
+        )
+
+
+def _check_kept(timed: TimedKernels) -> None:
+    """What keeping costs is known from the reference: as many outputs of the same size are copied."""
+    candidate, reference = timed.candidate, timed.reference
+    if reference is None or min(len(candidate.kept_us), len(reference.kept_us)) < KEPT_TURNS:
+        return
+    kept, usual = min(candidate.kept_us), median(candidate.bursts_us)
+    copies = max(median(reference.kept_us) - median(reference.bursts_us), 0.0)
+    if kept > KEPT_FACTOR * usual + COPIES_FACTOR[candidate.scattered] * copies + KEPT_MARGIN_US:
+        raise Suspicious(
+            "slower_when_audited",
+            f"{kept:.3f} us for each launch of a burst that was to be looked at, but {usual:.3f} us for each of "
+            f"other bursts, where looking costs the reference {copies:.3f} us: work is done only when it is seen",
         )
 
 

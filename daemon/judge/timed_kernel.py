@@ -21,6 +21,7 @@ from kbd.daemon.executor.runner_protocol import (
     Done,
     Exported,
     ExportLaunches,
+    Failed,
     Listen,
     Okay,
     Prepare,
@@ -37,6 +38,7 @@ HEALTH_CHECK_S = 0.001
 # Shapes may depend on the inputs, but room is made for what a runner claims.
 RETURN_FACTOR = 4
 RETURN_MARGIN_BYTES = 1 << 20
+OTHER_TENSORS = "a launch that was timed returned other tensors than one that was not"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class TimedKernel:
         self._limit_s = hosted.limits.timing_s
         self._bound: SetsBound | None = None
         self._exports: SetTable | None = None
+        self._unfit: dict[int, frozenset[int]] = {}
         self._bell: Doorbell | None = None
         self._listen = self._asked = 0
         self._asked_limit_s = 0.0
@@ -114,6 +117,17 @@ class TimedKernel:
         return self._bound is not None and bool(self._bound.outputs)
 
     @property
+    def returns_scattered(self) -> bool:
+        """Whether something that it returns has gaps, so that a copy has another layout."""
+        metas = self._bound.outputs if self._bound is not None else ()
+        return any(meta.stride is not None and self._hosted.dense(meta).stride is None for meta in metas)
+
+    @property
+    def _fills_buffers(self) -> bool:
+        """Whether what it returns lies in buffers of the judge's."""
+        return self._outputs is not None and self._bound is not None and self._bound.in_place
+
+    @property
     def takes_turns_on_device(self) -> bool:
         """Whether the device has to turn to this process first, after it has worked for another."""
         return self._hosted.device_kind == "cuda"
@@ -126,13 +140,25 @@ class TimedKernel:
     @property
     def output_bytes(self) -> int:
         """What one launch writes, by what it returned."""
-        return sum(extent(self._hosted.dense(meta)) for meta in self._bound.outputs) if self._bound else 0
+        return sum(extent(meta) for meta in self._returned_metas()) if self._bound else 0
 
     def start_preparing(self, bursts: Sequence[Sequence[int]], method: str) -> None:
         """Have bursts over these sets made ready; `prepared` waits for it."""
         self._asked_limit_s = self._link.limit(self._limit_s)
-        question = Prepare(bursts=tuple(map(tuple, bursts)), method=method)
+        room = self._room_to_keep()
+        kept, stride = (room.slots, room.stride) if room is not None else ((), 0)
+        question = Prepare(bursts=tuple(map(tuple, bursts)), method=method, kept=kept, kept_stride=stride)
         self._asked = self._link.pose(question, self._asked_limit_s)
+
+    def _room_to_keep(self) -> SetTable | None:
+        """Where a loop on the CPU copies all that launches return, when it is told to; None where it need not."""
+        if not (self.keeping_costs and self.returns) or self._fills_buffers:
+            return None
+        if self._exports is None:
+            self._exports = lend_sets(
+                self._hosted.lender, "timed exports", self._returned_metas(), self.count
+            )
+        return self._exports
 
     def prepared(self) -> Prepared:
         """How they were made ready."""
@@ -182,6 +208,8 @@ class TimedKernel:
         if self._bell is not None:
             return self._ring(self._bell, index, keep=keep)
         measured_us, done = self._link.ask_timed(Burst(index=index, keep=keep), Done, self._limit_s)
+        if keep:
+            self._unfit[index] = frozenset(done.unfit)
         return measured_us, done.claimed_us
 
     def written_to(self, sets: Sequence[int]) -> list[torch.Tensor]:
@@ -196,11 +224,14 @@ class TimedKernel:
         None where later launches have used the memory again.
         """
         assert self._bound is not None
-        if self._bound.in_place and self._outputs is not None:
+        if self._fills_buffers:
+            assert self._outputs is not None
             return [column[list(sets)] for column in self._outputs.columns]
-        metas = [self._hosted.dense(meta) for meta in self._bound.outputs]
+        metas = self._returned_metas()
         if not metas:
             return []
+        if self.keeping_costs:
+            return self._kept_by(burst, sets)
         listening = self._bell is not None
         self._stop_listening()
         if self._exports is None or self._exports.count < len(launches):
@@ -216,6 +247,18 @@ class TimedKernel:
         if exported.overwritten:
             return None
         return [column[: len(launches)].clone() for column in self._exports.columns]
+
+    def _kept_by(self, burst: int, sets: Sequence[int]) -> list[torch.Tensor]:
+        """As it lies there: the runner copied it while the burst ran."""
+        assert self._exports is not None
+        if not self._unfit.get(burst, frozenset()).isdisjoint(sets):
+            failed = Failed(status="runtime_error", type="RuntimeError", message=OTHER_TENSORS)
+            raise RunnerFailed(self.role, failed)
+        return [column[list(sets)] for column in self._exports.columns]
+
+    def _returned_metas(self) -> list[TensorMeta]:
+        assert self._bound is not None
+        return [self._hosted.dense(meta) for meta in self._bound.outputs]
 
     @property
     def adds_to_outputs(self) -> bool:

@@ -39,6 +39,7 @@ TARGET_HALF_WIDTH = {"cuda": 0.005, "cpu": 0.01}
 """Noise at which sampling ends: well below what two processes differ by anyway (`PROCESS_BIAS`)."""
 SINGLE_LAUNCHES = 8
 EMPTY, SHORT, LONG, SINGLE = range(4)
+CANDIDATE = 0
 
 
 @dataclass
@@ -46,13 +47,21 @@ class Series:
     """Microseconds per launch of one kernel, sample by sample.
 
     `measured_us` is the slope between two bursts and counts; noise may make it negative. `whole_us` is what they
-    took altogether, less what empty ones take; `single_us` are launches all by themselves.
+    took altogether, less what empty ones take; `single_us` are launches all by themselves. `once_us` is what a
+    short burst took that neither an empty one nor its launches explain; `bursts_us` what bursts took with all that
+    they cost, and `kept_us` the same of those whose runner had been told to keep what launches return. There are so
+    many `launches` in a turn, and copies of `scattered` outputs are dear.
     """
 
     measured_us: list[float] = field(default_factory=list)
     claimed_us: list[float] = field(default_factory=list)
     whole_us: list[float] = field(default_factory=list)
     single_us: list[float] = field(default_factory=list)
+    once_us: list[float] = field(default_factory=list)
+    bursts_us: list[float] = field(default_factory=list)
+    kept_us: list[float] = field(default_factory=list)
+    launches: int = 0
+    scattered: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,30 +104,38 @@ class Timer:
     kernel: TimedKernel
     plan: BurstPlan
 
-    def turn(self, series: Series, *, keep: bool, single: bool) -> None:
-        """One sample; nothing is added to the series where a loop had to keep its outputs on the CPU.
+    def turn(self, series: Series, *, keep: bool, single: bool, empty_at_most_us: float = math.inf) -> float:
+        """One sample, or none where a loop had to keep its outputs on the CPU; returns what an empty burst took.
 
-        Only there is the runner told beforehand that its outputs will be looked at.
+        Only there is the runner told beforehand that its outputs will be looked at. Of what an empty burst takes no
+        more than `empty_at_most_us` is believed.
         """
         keep = keep and self.kernel.keeping_costs
         if self.kernel.takes_turns_on_device:
             self.kernel.burst(EMPTY)
-        empty, empty_claimed = self.kernel.burst(EMPTY)
+        empty_us, empty_claimed = self.kernel.burst(EMPTY)
+        empty = min(empty_us, empty_at_most_us)
         short, short_claimed = empty, empty_claimed
         if self.plan.short:
             short, short_claimed = self.kernel.burst(SHORT, keep=keep)
         long, long_claimed = self.kernel.burst(LONG, keep=keep)
-        if keep:
-            return
         lengths = self.plan.short, self.plan.long
-        series.measured_us.append(slope(short, long, *lengths))
+        series.launches, series.scattered = sum(lengths), self.kernel.returns_scattered
+        together, bursts = (short + long, 2) if self.plan.short else (long, 1)
+        if keep:
+            series.kept_us.append(together / series.launches)
+            return empty_us
+        series.bursts_us.append(together / series.launches)
+        launch = slope(short, long, *lengths)
+        series.measured_us.append(launch)
+        series.once_us.append(short - empty - self.plan.short * launch)
         series.claimed_us.append(max(slope(short_claimed, long_claimed, *lengths), SMALLEST_SAMPLE_US))
-        bursts = 2 if self.plan.short else 1
-        whole = (short if self.plan.short else 0.0) + long - bursts * empty
-        series.whole_us.append(max(whole / sum(lengths), SMALLEST_SAMPLE_US))
+        whole = (together - bursts * empty) / series.launches
+        series.whole_us.append(max(whole, SMALLEST_SAMPLE_US))
         if single:
             alone, _ = self.kernel.burst(SINGLE)
             series.single_us.append(max(alone - empty, SMALLEST_SAMPLE_US))
+        return empty_us
 
 
 def get_ready(bench: Bench, method: Method) -> Readiness:
@@ -195,15 +212,21 @@ def _take_turns(
     clock: Callable[[], float],
 ) -> str:
     """Fill the series; returns why it ended."""
-    deadline, turn = clock() + way.budget_s, 0
+    deadline, turn, reference_empty_us = clock() + way.budget_s, 0, math.inf
     while len(series[0].measured_us) < way.max_samples:
         keep = auditor.is_due(turn)
         single = turn < SINGLE_LAUNCHES and not keep  # nothing may come after what is to be looked at
         bench.refresh()
-        order = range(len(ready.timers)) if turn % 2 == 0 else reversed(range(len(ready.timers)))
+        # The candidate comes last where it was told, so that it has no time left when it is looked at.
+        forth = turn % 2 == 0 and not (keep and bench.candidate.keeping_costs)
+        order = range(len(ready.timers)) if forth else reversed(range(len(ready.timers)))
         for place in order:
             bench.flush()
-            ready.timers[place].turn(series[place], keep=keep, single=single)
+            if place == CANDIDATE:
+                ours = reference_empty_us
+                ready.timers[place].turn(series[place], keep=keep, single=single, empty_at_most_us=ours)
+            else:
+                reference_empty_us = ready.timers[place].turn(series[place], keep=keep, single=single)
         if keep:
             auditor.check()
         turn += 1

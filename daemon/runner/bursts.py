@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.runner_protocol import Prepared
-from kbd.daemon.runner.copying import Snapshot, snapshot
+from kbd.daemon.runner.copying import copy_all
 from kbd.daemon.runner.values import pack
 
 WARM_UP_S = 0.1
@@ -40,19 +40,27 @@ class Bursts:
         self._calls = list(calls)
         self._device = device
         self._renew = renew
+        self.unfit: list[int] = []
+        """Sets on which the latest burst that was kept returned other tensors than there is room for."""
         self._reshapes = False
         self._plans: tuple[tuple[int, ...], ...] = ()
         self._graphs: list[Any] | None = None
         self._returned: list[list[Any]] = []
         self._order: list[int] = []
         self._captured_addresses: dict[int, list[set[int]]] = {}
+        self._kept: Sequence[Sequence[torch.Tensor]] = ()
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
         self._wait_for_device = torch.cuda.synchronize if device.type == "cuda" else _nothing
 
-    def prepare(self, plans: Sequence[Sequence[int]], method: str) -> Prepared:
-        """Make every burst ready; falls back from graph to eager with the reason."""
-        self._plans = tuple(map(tuple, plans))
+    def prepare(
+        self, plans: Sequence[Sequence[int]], method: str, kept: Sequence[Sequence[torch.Tensor]] = ()
+    ) -> Prepared:
+        """Make every burst ready; falls back from graph to eager with the reason.
+
+        `kept[i]`: where a burst that is kept copies what a launch on input set i returns.
+        """
+        self._plans, self._kept = tuple(map(tuple, plans)), kept
         self._graphs, self._returned, reason = None, [[] for _ in plans], None
         self._order, self._captured_addresses = [0] * len(plans), {}
         if method == "graph":
@@ -105,10 +113,9 @@ class Bursts:
             self._calls[place] = renewed
         return renewed is not None
 
-    def outputs_of(self, index: int, launch: int) -> list[torch.Tensor] | list[Snapshot]:
-        """The tensors that a launch of burst `index` returned when that was run last, or copies of them."""
-        value = self._returned[index][launch]
-        return value if _is_copied(value) else pack(value)[1]
+    def outputs_of(self, index: int, launch: int) -> list[torch.Tensor]:
+        """On a device: the tensors that a launch of burst `index` returned when that was run last."""
+        return pack(self._returned[index][launch])[1]
 
     def overwritten(self, index: int, launches: Sequence[int]) -> tuple[int, ...]:
         """Those whose memory a later launch returned again: a kernel may have one buffer for all it returns."""
@@ -131,18 +138,26 @@ class Bursts:
         return self._captured_addresses[index]
 
     def _loop(self, index: int, *, keep: bool) -> None:
-        calls = self._calls
-        on_device = self._device.type == "cuda"
-        returned: Any = [] if keep or on_device else deque(maxlen=HOST_KEPT)
-        append = returned.append
-        if keep and not on_device:
-            # Such a burst is no sample, so there is time for copies: the next launch may use the memory again.
-            append = lambda value: returned.append([snapshot(tensor) for tensor in pack(value)[1]])  # noqa: E731
-        for place in self._plans[index]:
-            append(calls[place]())
-        if not self._plans[index] and self._device.type == "cuda":
+        if self._device.type == "cpu":
+            self._loop_on_host(self._plans[index], keep=keep)
+            return
+        self._returned[index] = [self._calls[place]() for place in self._plans[index]]
+        if not self._plans[index]:
             self._scratch.zero_()
-        self._returned[index] = returned if keep or on_device else []
+
+    def _loop_on_host(self, plan: Sequence[int], *, keep: bool) -> None:
+        """What is kept is copied before the next launch: that may use the memory again."""
+        calls, returned = self._calls, deque[Any](maxlen=HOST_KEPT)
+        append = returned.append
+        if not keep:
+            for place in plan:
+                append(calls[place]())
+            return
+        self.unfit = []
+        for place in plan:
+            append(calls[place]())
+            if self._kept and not copy_all(self._kept[place], pack(returned[-1])[1]):
+                self.unfit.append(place)
 
     def _capture_all(self) -> None:
         """The graphs of one preparation share a pool; it is gone with the last of them."""
@@ -169,13 +184,7 @@ class Bursts:
         return graph
 
 
-def _is_copied(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], Snapshot)
-
-
 def _addresses(value: Any) -> set[int]:
-    if _is_copied(value):
-        return {copied.address for copied in value}
     return {tensor.data_ptr() for tensor in pack(value)[1] if tensor.numel()}
 
 

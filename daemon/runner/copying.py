@@ -8,49 +8,25 @@ tensor on the CPU is copied from its address: what is copied is what lay there w
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-
-from kbd.daemon.executor.runner_protocol import TensorMeta
-from kbd.daemon.runner.values import meta_of
 
 # Bound before any user's code could put others in their place.
 _without_modes = torch._C.DisableTorchFunction  # noqa: SLF001 - the only way to pass a mode by
 _address_of, _size_of, _stride_of = torch.Tensor.data_ptr, torch.Tensor.size, torch.Tensor.stride
 _conjugated, _negated = torch.Tensor.resolve_conj, torch.Tensor.resolve_neg
 _dtype_of = torch.Tensor.dtype.__get__  # type: ignore[attr-defined]
-_array, _copy_of, _copyto, _memory = np.ndarray, np.array, np.copyto, ctypes.c_ubyte
+_array, _copyto, _memory = np.ndarray, np.copyto, ctypes.c_ubyte
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What a tensor held at some moment."""
-
-    meta: TensorMeta
-    words: np.ndarray[Any, Any]
-
-    @property
-    def address(self) -> int:
-        """Where it lies."""
-        return self.words.ctypes.data
-
-
-def snapshot(tensor: torch.Tensor) -> Snapshot:
-    """A copy of a tensor on the CPU. Raises UnknownValue."""
-    with _without_modes():
-        words = _copy_of(_words_of(tensor))  # before anything else is asked of the tensor
-        return Snapshot(meta_of(tensor), words)
-
-
-def copy_to(target: torch.Tensor, source: torch.Tensor | Snapshot) -> None:
+def copy_to(target: torch.Tensor, source: torch.Tensor) -> None:
     """Copy on the CPU between tensors of one dtype and shape."""
     with _without_modes():
-        words = source.words if isinstance(source, Snapshot) else _words_of(source)
-        _copyto(_words_of(target), words)
+        _copyto(_words_of(target), _words_of(source))
 
 
 def can_copy(target: torch.Tensor, source: torch.Tensor) -> bool:
@@ -58,6 +34,15 @@ def can_copy(target: torch.Tensor, source: torch.Tensor) -> bool:
     with _without_modes():
         on_host = target.device.type == "cpu" == source.device.type
         return on_host and target.dtype == source.dtype and target.shape == source.shape
+
+
+def copy_all(targets: Sequence[torch.Tensor], sources: Sequence[torch.Tensor]) -> bool:
+    """Copy each to its target, if all of them fit; whether they do."""
+    fit = len(targets) == len(sources) and all(map(can_copy, targets, sources))
+    if fit:
+        for target, source in zip(targets, sources, strict=True):
+            copy_to(target, source)
+    return fit
 
 
 def _words_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -27,7 +27,7 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at, unmap_arena
 from kbd.daemon.runner.bursts import Bursts
-from kbd.daemon.runner.copying import Snapshot, can_copy, copy_to
+from kbd.daemon.runner.copying import can_copy, copy_to
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.screening import notes_on
@@ -58,6 +58,7 @@ class Harness:
         self._made: dict[str, list[torch.Tensor]] = {}
         self._precise = Float64Form()
         self._bursts: Bursts | None = None
+        self._timed_sets: TimedSets | None = None
         self._contracts: tuple[BoundContract, ...] = ()
         self._workload: int | None = None
 
@@ -71,7 +72,7 @@ class Harness:
     def forget_job(self, message: runner_protocol.ForgetJob) -> runner_protocol.Okay:
         """Let go of the kernel and of all memory that the judge lent."""
         del message
-        self._bursts = self._kernel = self._artifact = self._workload = None
+        self._bursts = self._timed_sets = self._kernel = self._artifact = self._workload = None
         self._precise, self._contracts, self.source = Float64Form(), (), ""
         for held in (self._sets, self._bound, self._made):
             held.clear()
@@ -224,11 +225,11 @@ class Harness:
         self._copy_out(self._made[message.what], message.slots)
         return runner_protocol.Okay()
 
-    def _copy_out(self, tensors: Sequence[torch.Tensor | Snapshot], slots: Sequence[Slot]) -> None:
+    def _copy_out(self, tensors: Sequence[torch.Tensor], slots: Sequence[Slot]) -> None:
         with torch.inference_mode():
             for tensor, slot in zip(tensors, slots, strict=True):
                 target = self._tensor(slot)
-                if isinstance(tensor, Snapshot) or can_copy(target, tensor):
+                if can_copy(target, tensor):
                     copy_to(target, tensor)
                 else:
                     target.copy_(tensor)
@@ -237,7 +238,7 @@ class Harness:
     def bind_sets(self, message: runner_protocol.BindSets) -> runner_protocol.SetsBound:
         """Remember the input sets of the bursts to come, one call each; tries out the first."""
         self._enter(message.workload)
-        sets = TimedSets(self.kernel, message, self._tensor)
+        sets = self._timed_sets = TimedSets(self.kernel, message, self._tensor)
         self._bursts = Bursts(sets.calls, self._device, sets.renewed)
         values, returned = pack_values(sets.calls[0]())
         in_place = [tensor.data_ptr() for tensor in returned] == sets.output_addresses(0)
@@ -246,14 +247,18 @@ class Harness:
 
     def prepare(self, message: runner_protocol.Prepare) -> runner_protocol.Prepared:
         """Capture (or just remember) the bursts that the judge will ask for."""
-        return self._prepared_bursts().prepare(message.bursts, message.method)
+        bursts = self._prepared_bursts()
+        assert self._timed_sets is not None
+        kept = self._timed_sets.places(message.kept, message.kept_stride)
+        return bursts.prepare(message.bursts, message.method, kept)
 
     def burst(self, message: runner_protocol.Burst) -> runner_protocol.Done:
         """Run one burst to its end."""
         bursts = self._prepared_bursts()
         claimed_ns = bursts.run(message.index, keep=message.keep)
         bursts.restore(message.index)
-        return runner_protocol.Done(claimed_us=claimed_ns / 1e3)
+        unfit = tuple(bursts.unfit) if message.keep else ()
+        return runner_protocol.Done(claimed_us=claimed_ns / 1e3, unfit=unfit)
 
     def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
         """Run bursts as a doorbell asks for them, until it says stop."""
@@ -274,7 +279,7 @@ class Harness:
         bursts = self._prepared_bursts()
         found = [t for launch in message.launches for t in bursts.outputs_of(message.burst, launch)]
         wanted = [slot.meta for slot in message.slots]
-        if [_form(_meta(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
+        if [_form(meta_of(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
             raise RuntimeError("a launch that was timed returned other tensors than one that was not")
         self._copy_out(found, message.slots)
         return runner_protocol.Exported(overwritten=bursts.overwritten(message.burst, message.launches))
@@ -301,10 +306,6 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
     known = {name: value for name, value in vars(launch).items() if value is not None}
     known |= {"kernel": launch.kernel[:NAME_CHARS], "config": dict(launch.config) if launch.config else None}
     return LaunchSeen(count=count, **(dict(resources.get(launch.kernel, {})) | known))
-
-
-def _meta(tensor: torch.Tensor | Snapshot) -> runner_protocol.TensorMeta:
-    return tensor.meta if isinstance(tensor, Snapshot) else meta_of(tensor)
 
 
 def _form(meta: runner_protocol.TensorMeta) -> tuple[tuple[int, ...], str]:

@@ -27,11 +27,23 @@ class TimedSets:
         self._message = message
         self._tensor_of = tensor_of
         self._arguments = [self._made(number) for number in range(message.count)]
+        self._placed: tuple[tuple[Slot, ...], int] = (), 0
+        self._places: list[list[torch.Tensor]] = []
         self.calls = [kernel.call_on(inputs, outputs) for inputs, outputs in self._arguments]
 
     def output_addresses(self, number: int) -> list[int]:
         """Where the output buffers of a set begin."""
         return [tensor.data_ptr() for tensor in self._arguments[number][1]]
+
+    def places(self, slots: tuple[Slot, ...], stride: int) -> list[list[torch.Tensor]]:
+        """For every set the tensors at these slots, those of set i lying i strides behind; none without slots."""
+        if (slots, stride) != self._placed:
+            self._placed = slots, stride
+            self._places = [
+                [self._tensor_of(_moved(slot, number * stride)) for slot in slots]
+                for number in range(self._message.count if slots else 0)
+            ]
+        return self._places
 
     def renewed(self, number: int) -> Callable[[], Any] | None:
         """A call on arguments as they were at first, where the kernel has changed them; else None."""

@@ -32,6 +32,7 @@ from kbd.daemon.judge.lending import Lender
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
 from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel
+from kbd.daemon.runner.copying import copy_all
 from kbd.daemon.runner.main import serve
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import widened
@@ -264,6 +265,7 @@ class FakeKernel:
     def on_prepare(self, question):
         self._do("prepare")
         self.prepared.append((question.bursts, question.method))
+        self.kept_at = question
         if question.method == "graph" and not self._captures:
             return Prepared(method="eager", reason="no capture here")
         return Prepared(method=question.method)
@@ -274,8 +276,18 @@ class FakeKernel:
         self.bursts.append((question.index, sets))
         self.kept.append(question.keep)
         self._returned[question.index] = [self._launch(place) for place in sets]
+        unfit = [place for launch, place in enumerate(sets) if not self._kept(question, launch, place)]
         measured_us = self._overhead_us + len(sets) * self.launch_us + next(self.noise)
-        return Done(claimed_us=measured_us / 2)
+        return Done(claimed_us=measured_us / 2, unfit=unfit if question.keep else ())
+
+    def _kept(self, question, launch, place):
+        """Copy what a launch returned to where the judge wants it, if it fits."""
+        slots, step = self.kept_at.kept, self.kept_at.kept_stride
+        if not (question.keep and slots):
+            return True
+        made = pack(self._returned[question.index][launch])[1]
+        targets = [self._tensor(slot, place, step) for slot in slots]
+        return copy_all(targets, made)
 
     def on_export_launches(self, question):
         self._do("export_launches")
@@ -289,8 +301,9 @@ class FakeKernel:
         bound = self.sets_bound
         return self.timed(*unpack(bound.values, [self._tensor(slot, place) for slot in bound.slots]))
 
-    def _tensor(self, slot, place):
-        moved = slot.model_copy(update={"offset": slot.offset + place * self.sets_bound.stride * bool(place)})
+    def _tensor(self, slot, place, step=None):
+        step = self.sets_bound.stride if step is None else step
+        moved = slot.model_copy(update={"offset": slot.offset + place * step})
         return tensor_at(self.lender._arenas[slot.arena].memory, moved)
 
 

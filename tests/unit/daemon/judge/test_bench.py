@@ -87,6 +87,18 @@ def test_shared_places_are_equal_and_timed_on_both_sides(bench_of, contents, can
             assert len({ours for ours, _ in places}) == len(places) <= 4
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(OURS, THEIRS), (THEIRS, OURS), (OURS, OURS)], ids=str)
+def test_a_candidate_that_writes_its_sets_does_not_choose_the_inputs(bench_of, contents, ours, theirs):
+    bench = bench_of(OURS, OURS)
+    bench.candidate.inputs.columns[0].fill_(7.0)
+    before = set(contents(bench.reference))
+    bench.plan(ours, theirs)
+    assert set(contents(bench.reference)) == before
+    used = contents(bench.candidate)[: ours.sets]
+    assert set(used) <= before
+    assert len(set(used)) == ours.sets, "none comes twice"
+
+
 def test_shared_places_are_another_choice_every_time(bench_of):
     bench = bench_of()
     assert len({tuple(bench.shared_places(2)) for _ in range(50)}) > 5

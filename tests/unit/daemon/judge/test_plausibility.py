@@ -1,11 +1,19 @@
 """Each rule against figures that break it, and honest ones just beside them."""
 
+from dataclasses import replace
+
 import pytest
 
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.device_speed import DeviceSpeed
 from kbd.daemon.judge.plausibility import (
+    COPIES_FACTOR,
     FLOOR_SHARE,
+    KEPT_FACTOR,
+    KEPT_MARGIN_US,
+    KEPT_TURNS,
+    ONCE_FACTOR,
+    ONCE_MARGIN_US,
     SINGLE_FACTOR,
     SINGLE_MARGIN_US,
     WHOLE_FACTOR,
@@ -75,6 +83,81 @@ def test_launches_that_are_done_together():
     assert rule_broken(timed(series(10, single=[limit * 0.99, limit * 2]))) is None, "the least counts"
     assert rule_broken(timed(series(10, single=[limit * 2])), on_device=False) is None
     assert rule_broken(timed(series(10))) is None
+
+
+# --- what is done once in most of the bursts ---------------------------------------------------------
+
+
+LAUNCHES = 31
+ONCE_AT_MOST = ONCE_FACTOR * 10 * LAUNCHES + ONCE_MARGIN_US
+
+
+def spending(once_us):
+    """Ten microseconds for every launch, and this in every short burst."""
+    return replace(series(10), once_us=once_us, launches=LAUNCHES)
+
+
+def test_time_that_only_short_bursts_take():
+    for share, rule in ((0.99, None), (1.01, "time_outside_launches")):
+        found = timed(spending([ONCE_AT_MOST * share] * SAMPLES), method="eager")
+        assert rule_broken(found, on_device=False) == rule
+        assert rule_broken(found) is None, "on a device bursts are graphs"
+
+
+def test_most_of_the_samples_have_to_show_it():
+    """The speed-up is a median: less than half of them cannot move it."""
+    for bad, rule in ((9, None), (12, "time_outside_launches")):
+        found = spending([0.0] * (SAMPLES - bad) + [10 * ONCE_AT_MOST] * bad)
+        assert rule_broken(timed(found, method="eager"), on_device=False) == rule
+
+
+def test_of_a_few_samples_nothing_is_said():
+    found = spending([10 * ONCE_AT_MOST] * (WHOLE_SAMPLES["eager"] - 1))
+    assert rule_broken(timed(found, method="eager"), on_device=False) is None
+
+
+# --- who is told that it will be looked at -------------------------------------------------------------
+
+
+def kept(usual, kept_us):
+    return replace(series(10), bursts_us=[usual] * SAMPLES, kept_us=kept_us)
+
+
+def slower(candidate, reference, *, on_device=False):
+    return rule_broken(timed(candidate, reference, method="eager"), on_device=on_device)
+
+
+@pytest.mark.parametrize("copies", [0.0, 40.0])
+def test_work_that_is_done_only_when_it_is_seen(copies):
+    reference = kept(100.0, [100.0 + copies] * KEPT_TURNS)
+    limit = KEPT_FACTOR * 10 + COPIES_FACTOR[False] * copies + KEPT_MARGIN_US
+    assert slower(kept(10.0, [limit * 0.99] * KEPT_TURNS), reference) is None
+    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), reference) == "slower_when_audited"
+    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), reference, on_device=True) is None
+    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), None) is None
+
+
+def test_outputs_with_gaps_are_dear_to_copy():
+    reference = kept(100.0, [140.0] * KEPT_TURNS)
+    candidate = kept(10.0, [(10 + COPIES_FACTOR[True] * 40) * 0.99] * KEPT_TURNS)
+    assert slower(candidate, reference) == "slower_when_audited"
+    assert slower(replace(candidate, scattered=True), reference) is None
+
+
+def test_one_quick_burst_that_was_looked_at_is_enough():
+    reference = kept(100.0, [100.0] * KEPT_TURNS)
+    assert slower(kept(10.0, [11.0] + [9000.0] * KEPT_TURNS), reference) is None
+
+
+def test_a_few_turns_may_all_have_been_disturbed():
+    reference = kept(100.0, [100.0] * KEPT_TURNS)
+    assert slower(kept(10.0, [9000.0] * (KEPT_TURNS - 1)), reference) is None
+
+
+def test_working_in_a_few_of_the_bursts_that_nobody_sees_hides_nothing():
+    candidate = kept(10.0, [100.0] * KEPT_TURNS)
+    candidate.bursts_us[:9] = [100.0] * 9
+    assert slower(candidate, kept(100.0, [100.0] * KEPT_TURNS)) == "slower_when_audited"
 
 
 SPEED = DeviceSpeed(bytes_per_us=1000.0, launch_us=2.0)

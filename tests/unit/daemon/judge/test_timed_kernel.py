@@ -88,6 +88,13 @@ def test_outputs_of_every_form(timed, made):
         assert torch.equal(one.double(), expected.double())
 
 
+@pytest.mark.parametrize(
+    ("made", "scattered"), [("x + 1", False), ("(x + 1).t()", False), ("(x + 1)[:, ::2]", True)]
+)
+def test_outputs_with_gaps_are_known(timed, made, scattered):
+    assert timed(f"def f(x):\n    return {made}\n", torch.zeros(3, 4)).returns_scattered is scattered
+
+
 def test_inputs_of_every_form_and_none(timed):
     others = (torch.tensor(7), torch.empty(0, 4), torch.randn(4, 3).t())
     source = "def f(x, a, b, c):\n    return x + a, torch.tensor(c.stride()), torch.tensor(b.shape)\n"

@@ -184,6 +184,40 @@ def test_a_slope_that_noise_made_negative_is_left_as_it_is(kernels, timed):
     assert min(found.candidate.claimed_us + found.candidate.whole_us + found.candidate.single_us) > 0
 
 
+def test_long_empty_bursts_do_not_make_a_slow_kernel_quick(kernels, timed):
+    """Without a short burst an empty one is taken off: of a candidate no more than the reference's."""
+    candidate, reference, _ = kernels(candidate_us=20_000.0, reference_us=20_000.0)
+    plain = candidate.on_burst
+
+    def burst(question):
+        done = plain(question)
+        padded = 0.0 if candidate.bursts[-1][1] else 9_000.0
+        return done.model_copy(update={"claimed_us": done.claimed_us + padded})
+
+    candidate.on_burst = burst
+    found = timed(candidate, reference, max_samples=3)
+    assert found.candidate.measured_us[1:] == pytest.approx([20_000.0] * 2)
+    assert found.reference.measured_us == pytest.approx([20_000.0] * 3)
+
+
+def test_what_short_bursts_take_besides_is_known(kernels, timed):
+    candidate, reference, _ = kernels(candidate_us=10.0)
+    plain = candidate.on_burst
+
+    def burst(question):
+        done = plain(question)
+        padded = 100.0 if question.index in (EMPTY, SHORT) else 0.0
+        return done.model_copy(update={"claimed_us": done.claimed_us + padded / 2})
+
+    candidate.on_burst = burst
+    found = timed(candidate, reference, max_samples=4)
+    launch = found.candidate.measured_us[-1]
+    short, long = (len(sets) for sets in candidate.prepared[-1][0][1:3])
+    assert launch == pytest.approx(10 - 100 / (long - short))
+    assert found.candidate.once_us[-1] == pytest.approx(10 * short + 100 - launch * short)
+    assert found.reference.once_us == pytest.approx([0] * 4, abs=1e-6)
+
+
 # --- order ------------------------------------------------------------------------------------------
 
 
@@ -281,6 +315,16 @@ def test_where_keeping_costs_an_audited_turn_is_no_sample(kernels, timed):
     assert len(found.candidate.measured_us) == len(found.reference.measured_us) == 4
     assert auditor.checks == 3
     assert candidate.kept.count(True) == reference.kept.count(True) == 3 * 2, "short and long"
+    assert len(found.candidate.kept_us) == len(found.reference.kept_us) == 3
+
+
+def test_the_candidate_is_looked_at_at_once_where_it_was_told(kernels, timed):
+    candidate, reference, diary = kernels()
+    looked_at = []
+    auditor = OddTurns()
+    auditor.check = lambda: looked_at.append(diary[-1][0])
+    timed(candidate, reference, max_samples=4, auditor=auditor)
+    assert looked_at == ["candidate"] * 3
 
 
 # --- how it is done ---------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import weakref
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -57,23 +56,45 @@ def test_preparing_runs_nothing_and_replaces_what_was_prepared(calls):
         bursts.run(1)
 
 
-def test_what_launches_returned_is_there_after_a_burst_that_was_kept(calls):
+@pytest.fixture
+def room():
+    """Where what is returned on each of three sets is copied: two numbers."""
+    return [[torch.zeros(2)] for _ in range(3)]
+
+
+def test_what_launches_returned_is_copied_where_it_is_to_be_kept(calls, room):
     bursts = Bursts(calls.sets, CPU, unchanged)
-    bursts.prepare([(0, 1, 2, 0, 1, 2, 0)], "eager")
-    bursts.run(0, keep=True)
-    found = [bursts.outputs_of(0, launch)[0].words.view(np.float32).tolist() for launch in range(7)]
-    assert found == [[launch + 1, launch % 3] for launch in range(7)]
-
-
-def test_one_buffer_for_every_launch_is_copied_before_the_next(calls):
-    buffer = torch.zeros(1)
-    bursts = Bursts([lambda: buffer.add_(1)], CPU, unchanged)
-    bursts.prepare([[0] * 5, [0]], "eager")
-    bursts.run(0, keep=True)
+    bursts.prepare([(0, 2), (1,)], "eager", room)
     bursts.run(1, keep=True)
-    found = [bursts.outputs_of(0, launch)[0].words.view(np.float32).item() for launch in range(5)]
-    assert found == [1, 2, 3, 4, 5]
-    assert bursts.overwritten(0, range(5)) == ()
+    bursts.run(0, keep=True)
+    assert [target.tolist() for (target,) in room] == [[2, 0], [1, 1], [3, 2]]
+    assert bursts.unfit == []
+
+
+def test_nothing_is_copied_unasked(calls, room):
+    bursts = Bursts(calls.sets, CPU, unchanged)
+    bursts.prepare([(0, 1, 2)], "eager", room)
+    bursts.run(0)
+    assert [target.tolist() for (target,) in room] == [[0, 0]] * 3
+
+
+def test_one_buffer_for_every_launch_is_copied_before_the_next(room):
+    buffer = torch.zeros(2)
+    bursts = Bursts([lambda: buffer.add_(1)] * 3, CPU, unchanged)
+    bursts.prepare([[0, 1, 2]], "eager", room)
+    bursts.run(0, keep=True)
+    assert [target.tolist() for (target,) in room] == [[1, 1], [2, 2], [3, 3]]
+
+
+def test_other_tensors_than_there_is_room_for_are_told(room):
+    made = [torch.ones(2), torch.ones(3), (torch.ones(2), torch.ones(2))]
+    bursts = Bursts([lambda place=place: made[place] for place in range(3)], CPU, unchanged)
+    bursts.prepare([(0, 1, 2), (0,)], "eager", room)
+    bursts.run(0, keep=True)
+    assert bursts.unfit == [1, 2]
+    assert [target.tolist() for (target,) in room] == [[1, 1], [0, 0], [0, 0]]
+    bursts.run(1, keep=True)
+    assert bursts.unfit == []
 
 
 def test_on_a_device_memory_that_is_used_again_is_seen():

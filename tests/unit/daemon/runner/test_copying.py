@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from kbd.daemon.runner.copying import can_copy, copy_to, snapshot
+from kbd.daemon.runner.copying import can_copy, copy_all, copy_to
 
 DTYPES = [
     torch.float64,
@@ -44,12 +44,10 @@ def same_bytes(one, other):
 @pytest.mark.parametrize("name", tensors())
 def test_a_copy_holds_what_the_tensor_held(name):
     tensor = tensors()[name]
-    was, taken = tensor.clone(), snapshot(tensor)
-    target = torch.empty_like(was)
+    was, target = tensor.clone(), torch.empty_like(tensor)
+    copy_to(target, tensor)
     tensor.untyped_storage().fill_(7)
-    copy_to(target, taken)
     assert torch.equal(target, was)
-    assert taken.meta.shape == tuple(tensor.shape)
 
 
 @given(st.sampled_from(DTYPES), st.lists(st.integers(0, 5), max_size=4), st.randoms(use_true_random=False))
@@ -70,10 +68,22 @@ def test_other_dtypes_and_shapes_are_for_torch():
     assert not can_copy(torch.zeros(3), torch.zeros(4))
 
 
+def test_all_are_copied_or_none():
+    targets = [torch.zeros(2), torch.zeros(3)]
+    assert not copy_all(targets, [torch.ones(2), torch.ones(4)])
+    assert not copy_all(targets, [torch.ones(2)])
+    assert [target.sum() for target in targets] == [0, 0]
+    assert copy_all(targets, [torch.ones(2), torch.ones(3)])
+    assert [target.sum() for target in targets] == [2, 3]
+
+
 def test_replaced_methods_are_not_asked(monkeypatch):
     for name in ("clone", "copy_", "data_ptr", "stride"):
         monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("asked"))
-    snapshot(torch.ones(3))
+    target = torch.zeros(3)
+    copy_to(target, torch.ones(3))
+    monkeypatch.undo()
+    assert target.tolist() == [1, 1, 1]
 
 
 def test_a_mode_that_was_left_on_sees_nothing():
@@ -83,6 +93,5 @@ def test_a_mode_that_was_left_on_sees_nothing():
 
     source, target = torch.ones(3), torch.zeros(3)
     with Mode():
-        taken = snapshot(source)
-        copy_to(target, taken)
+        copy_to(target, source)
     assert target.tolist() == [1, 1, 1]
