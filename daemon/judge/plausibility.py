@@ -28,7 +28,7 @@ QUIET_SHARE: Final = 0.1
 ONCE_FACTOR: Final = 0.5
 ONCE_MARGIN_US: Final = 150.0
 KEPT_FACTOR: Final = 1.5
-KEPT_MARGIN_US: Final = 20.0
+KEPT_MARGIN_US: Final = 10.0
 COPIES_FACTOR: Final = {False: 1.5, True: 8.0}
 """More where the candidate's outputs have gaps or another order, which makes it dear to copy them."""
 KEPT_TURNS: Final = 3
@@ -104,13 +104,13 @@ def _check_kept(timed: TimedKernels) -> None:
     candidate, reference = timed.candidate, timed.reference
     if reference is None or min(len(candidate.kept_us), len(reference.kept_us)) < KEPT_TURNS:
         return
-    kept, usual = min(candidate.kept_us), median(candidate.bursts_us)
-    copies = max(median(reference.kept_us) - median(reference.bursts_us), 0.0)
+    kept, usual = min(candidate.kept_us), median(candidate.whole_us)
+    copies = max(median(reference.kept_us) - median(reference.whole_us), 0.0)
     if kept > KEPT_FACTOR * usual + COPIES_FACTOR[candidate.scattered] * copies + KEPT_MARGIN_US:
         raise Suspicious(
             "slower_when_audited",
-            f"{kept:.3f} us for each launch of a burst that was to be looked at, but {usual:.3f} us for each of "
-            f"other bursts, where looking costs the reference {copies:.3f} us: work is done only when it is seen",
+            f"{kept:.3f} us for each launch of bursts that were to be looked at, but {usual:.3f} us for each of "
+            f"others, where looking costs the reference {copies:.3f} us: work is done only when it is seen",
         )
 
 

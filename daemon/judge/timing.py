@@ -47,10 +47,10 @@ class Series:
     """Microseconds per launch of one kernel, sample by sample.
 
     `measured_us` is the slope between two bursts and counts; noise may make it negative. `whole_us` is what they
-    took altogether, less what empty ones take; `single_us` are launches all by themselves. `once_us` is what a
-    short burst took that neither an empty one nor its launches explain; `bursts_us` what bursts took with all that
-    they cost, and `kept_us` the same of those whose runner had been told to keep what launches return. There are so
-    many `launches` in a turn, and copies of `scattered` outputs are dear.
+    took altogether, less what empty ones take, and `kept_us` the same of bursts whose runner had been told to keep
+    what launches return; `single_us` are launches all by themselves; `once_us` is what a short burst took that
+    neither an empty one nor its launches explain. There are so many `launches` in a turn, and copies of `scattered`
+    outputs are dear.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -58,7 +58,6 @@ class Series:
     whole_us: list[float] = field(default_factory=list)
     single_us: list[float] = field(default_factory=list)
     once_us: list[float] = field(default_factory=list)
-    bursts_us: list[float] = field(default_factory=list)
     kept_us: list[float] = field(default_factory=list)
     launches: int = 0
     scattered: bool = False
@@ -122,16 +121,15 @@ class Timer:
         lengths = self.plan.short, self.plan.long
         series.launches, series.scattered = sum(lengths), self.kernel.returns_scattered
         together, bursts = (short + long, 2) if self.plan.short else (long, 1)
+        whole = max((together - bursts * empty) / series.launches, SMALLEST_SAMPLE_US)
         if keep:
-            series.kept_us.append(together / series.launches)
+            series.kept_us.append(whole)
             return empty_us
-        series.bursts_us.append(together / series.launches)
+        series.whole_us.append(whole)
         launch = slope(short, long, *lengths)
         series.measured_us.append(launch)
         series.once_us.append(short - empty - self.plan.short * launch)
         series.claimed_us.append(max(slope(short_claimed, long_claimed, *lengths), SMALLEST_SAMPLE_US))
-        whole = (together - bursts * empty) / series.launches
-        series.whole_us.append(max(whole, SMALLEST_SAMPLE_US))
         if single:
             alone, _ = self.kernel.burst(SINGLE)
             series.single_us.append(max(alone - empty, SMALLEST_SAMPLE_US))
