@@ -29,6 +29,7 @@ ONCE_FACTOR: Final = 0.5
 ONCE_MARGIN_US: Final = 150.0
 KEPT_FACTOR: Final = 1.5
 KEPT_MARGIN_US: Final = 10.0
+KEPT_TURN_MARGIN_US: Final = 300.0
 COPIES_FACTOR: Final = {False: 1.5, True: 8.0}
 """More where the candidate's outputs have gaps or another order, which makes it dear to copy them."""
 KEPT_TURNS: Final = 3
@@ -106,7 +107,8 @@ def _check_kept(timed: TimedKernels) -> None:
         return
     kept, usual = min(candidate.kept_us), median(candidate.whole_us)
     copies = max(median(reference.kept_us) - median(reference.whole_us), 0.0)
-    if kept > KEPT_FACTOR * usual + COPIES_FACTOR[candidate.scattered] * copies + KEPT_MARGIN_US:
+    margin = KEPT_MARGIN_US + KEPT_TURN_MARGIN_US / candidate.launches
+    if kept > KEPT_FACTOR * usual + COPIES_FACTOR[candidate.scattered] * copies + margin:
         raise Suspicious(
             "slower_when_audited",
             f"{kept:.3f} us for each launch of bursts that were to be looked at, but {usual:.3f} us for each of "
