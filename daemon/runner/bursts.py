@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.runner_protocol import Prepared
-from kbd.daemon.runner.copying import copy_all
-from kbd.daemon.runner.values import pack
+from kbd.daemon.runner.copying import Target, copy_all
+from kbd.daemon.runner.values import pack, tensors_in
 
 WARM_UP_S = 0.1
 WARM_UP_ROUNDS = 3
@@ -48,13 +48,13 @@ class Bursts:
         self._returned: list[list[Any]] = []
         self._order: list[int] = []
         self._captured_addresses: dict[int, list[set[int]]] = {}
-        self._kept: Sequence[Sequence[torch.Tensor]] = ()
+        self._kept: Sequence[Sequence[Target]] = ()
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
         self._wait_for_device = torch.cuda.synchronize if device.type == "cuda" else _nothing
 
     def prepare(
-        self, plans: Sequence[Sequence[int]], method: str, kept: Sequence[Sequence[torch.Tensor]] = ()
+        self, plans: Sequence[Sequence[int]], method: str, kept: Sequence[Sequence[Target]] = ()
     ) -> Prepared:
         """Make every burst ready; falls back from graph to eager with the reason.
 
@@ -156,7 +156,7 @@ class Bursts:
         self.unfit = []
         for place in plan:
             append(calls[place]())
-            if self._kept and not copy_all(self._kept[place], pack(returned[-1])[1]):
+            if self._kept and not copy_all(self._kept[place], tensors_in(returned[-1])):
                 self.unfit.append(place)
 
     def _capture_all(self) -> None:

@@ -10,6 +10,7 @@ import torch
 from kbd.backends.base import Executable
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.runner_protocol import Slot
+from kbd.daemon.runner.copying import Target
 from kbd.daemon.runner.values import pack, unpack
 
 
@@ -28,19 +29,19 @@ class TimedSets:
         self._tensor_of = tensor_of
         self._arguments = [self._made(number) for number in range(message.count)]
         self._placed: tuple[tuple[Slot, ...], int] = (), 0
-        self._places: list[list[torch.Tensor]] = []
+        self._places: list[list[Target]] = []
         self.calls = [kernel.call_on(inputs, outputs) for inputs, outputs in self._arguments]
 
     def output_addresses(self, number: int) -> list[int]:
         """Where the output buffers of a set begin."""
         return [tensor.data_ptr() for tensor in self._arguments[number][1]]
 
-    def places(self, slots: tuple[Slot, ...], stride: int) -> list[list[torch.Tensor]]:
-        """For every set the tensors at these slots, those of set i lying i strides behind; none without slots."""
+    def places(self, slots: tuple[Slot, ...], stride: int) -> list[list[Target]]:
+        """For every set the places at these slots, those of set i lying i strides behind; none without slots."""
         if (slots, stride) != self._placed:
             self._placed = slots, stride
             self._places = [
-                [self._tensor_of(_moved(slot, number * stride)) for slot in slots]
+                [Target.at(self._tensor_of(_moved(slot, number * stride))) for slot in slots]
                 for number in range(self._message.count if slots else 0)
             ]
         return self._places

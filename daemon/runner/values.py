@@ -144,6 +144,9 @@ def pack_values(value: Any) -> tuple[Values, list[torch.Tensor]]:
 
 def tensors_in(value: Any) -> list[torch.Tensor]:
     """The tensors of a value, in the order in which `pack` numbers them. Raises UnknownValue."""
+    if type(value) is torch.Tensor:
+        require_plain(value)
+        return [value]
     return pack(value)[1]
 
 

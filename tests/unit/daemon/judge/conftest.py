@@ -32,7 +32,7 @@ from kbd.daemon.judge.lending import Lender
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
 from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel
-from kbd.daemon.runner.copying import copy_all
+from kbd.daemon.runner.copying import Target, copy_all
 from kbd.daemon.runner.main import serve
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import widened
@@ -286,7 +286,7 @@ class FakeKernel:
         if not (question.keep and slots):
             return True
         made = pack(self._returned[question.index][launch])[1]
-        targets = [self._tensor(slot, place, step) for slot in slots]
+        targets = [Target.at(self._tensor(slot, place, step)) for slot in slots]
         return copy_all(targets, made)
 
     def on_export_launches(self, question):

@@ -8,6 +8,7 @@ import torch
 
 from kbd.daemon.runner import bursts as bursts_module
 from kbd.daemon.runner.bursts import WARM_UP_ROUNDS, Bursts
+from kbd.daemon.runner.copying import Target
 
 CPU = torch.device("cpu")
 
@@ -59,7 +60,7 @@ def test_preparing_runs_nothing_and_replaces_what_was_prepared(calls):
 @pytest.fixture
 def room():
     """Where what is returned on each of three sets is copied: two numbers."""
-    return [[torch.zeros(2)] for _ in range(3)]
+    return [[Target.at(torch.zeros(2))] for _ in range(3)]
 
 
 def test_what_launches_returned_is_copied_where_it_is_to_be_kept(calls, room):
@@ -67,7 +68,7 @@ def test_what_launches_returned_is_copied_where_it_is_to_be_kept(calls, room):
     bursts.prepare([(0, 2), (1,)], "eager", room)
     bursts.run(1, keep=True)
     bursts.run(0, keep=True)
-    assert [target.tolist() for (target,) in room] == [[2, 0], [1, 1], [3, 2]]
+    assert [target.tensor.tolist() for (target,) in room] == [[2, 0], [1, 1], [3, 2]]
     assert bursts.unfit == []
 
 
@@ -75,7 +76,7 @@ def test_nothing_is_copied_unasked(calls, room):
     bursts = Bursts(calls.sets, CPU, unchanged)
     bursts.prepare([(0, 1, 2)], "eager", room)
     bursts.run(0)
-    assert [target.tolist() for (target,) in room] == [[0, 0]] * 3
+    assert [target.tensor.tolist() for (target,) in room] == [[0, 0]] * 3
 
 
 def test_one_buffer_for_every_launch_is_copied_before_the_next(room):
@@ -83,7 +84,7 @@ def test_one_buffer_for_every_launch_is_copied_before_the_next(room):
     bursts = Bursts([lambda: buffer.add_(1)] * 3, CPU, unchanged)
     bursts.prepare([[0, 1, 2]], "eager", room)
     bursts.run(0, keep=True)
-    assert [target.tolist() for (target,) in room] == [[1, 1], [2, 2], [3, 3]]
+    assert [target.tensor.tolist() for (target,) in room] == [[1, 1], [2, 2], [3, 3]]
 
 
 def test_other_tensors_than_there_is_room_for_are_told(room):
@@ -92,7 +93,7 @@ def test_other_tensors_than_there_is_room_for_are_told(room):
     bursts.prepare([(0, 1, 2), (0,)], "eager", room)
     bursts.run(0, keep=True)
     assert bursts.unfit == [1, 2]
-    assert [target.tolist() for (target,) in room] == [[1, 1], [0, 0], [0, 0]]
+    assert [target.tensor.tolist() for (target,) in room] == [[1, 1], [0, 0], [0, 0]]
     bursts.run(1, keep=True)
     assert bursts.unfit == []
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from kbd.daemon.runner.copying import can_copy, copy_all, copy_to
+from kbd.daemon.runner.copying import Target, can_copy, copy_all, copy_to
 
 DTYPES = [
     torch.float64,
@@ -68,22 +68,33 @@ def test_other_dtypes_and_shapes_are_for_torch():
     assert not can_copy(torch.zeros(3), torch.zeros(4))
 
 
+@pytest.mark.parametrize("name", tensors())
+@pytest.mark.parametrize("stored", ["as it is", "dense"])
+def test_a_target_takes_what_fits(name, stored):
+    tensor = tensors()[name]
+    layout = torch.preserve_format if stored == "as it is" else torch.contiguous_format
+    target = Target.at(torch.empty_like(tensor, memory_format=layout))
+    assert copy_all([target], [tensor])
+    assert torch.equal(target.tensor, tensor.resolve_conj())
+
+
 def test_all_are_copied_or_none():
-    targets = [torch.zeros(2), torch.zeros(3)]
-    assert not copy_all(targets, [torch.ones(2), torch.ones(4)])
-    assert not copy_all(targets, [torch.ones(2)])
-    assert [target.sum() for target in targets] == [0, 0]
+    targets = [Target.at(torch.zeros(2)), Target.at(torch.zeros(3))]
+    for others in ([torch.ones(2), torch.ones(4)], [torch.ones(2)], [torch.ones(2), torch.ones(3).double()]):
+        assert not copy_all(targets, others)
+    assert [float(target.tensor.sum()) for target in targets] == [0, 0]
     assert copy_all(targets, [torch.ones(2), torch.ones(3)])
-    assert [target.sum() for target in targets] == [2, 3]
+    assert [float(target.tensor.sum()) for target in targets] == [2, 3]
 
 
 def test_replaced_methods_are_not_asked(monkeypatch):
-    for name in ("clone", "copy_", "data_ptr", "stride"):
+    target, other = torch.zeros(3), Target.at(torch.zeros(3))
+    for name in ("clone", "copy_", "data_ptr", "stride", "is_contiguous", "is_conj", "size"):
         monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("asked"))
-    target = torch.zeros(3)
     copy_to(target, torch.ones(3))
+    assert copy_all([other], [torch.ones(3)])
     monkeypatch.undo()
-    assert target.tolist() == [1, 1, 1]
+    assert target.tolist() == other.tensor.tolist() == [1, 1, 1]
 
 
 def test_a_mode_that_was_left_on_sees_nothing():
