@@ -328,12 +328,14 @@ class Prepared(Answer):
 class Done(Answer):
     """A burst is over; the runner's own figure decides nothing.
 
-    `unfit`: sets on which a launch of a burst that was kept returned other tensors than there is room for.
+    `unfit`: sets on which a launch of a burst that was kept returned other tensors than there is room for; `views`:
+    those on which it returned memory of its inputs.
     """
 
     kind: Literal["done"] = "done"
     claimed_us: float = Field(ge=0, le=LONGEST_US)
     unfit: tuple[Count, ...] = Field(default=(), max_length=MOST_SETS)
+    views: tuple[Count, ...] = Field(default=(), max_length=MOST_SETS)
 
 
 class Exported(Answer):

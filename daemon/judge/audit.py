@@ -93,7 +93,7 @@ class Auditor:
         if not expected:
             return
         self._compared += 1
-        if problem := self._problem(expected, found):
+        if problem := self._problem(expected, found) or self._view():
             self._failed += 1
             raise Suspicious("timed_output_wrong", problem)
 
@@ -102,6 +102,14 @@ class Auditor:
             return f"{len(found)} tensors are returned in a launch that is timed, {len(expected)} when judged"
         judged = zip(self._yardsticks, expected, found, strict=False)
         return next(filter(None, (_problem(*one) for one in judged)), None)
+
+    def _view(self) -> str | None:
+        """Whatever it returned when it was judged had memory of its own, unless the reference's had not either."""
+        candidate, reference = self._bench.candidate, self._bench.reference
+        assert reference is not None
+        if candidate.returns_views and not (reference.returns_views or candidate.written):
+            return "it returns memory of its input while it is timed, and made a copy whenever it was judged"
+        return None
 
     def report(self) -> Audit | None:
         """How many turns there were, and how many of them were compared."""

@@ -77,6 +77,7 @@ class TimedKernel:
         self._bound: SetsBound | None = None
         self._exports: SetTable | None = None
         self._unfit: dict[int, frozenset[int]] = {}
+        self._views: dict[int, bool] = {}
         self._bell: Doorbell | None = None
         self._listen = self._asked = 0
         self._asked_limit_s = 0.0
@@ -115,6 +116,11 @@ class TimedKernel:
     def returns(self) -> bool:
         """Whether it returned tensors when it was tried out."""
         return self._bound is not None and bool(self._bound.outputs)
+
+    @property
+    def returns_views(self) -> bool:
+        """Whether memory of its inputs was returned in one of the latest bursts that were kept."""
+        return any(self._views.values())
 
     @property
     def returns_scattered(self) -> bool:
@@ -209,7 +215,7 @@ class TimedKernel:
             return self._ring(self._bell, index, keep=keep)
         measured_us, done = self._link.ask_timed(Burst(index=index, keep=keep), Done, self._limit_s)
         if keep:
-            self._unfit[index] = frozenset(done.unfit)
+            self._unfit[index], self._views[index] = frozenset(done.unfit), bool(done.views)
         return measured_us, done.claimed_us
 
     def written_to(self, sets: Sequence[int]) -> list[torch.Tensor]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.runner_protocol import Prepared
-from kbd.daemon.runner.copying import Target, copy_all
+from kbd.daemon.runner.copying import Target, copy_all, lies_within
 from kbd.daemon.runner.values import pack, tensors_in
 
 WARM_UP_S = 0.1
@@ -36,10 +36,14 @@ class Bursts:
         calls: Sequence[Callable[[], Any]],
         device: torch.device,
         renew: Callable[[int], Callable[[], Any] | None],
+        inputs: range = range(0),
     ) -> None:
         self._calls = list(calls)
         self._device = device
         self._renew = renew
+        self._inputs = inputs
+        self.views: list[int] = []
+        """Sets on which the latest burst that was kept returned memory of the `inputs` (addresses of all sets)."""
         self.unfit: list[int] = []
         """Sets on which the latest burst that was kept returned other tensors than there is room for."""
         self._reshapes = False
@@ -153,11 +157,14 @@ class Bursts:
             for place in plan:
                 append(calls[place]())
             return
-        self.unfit = []
+        self.unfit, self.views = [], []
         for place in plan:
             append(calls[place]())
-            if self._kept and not copy_all(self._kept[place], tensors_in(returned[-1])):
+            made = tensors_in(returned[-1])
+            if self._kept and not copy_all(self._kept[place], made):
                 self.unfit.append(place)
+            if any(lies_within(tensor, self._inputs) for tensor in made):
+                self.views.append(place)
 
     def _capture_all(self) -> None:
         """The graphs of one preparation share a pool; it is gone with the last of them."""

@@ -68,6 +68,12 @@ class Target:
             _copyto(self.words, _words_of(source))
 
 
+def lies_within(tensor: torch.Tensor, memory: range) -> bool:
+    """Whether a tensor begins at one of these addresses."""
+    with _without_modes():
+        return 0 not in _size_of(tensor) and _address_of(tensor) in memory
+
+
 def copy_all(targets: Sequence[Target], sources: Sequence[torch.Tensor]) -> bool:
     """Copy each to its target, if all of them fit; whether they do."""
     with _without_modes():

@@ -239,7 +239,7 @@ class Harness:
         """Remember the input sets of the bursts to come, one call each; tries out the first."""
         self._enter(message.workload)
         sets = self._timed_sets = TimedSets(self.kernel, message, self._tensor)
-        self._bursts = Bursts(sets.calls, self._device, sets.renewed)
+        self._bursts = Bursts(sets.calls, self._device, sets.renewed, sets.addresses)
         values, returned = pack_values(sets.calls[0]())
         in_place = [tensor.data_ptr() for tensor in returned] == sets.output_addresses(0)
         self._bursts.warm_up()
@@ -257,8 +257,8 @@ class Harness:
         bursts = self._prepared_bursts()
         claimed_ns = bursts.run(message.index, keep=message.keep)
         bursts.restore(message.index)
-        unfit = tuple(bursts.unfit) if message.keep else ()
-        return runner_protocol.Done(claimed_us=claimed_ns / 1e3, unfit=unfit)
+        seen = {"unfit": tuple(bursts.unfit), "views": tuple(bursts.views)} if message.keep else {}
+        return runner_protocol.Done(claimed_us=claimed_ns / 1e3, **seen)
 
     def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
         """Run bursts as a doorbell asks for them, until it says stop."""

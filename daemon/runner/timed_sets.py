@@ -32,6 +32,15 @@ class TimedSets:
         self._places: list[list[Target]] = []
         self.calls = [kernel.call_on(inputs, outputs) for inputs, outputs in self._arguments]
 
+    @property
+    def addresses(self) -> range:
+        """Those from the first input tensor of the first set to behind the last one of the last set."""
+        message = self._message
+        if not message.slots:
+            return range(0)
+        begin = self._tensor_of(message.slots[0]).data_ptr()
+        return range(begin, begin + message.count * message.stride)
+
     def output_addresses(self, number: int) -> list[int]:
         """Where the output buffers of a set begin."""
         return [tensor.data_ptr() for tensor in self._arguments[number][1]]

@@ -169,6 +169,7 @@ class FakeKernel:
         self.noise = noise or itertools.repeat(0.0)
         self._returned = {}
         self.reuses = lambda burst, launches: False
+        self.views = False
         self.seen = []
         self.places = []
         self.trespasses = []
@@ -278,7 +279,8 @@ class FakeKernel:
         self._returned[question.index] = [self._launch(place) for place in sets]
         unfit = [place for launch, place in enumerate(sets) if not self._kept(question, launch, place)]
         measured_us = self._overhead_us + len(sets) * self.launch_us + next(self.noise)
-        return Done(claimed_us=measured_us / 2, unfit=unfit if question.keep else ())
+        views = sets if question.keep and self.views else ()
+        return Done(claimed_us=measured_us / 2, unfit=unfit if question.keep else (), views=views)
 
     def _kept(self, question, launch, place):
         """Copy what a launch returned to where the judge wants it, if it fits."""

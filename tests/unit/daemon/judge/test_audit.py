@@ -1,5 +1,7 @@
 """The secret audit: a kernel that computes while it is judged and not while it is timed is found."""
 
+import contextlib
+
 import pytest
 import torch
 
@@ -135,6 +137,24 @@ def test_a_candidate_that_also_returns_is_judged_by_what_it_wrote(audited):
 
 def test_views_of_the_inputs_are_as_good_as_copies(audited):
     assert audited(lambda x: x[1:], lambda x: x[1:].clone()).compared >= FEWEST
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options", "found"),
+    [
+        (True, False, {}, True),
+        (True, True, {}, False),
+        (False, True, {}, False),
+        (True, False, "written", False),
+    ],
+)
+def test_views_are_found_where_only_copies_were_judged(make_kernel, make_bench, ours, theirs, options, found):
+    candidate, reference = make_kernel("candidate", double), make_kernel("reference", double)
+    candidate.views, reference.views = ours, theirs
+    bench = make_bench(candidate, reference, **(WRITTEN if options else {}))
+    auditor, ready = Auditor(bench, (YARDSTICK,), 20), get_ready(bench, "eager")
+    with pytest.raises(Suspicious, match="memory of its input") if found else contextlib.nullcontext():
+        time_kernels(bench, ready, Way("eager", 20, 1e9), auditor, lambda: 0.0)
 
 
 def test_launches_that_build_on_each_other_cannot_be_compared(audited):

@@ -245,6 +245,18 @@ def test_other_tensors_than_expected_are_not_made_to_fit(harness, load, bind_set
     assert harness.burst(Burst(index=0, keep=True)).unfit == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("made", "views"),
+    [("x * 10", ()), ("x.view(2)", (1, 0)), ("x[1:]", (1, 0)), ("x[:0]", ()), ("x.clone()", ())],
+)
+def test_memory_of_an_input_is_known_again(harness, load, bind_sets, keeping, made, views):
+    load(f"def f(x):\n    return {made}\n")
+    bind_sets(*torch.ones(2, 2).unbind())
+    keeping((1, 0), torch.zeros(2))
+    assert harness.burst(Burst(index=0, keep=True)).views == views
+    assert harness.burst(Burst(index=0)).views == ()
+
+
 @pytest.mark.parametrize("room", [torch.zeros(2), torch.zeros(1), torch.zeros(2).double()], ids=str)
 def test_outputs_that_stayed_where_they_are_can_be_exported(harness, load, bind_sets, lend, room):
     """As on a device; the CPU keeps none of them."""

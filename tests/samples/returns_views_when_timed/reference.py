@@ -1,0 +1,5 @@
+import torch
+
+
+def transposed(x: torch.Tensor):
+    return x.t().contiguous()
