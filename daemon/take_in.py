@@ -16,6 +16,7 @@ import structlog
 
 from kbd.daemon.assembly import JobIdentity, refused
 from kbd.daemon.headroom import Headroom
+from kbd.daemon.put_off import PutOff
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
 from kbd.inbox.intake import Intake
 from kbd.inbox.lookup import delivery_named
@@ -53,7 +54,11 @@ class TakenIn:
 
 
 class TakeIn:
-    """Moves deliveries from the inbox into the database, a bounded batch at a time."""
+    """Moves deliveries from the inbox into the database, a bounded batch at a time.
+
+    Attributes:
+        put_off: what was claimed and waits to be read or sorted.
+    """
 
     def __init__(
         self, spool: Spool, scanner: Scanner, intake: Intake, store: JobStore, headroom: Headroom
@@ -63,6 +68,7 @@ class TakeIn:
         self._intake = intake
         self._store = store
         self.headroom = headroom
+        self.put_off = PutOff()
         self._taken: list[Taken | Vanished | Deferred] = []
 
     def round(self, hints: Iterable[Path]) -> TakenIn:
@@ -70,14 +76,21 @@ class TakeIn:
         room = self.headroom.room()
         if room.jobs == 0:
             return TakenIn(held=room.why_none)
-        for delivery in self._scanner.look(hints, limit=min(BATCH, room.jobs)):
-            self._take(delivery)
-        if not self._taken:
-            return TakenIn()
-        answers = self._admit_taken()
-        queued = sum(isinstance(answer, Claimed) for answer in answers)
-        refusals = sum(isinstance(answer, Refused) for answer in answers)
-        return TakenIn(queued, refusals, waiting=len(self._taken))
+        unread = len(self.put_off)
+        self._taken += self.put_off.due()
+        is_crowded = unread >= room.jobs
+        if not is_crowded:
+            for delivery in self._scanner.look(hints, limit=min(BATCH, room.jobs - unread)):
+                self._take(delivery)
+        answers = self._admit_taken() if self._taken else []
+        return TakenIn(
+            queued=sum(isinstance(answer, Claimed) for answer in answers),
+            refused=sum(isinstance(answer, Refused) for answer in answers),
+            held=f"{unread} claimed files cannot be read just now; see the daemon's log"
+            if is_crowded
+            else None,
+            waiting=len(self.put_off),
+        )
 
     def take_named(self, job_id: str) -> bool:
         """Claim the delivery whose file name gives it this id, out of turn. False: there is none."""
@@ -114,11 +127,10 @@ class TakeIn:
                     reason=sorted_out.message,
                 )
             answers.append(sorted_out if isinstance(sorted_out, Deferred) else answer)
-        self._taken = [
-            Taken(answer.path, answer.owner)
-            for answer in answers
-            if isinstance(answer, Deferred) and answer.was_claimed
-        ]
+        self._taken = []
+        self.put_off.add(
+            answer.taken for answer in answers if isinstance(answer, Deferred) and answer.was_claimed
+        )
         return answers
 
     def _record(self, answers: Sequence[Admitted]) -> list[Admitted]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kbd.inbox.errors import Problem
+from kbd.inbox.failed_reads import FailedReads
 from kbd.inbox.job_file import JobFile
 
 
@@ -33,10 +34,11 @@ class Refusal(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Renamed into `claimed/`, so it is ours; not opened yet."""
+    """Renamed into `claimed/`, so it is ours; not read yet, or in vain."""
 
     path: Path
     owner: str | None
+    failed_reads: FailedReads | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,10 @@ class Deferred:
 
     Attributes:
         path: where it lies: in the inbox, or under `claimed/`.
-        was_claimed: it lies under `claimed/`; give `Taken(path, owner)` to `admit_all` later.
+        was_claimed: it lies under `claimed/`; give `taken` to `admit_all` later.
         error: what the file system said.
         message: the same for people, with what to do.
+        failed_reads: those of an error that becomes a refusal when it stays.
     """
 
     path: Path
@@ -111,6 +114,12 @@ class Deferred:
     was_claimed: bool
     error: OSError
     message: str
+    failed_reads: FailedReads | None = None
+
+    @property
+    def taken(self) -> Taken:
+        """The same, to be read once more."""
+        return Taken(self.path, self.owner, self.failed_reads)
 
 
 Claim = Claimed | Quarantined | Vanished | Deferred

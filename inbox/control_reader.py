@@ -1,7 +1,8 @@
 """The daemon's end of `control/`: finds requests, writes answers, keeps the folder tidy.
 
 As with the inbox a look is the truth and events only say when to look. What is no request goes to quarantine,
-once it has not changed for a while: a program may have written it under its final name.
+once it has not changed for a while: a program may have written it under its final name. What cannot be read goes
+there once that has lasted, and keeps nobody else waiting.
 """
 
 import logging
@@ -17,6 +18,7 @@ from kbd.inbox.control import Answer, AnswerCode, ControlRequest, answer_path, r
 from kbd.inbox.control import request_path as path_of_request
 from kbd.inbox.durable import make_folder, remove, write_durably
 from kbd.inbox.errors import InboxError, InvalidJob
+from kbd.inbox.failed_reads import READ_AGAIN_S, FailedReads
 from kbd.inbox.names import is_ignored
 from kbd.inbox.quarantine import Quarantine
 from kbd.inbox.sighting import Signature
@@ -53,6 +55,7 @@ class ControlReader:
         self._settle_s = settle_s
         self._quarantine = Quarantine(spool)
         self._odd: dict[str, tuple[Signature, float]] = {}
+        self._failed: dict[str, FailedReads] = {}
         self._seen_by_tidy: frozenset[str] = frozenset()
         self._has_more = False
         make_folder(spool.answers)  # spools made by an older version have none
@@ -67,6 +70,7 @@ class ControlReader:
         self._has_more = len(entries) > LOOK_LIMIT
         names = {name for _, name, _ in entries}
         self._odd = {name: seen for name, seen in self._odd.items() if name in names}
+        self._failed = {name: failed for name, failed in self._failed.items() if name in names}
         found = (self._read(name, signature) for _, name, signature in entries[:LOOK_LIMIT])
         return [requested for requested in found if requested is not None]
 
@@ -74,10 +78,10 @@ class ControlReader:
         """In how many seconds to look again though nothing happens; None: at the regular time."""
         if self._has_more:
             return 0.0
-        if not self._odd:
-            return None
-        due = min(since for _, since in self._odd.values()) + self._settle_s
-        return max(0.0, due - self._clock())
+        due_s = [since + self._settle_s - self._clock() for _, since in self._odd.values()]
+        if self._failed:
+            due_s.append(READ_AGAIN_S)
+        return max(0.0, min(due_s)) if due_s else None
 
     def answer(self, token: str, answer: Answer) -> None:
         """Say durably what was done, then remove the request."""
@@ -110,13 +114,32 @@ class ControlReader:
     def _read(self, name: str, signature: Signature) -> Requested | None:
         path = self._spool.control / name
         try:
-            return Requested(token_of(name) or "", read_request(path))
+            request = read_request(path)
         except FileNotFoundError:
             return None  # withdrawn
-        except (InboxError, PermissionError) as error:
+        except InboxError as error:
             if self._has_settled(name, signature):
                 self._refuse(path, error)
             return None
+        except OSError as error:
+            self._note_failure(path, error)
+            return None
+        self._odd.pop(name, None)
+        self._failed.pop(name, None)
+        return Requested(token_of(name) or "", request)
+
+    def _note_failure(self, path: Path, error: OSError) -> None:
+        """Only what somebody forgot to permit is ever refused; a file system that fails may do so for hours."""
+        now = self._clock()
+        self._odd.pop(path.name, None)
+        failed = self._failed[path.name] = FailedReads.one_more(self._failed.get(path.name), now)
+        if isinstance(error, PermissionError) and failed.are_a_verdict(now):
+            self._refuse(path, error)
+        elif failed.times == 1:
+            logger.warning(
+                "a request cannot be read now",
+                extra={"action": "deferred", "path": os.fspath(path), "reason": str(error)},
+            )
 
     def _has_settled(self, name: str, signature: Signature) -> bool:
         known, since = self._odd.get(name, (None, 0.0))
@@ -125,22 +148,30 @@ class ControlReader:
             return self._settle_s <= 0
         return self._clock() - since >= self._settle_s
 
-    def _refuse(self, path: Path, error: InboxError | PermissionError) -> None:
+    def _refuse(self, path: Path, error: InboxError | OSError) -> None:
         """To quarantine with it; whoever waits for an answer is told."""
         problems = error.problems if isinstance(error, InvalidJob) else ()
-        refused = Refused(path, None, None, Refusal.INVALID_REQUEST, problems, str(error))
+        message = str(error) if isinstance(error, InboxError) else _why_unreadable(path, error)
+        refused = Refused(path, None, None, Refusal.INVALID_REQUEST, problems, message)
         (moved,) = self._quarantine.put_all([refused])
         if isinstance(moved, Deferred):
             logger.warning(moved.message, extra={"action": "deferred", "path": os.fspath(path)})
+            if path.name in self._odd:  # not at once: a full disk would keep the daemon busy
+                self._odd[path.name] = (self._odd[path.name][0], self._clock())
             return
         self._odd.pop(path.name, None)
-        logger.warning("no request", extra={"action": "request_refused", "reason": str(error)})
+        self._failed.pop(path.name, None)
+        logger.warning("no request", extra={"action": "request_refused", "reason": message})
         token = token_of(path.name)
         if token is not None:
-            self.answer(token, Answer(code=AnswerCode.REFUSED, message=str(error)))
+            self.answer(token, Answer(code=AnswerCode.REFUSED, message=message))
 
     def _answers_and_temporaries(self) -> Iterator[str]:
         with os.scandir(self._spool.answers) as entries:
             yield from (entry.path for entry in entries)
         with os.scandir(self._spool.control) as entries:
             yield from (entry.path for entry in entries if entry.name.endswith(".tmp"))
+
+
+def _why_unreadable(path: Path, error: OSError) -> str:
+    return f"{path.name} cannot be read: {error.strerror}; make it readable for the daemon (chmod a+r), ask again"

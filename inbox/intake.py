@@ -15,6 +15,7 @@ fsynced: a safe client has done that, and for others the row keeps the text that
 import errno
 import logging
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from kbd.inbox.claim import Claim, Claimed, Deferred, Refusal, Refused, Taken, V
 from kbd.inbox.durable import fsync_folder, is_there, make_folder
 from kbd.inbox.epoch import require_epoch
 from kbd.inbox.errors import InboxError, InvalidJob, Problem
+from kbd.inbox.failed_reads import FailedReads
 from kbd.inbox.job_file import ReadLimits, read_job
 from kbd.inbox.job_id import intended_id
 from kbd.inbox.names import JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, NAME_PATTERN, job_name
@@ -36,7 +38,6 @@ _ENVIRONMENT_ERRORS = frozenset(
     {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
     | {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.ENODEV, errno.EINTR, errno.EAGAIN, errno.ENOLCK}
 )
-_PERMISSION_ERRORS = frozenset({errno.EACCES, errno.EPERM})
 
 
 def _utc_today() -> date:
@@ -51,6 +52,7 @@ class Intake:
         epoch_folder: `claimed/EPOCH` of this daemon, `kbd.inbox.lease.Lease.epoch_folder`.
         limits: how large manifests and the files beside them may be.
         today: the day (UTC) under which published jobs are filed.
+        clock: our own monotonic clock, in seconds.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Intake:
         limits: ReadLimits | None = None,
         *,
         today: Callable[[], date] = _utc_today,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
         self._epoch_folder = epoch_folder
         self._limits = limits or ReadLimits()
         self._today = today
+        self._clock = clock
         self._quarantine = Quarantine(spool)
 
     def claim(self, delivery: Delivery) -> Claim:
@@ -92,7 +96,7 @@ class Intake:
             return Vanished(delivery.path, delivery.owner, job_name(delivery.name), was_claimed=False)
         except OSError as error:
             message = f"{delivery.path} cannot be claimed: {error.strerror}"
-            if error.errno in _PERMISSION_ERRORS:
+            if isinstance(error, PermissionError):
                 message += "; the daemon needs write permission on its folder, and on a job folder itself"
             return Deferred(delivery.path, delivery.owner, was_claimed=False, error=error, message=message)
         return Taken(path, delivery.owner)
@@ -160,15 +164,15 @@ class Intake:
             return self._refuse(taken, Refusal.INTERNAL_ERROR, message)
 
     def _unreadable(self, taken: Taken, error: OSError) -> Refused | Vanished | Deferred:
-        if error.errno in _ENVIRONMENT_ERRORS:
-            message = f"{taken.path} was claimed and cannot be read now: {error.strerror}"
-            return Deferred(taken.path, taken.owner, was_claimed=True, error=error, message=message)
         if isinstance(error, FileNotFoundError) and not is_there(taken.path):
             return Vanished(taken.path, taken.owner, job_name(taken.path.name), was_claimed=True)
-        message = f"{taken.path.name} cannot be read: {error.strerror}"
-        if error.errno in _PERMISSION_ERRORS:
-            message += "; make it readable for the daemon (chmod a+r, for folders a+rx) and deliver it again"
-        return self._refuse(taken, Refusal.UNREADABLE, message)
+        failed, now = None, self._clock()
+        if error.errno not in _ENVIRONMENT_ERRORS:
+            failed = FailedReads.one_more(taken.failed_reads, now)
+            if failed.are_a_verdict(now):
+                return self._refuse(taken, Refusal.UNREADABLE, _why_unreadable(taken, error, failed.times))
+        message = f"{taken.path} was claimed and cannot be read now: {error.strerror}"
+        return Deferred(taken.path, taken.owner, True, error, message, failed)
 
     def _refuse(
         self, taken: Taken, code: Refusal, message: str, problems: tuple[Problem, ...] = ()
@@ -178,6 +182,15 @@ class Intake:
         else:
             job_id = job_name(taken.path.name)
         return Refused(taken.path, taken.owner, job_id, code, problems, message)
+
+
+def _why_unreadable(taken: Taken, error: OSError, times: int) -> str:
+    message = f"{taken.path.name} cannot be read: {error.strerror}, each of {times} times"
+    if isinstance(error, PermissionError):
+        message += (
+            "; make it readable for the daemon (chmod a+r, for folders a+rx), deliver it under a new id"
+        )
+    return message
 
 
 def _misnamed(taken: Taken) -> Refused | None:

@@ -3,8 +3,9 @@
 A scan is the truth. Events (`kbd.inbox.watcher`) only say when to look, and which names arrived by a rename;
 what is not renamed into place is ready once it has settled (see `kbd.inbox.sighting`).
 
-Listing a hundred thousand names takes much longer than claiming a batch of them. So what was ready and over the
-limit is handed out by the next looks, each name looked at again, and the inbox is listed anew after a while.
+Listing a hundred thousand names takes much longer than claiming a batch of them. So what was over the limit is
+handed out by the next looks, and the inbox is listed anew after a while. Each name is looked at again when it is
+handed out, and what has settled is opened only then.
 """
 
 import math
@@ -132,16 +133,20 @@ class Scanner:
         """
         self._spool.require()
         self._moved.update(os.fspath(hint) for hint in hints)
-        if self._stock and limit is not None and self._clock() < self._stock_until:
-            return self._hand_out(limit)
-        return self._list(limit)
+        if not self._stock or limit is None or self._clock() >= self._stock_until:
+            return self._list(limit)
+        look = Look(self._looks, self._clock(), frozenset(), self._bounds.examined_bytes)
+        self._next_at = look.now  # there may be more
+        return self._hand_out(limit, look)
 
-    def _hand_out(self, limit: int) -> list[Delivery]:
-        """The next names of the stock that are still ready. There may be more: the next look is due at once."""
-        self._next_at = now = self._clock()
-        look = Look(self._looks, now, frozenset(), 0)
-        chosen = [self._stock.popleft() for _ in range(min(limit, len(self._stock)))]
-        return [candidate.delivery() for candidate in chosen if self._is_still_ready(candidate, look)]
+    def _hand_out(self, limit: int, look: Look) -> list[Delivery]:
+        """The next names of the stock that are ready still, or now that they are opened."""
+        found: list[Delivery] = []
+        while self._stock and len(found) < limit and look.examinable_bytes > 0:
+            candidate = self._stock.popleft()
+            if self._is_still_ready(candidate, look):
+                found.append(candidate.delivery())
+        return found
 
     def _list(self, limit: int | None) -> list[Delivery]:
         """List the whole inbox."""
@@ -149,17 +154,20 @@ class Scanner:
         look = Look(self._looks, self._clock(), frozenset(self._moved), self._bounds.examined_bytes)
         self._moved.clear()
         self._unreadable = {}
-        ready: list[_Candidate] = []
+        candidates: list[_Candidate] = []
         for owner, entry in self._listing(look):
             sighting = self._sight(owner, entry, look)
-            if sighting is not None and sighting.is_ready:
-                ready.append(_Candidate(sighting.first_look, entry.name, owner or "", entry.path, sighting))
+            if sighting is not None and sighting.may_be_chosen:
+                place = sighting.first_look, entry.name, owner or ""
+                candidates.append(_Candidate(*place, entry.path, sighting))
         has_room = self._forget_unseen()
         if look.has_turned_away:
             look.due_at(look.now if has_room else look.now + self._settling.settle_s)
-        ready.sort()
-        chosen = ready if limit is None else self._stocked(ready, limit, look)
-        deliveries = [candidate.delivery() for candidate in chosen if self._is_still_ready(candidate, look)]
+        candidates.sort()
+        self._keep(candidates if limit is None else _in_turns(candidates, limit + self._bounds.stock), look)
+        deliveries = self._hand_out(len(candidates) if limit is None else limit, look)
+        if self._stock:
+            look.due_at(look.now)
         self._next_at = look.next_at
         return deliveries
 
@@ -180,14 +188,12 @@ class Scanner:
         """Temporary names (`.NAME.tmp`) whose writer seems to be dead; to be removed by the caller."""
         return self._leftovers.abandoned(self._clock())
 
-    def _stocked(self, ready: Sequence[_Candidate], limit: int, look: Look) -> list[_Candidate]:
-        """The first ones when owners take turns; those that follow are kept for the next looks."""
-        line = _in_turns(ready, limit + self._bounds.stock)
-        self._stock = deque(line[limit:])
+    def _keep(self, line: Iterable[_Candidate], look: Look) -> None:
+        """For this look and the next ones."""
+        self._stock = deque(line)
         now = self._clock()
         kept_s = max(self._bounds.listed_again_s, (now - look.now) / self._bounds.listings_share)
         self._stock_until = now + kept_s
-        return line[:limit]
 
     def _listing(self, look: Look) -> Iterator[tuple[str | None, os.DirEntry[str]]]:
         """Everything at the top and one level down that is not an ignored name or an owner's folder."""
@@ -216,7 +222,7 @@ class Scanner:
     def _sight(self, owner: str | None, entry: os.DirEntry[str], look: Look) -> Sighting | None:
         """What is known about a name after this look; None when it is gone, unknown or set aside."""
         sighting = self._names.get(owner, {}).get(entry.name)
-        if sighting is not None and sighting.is_ready and entry.path not in look.moved:
+        if sighting is not None and sighting.may_be_chosen and entry.path not in look.moved:
             sighting.last_look = look.number  # looked at again when it is chosen: thousands may be waiting
         else:
             sighting = self._inspect(owner, entry, look)
@@ -226,6 +232,10 @@ class Scanner:
         return sighting
 
     def _inspect(self, owner: str | None, entry: os.DirEntry[str], look: Look) -> Sighting | None:
+        names = self._names.setdefault(owner, {})
+        if entry.name not in names and len(names) >= self._bounds.names_per_owner:
+            look.has_turned_away = True
+            return None
         try:
             status = entry.stat(follow_symlinks=False)
             signature = Signature.at(entry.path, status)
@@ -234,12 +244,14 @@ class Scanner:
         except OSError as error:
             self._unreadable[entry.path] = str(error)
             return None
-        sighting = self._remember(self._names.setdefault(owner, {}), entry.name, signature, look)
+        sighting = names.get(entry.name)
         if sighting is None:
-            return None
+            names[entry.name] = sighting = Sighting(look.number, look.number, signature, look.now)
+        else:
+            sighting.note(signature, look.number, look.now)
         if entry.path in look.moved:
             sighting.stage = Stage.READY
-        elif not sighting.is_ready:
+        elif not sighting.may_be_chosen:
             self._settling.decide(sighting, entry.path, status, look)
         return sighting
 
@@ -247,29 +259,19 @@ class Scanner:
         """Whether a name that is about to be returned is what it was when it became ready."""
         sighting = candidate.sighting
         try:
-            signature = Signature.at(candidate.path, os.lstat(candidate.path))
+            status = os.lstat(candidate.path)
+            signature = Signature.at(candidate.path, status)
         except FileNotFoundError:
             return False
         except OSError as error:
             self._unreadable[candidate.path] = str(error)
             return False
         sighting.note(signature, look.number, look.now)
-        if not sighting.is_ready:
+        if sighting.stage is Stage.SETTLED:
+            self._settling.open(sighting, candidate.path, status, look)
+        elif not sighting.is_ready:
             look.due_at(look.now + self._settling.settle_s)
         return sighting.is_ready
-
-    def _remember(
-        self, names: dict[str, Sighting], name: str, signature: Signature, look: Look
-    ) -> Sighting | None:
-        sighting = names.get(name)
-        if sighting is not None:
-            sighting.note(signature, look.number, look.now)
-            return sighting
-        if len(names) >= self._bounds.names_per_owner:
-            look.has_turned_away = True
-            return None
-        names[name] = sighting = Sighting(look.number, look.number, signature, look.now)
-        return sighting
 
     def _forget_unseen(self) -> bool:
         """Drop what this look did not see; True when that was anything."""

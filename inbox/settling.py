@@ -43,29 +43,35 @@ class Settling:
     manifest_bytes: int
 
     def decide(self, sighting: Sighting, path: str, status: os.stat_result, look: Look) -> None:
-        """Move a sighting that is not ready one stage on, if its time has come."""
+        """Move a sighting that cannot be chosen yet one stage on, if its time has come."""
         if not self._is_worth_waiting(path, status):
             sighting.stage = Stage.READY
             return
         wait_s = self.truncated_s if sighting.stage is Stage.TRUNCATED else self.settle_s
-        if look.now - sighting.unchanged_since < wait_s:
-            look.due_at(sighting.unchanged_since + wait_s)
+        due = max(sighting.unchanged_since + wait_s, sighting.unread_until)
+        if look.now < due:
+            look.due_at(due)
         elif sighting.stage is Stage.TRUNCATED:
             sighting.stage = Stage.READY_INCOMPLETE
-        elif look.examinable_bytes <= 0:
-            look.due_at(look.now)
         else:
-            look.examinable_bytes -= max(status.st_size, _EXAMINATION_COSTS_AT_LEAST)
-            self._conclude(sighting, self._examine(Path(path), sighting, status), look)
+            sighting.stage = Stage.SETTLED
 
-    def _conclude(self, sighting: Sighting, finding: Finding, look: Look) -> None:
-        if finding is Finding.WHOLE:
-            sighting.stage = Stage.READY
+    def open(self, sighting: Sighting, path: str, status: os.stat_result, look: Look) -> None:
+        """Look into one that is settled."""
+        look.examinable_bytes -= max(status.st_size, _EXAMINATION_COSTS_AT_LEAST)
+        finding = self._examine(Path(path), sighting, status)
+        was_unread = not math.isinf(sighting.unread_until)
+        if finding is Finding.WHOLE or (finding is Finding.UNREADABLE and was_unread):
+            sighting.stage = Stage.READY  # intake has patience of its own
         elif finding is Finding.TRUNCATED:
             sighting.stage = Stage.TRUNCATED
             look.due_at(sighting.unchanged_since + self.truncated_s)
-        elif finding is Finding.CHANGED:
-            sighting.unchanged_since = look.now
+        elif finding in (Finding.UNREADABLE, Finding.CHANGED):
+            sighting.stage = Stage.SETTLING
+            if finding is Finding.CHANGED:
+                sighting.unchanged_since = look.now
+            else:
+                sighting.unread_until = look.now + self.settle_s
             look.due_at(look.now + self.settle_s)
 
     def _examine(self, path: Path, sighting: Sighting, status: os.stat_result) -> Finding:

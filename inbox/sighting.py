@@ -1,11 +1,13 @@
 """What the scanner remembers about one name in the inbox, and how it looks at the file behind it.
 
 ```
- SETTLING ──renamed into place (hint), or not worth waiting for──────► READY
-  ▲  │ │ │
-  │  │ │ └─same size, mtime and inode for settle_s, and it parses────► READY
-  │  │ └─the same, but it ends too early─► TRUNCATED ─for truncated_s─► READY, not complete
-  └──┴─any change
+ SETTLING ──renamed into place (hint), or not worth waiting for──► READY
+  ▲  │
+  │  └─same size, mtime and inode for settle_s─► SETTLED, opened when it is chosen:
+  │                                                ├─parses, or cannot be read once more─► READY
+  ├──cannot be read────────────────────────────────┤
+  │                                                └─ends too early─► TRUNCATED ─truncated_s─► READY, not complete
+  └──any change
 ```
 
 Times are of our own monotonic clock; the mtime of a file is only ever compared with itself.
@@ -80,6 +82,7 @@ class Stage(enum.Enum):
     """How far a delivery has come."""
 
     SETTLING = "settling"
+    SETTLED = "settled, to be opened before it is handed out"
     TRUNCATED = "truncated"
     READY = "ready"
     READY_INCOMPLETE = "ready, though it ends too early"
@@ -90,6 +93,7 @@ class Finding(enum.Enum):
 
     WHOLE = "whole, or broken in a way that waiting does not mend"
     TRUNCATED = "ends too early"
+    UNREADABLE = "cannot be read just now"
     CHANGED = "no longer what was listed"
     GONE = "gone"
 
@@ -104,6 +108,13 @@ class Sighting:
     unchanged_since: float
     stage: Stage = Stage.SETTLING
     deferred_until: float = float("-inf")
+    unread_until: float = float("-inf")
+    """Could not be read when it was opened, and is not opened again before."""
+
+    @property
+    def may_be_chosen(self) -> bool:
+        """Whether it is ready, or opening it will show that."""
+        return self.stage is Stage.SETTLED or self.is_ready
 
     @property
     def is_ready(self) -> bool:
@@ -119,6 +130,7 @@ class Sighting:
             self.first_look = look
         self.signature = signature
         self.unchanged_since = now
+        self.unread_until = float("-inf")
         self.stage = Stage.SETTLING
 
 
@@ -141,7 +153,9 @@ def examine(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
         return Finding.TRUNCATED
     except FileNotFoundError:
         return Finding.GONE
-    except (InboxError, OSError):
+    except OSError:
+        return Finding.UNREADABLE
+    except InboxError:
         return Finding.WHOLE
     return Finding.WHOLE
 
@@ -155,13 +169,15 @@ def examine_folder(path: Path, signature: Signature, *, limit_bytes: int) -> Fin
     except FileNotFoundError:
         return Finding.CHANGED
     except OSError:
-        return Finding.WHOLE
+        return Finding.UNREADABLE
     for name in JOB_DOCUMENTS:
         document = path / name
         try:
             signature = Signature.of(os.lstat(document))
-        except OSError:
+        except FileNotFoundError:
             continue
+        except OSError:
+            return Finding.UNREADABLE
         finding = examine(document, signature, limit_bytes=limit_bytes)
         return Finding.CHANGED if finding is Finding.GONE else finding
     return Finding.WHOLE

@@ -89,6 +89,7 @@ class SpoolMachine(RuleBasedStateMachine):
         me = claimant(limits.state, limits.limits.lease_s)
         with mock.patch.object(desk_module, "Scanner", partial(Scanner, settle_s=0.0)):
             self.desk = open_desk(limits, self.spool, take_lease(self.spool, me, find_lease(self.spool)))
+        self.desk.take_in.put_off.again_s = 0.0
         self.host = host
 
     def attempt(self, verb, *arguments):

@@ -1,6 +1,7 @@
 """What was renamed into claimed/ and could not be recorded or read is tried again by the next round."""
 
 import errno
+import json
 
 import pytest
 
@@ -8,6 +9,19 @@ from kbd.inbox import intake as intake_module
 from kbd.inbox import quarantine as quarantine_module
 from kbd.inbox.spool import SpoolMissing
 from kbd.store.errors import StoreUnavailable
+from kbd.store.states import JobState
+
+
+@pytest.fixture
+def open_desk_of(open_desk_of):
+    """Of a daemon that tries again at once what it has put off."""
+
+    def opened(settings):
+        desk = open_desk_of(settings)
+        desk.take_in.put_off.again_s = 0.0
+        return desk
+
+    return opened
 
 
 @pytest.mark.fault("the database is locked")
@@ -91,3 +105,59 @@ def test_what_a_start_could_not_read_is_read_later(restart, desk, deliver, monke
     assert desk.store.get("j") is None
     desk.take_in.round([])
     assert desk.store.get("j") is not None
+
+
+def denied(*_args, **_options):
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+@pytest.mark.fault("a permission is denied for a moment")
+def test_what_may_not_be_read_for_a_moment_is_a_job_and_what_never_may_is_rejected(
+    desk, deliver, files_in, monkeypatch
+):
+    now = 100.0
+    desk.take_in._intake._clock = lambda: now
+    read_job = intake_module.read_job
+    monkeypatch.setattr(intake_module, "read_job", denied)
+    taken = desk.take_in.round([deliver("passing.yaml"), deliver("lasting.yaml")])
+    assert (taken.refused, taken.waiting) == (0, 2)
+
+    def read(path, **options):
+        return denied() if path.name == "lasting.yaml" else read_job(path, **options)
+
+    monkeypatch.setattr(intake_module, "read_job", read)
+    assert desk.take_in.round([]).queued == 1
+    for _ in range(2):
+        now += 3
+        taken = desk.take_in.round([])
+    assert (taken.refused, taken.waiting) == (1, 0)
+    assert desk.store.get("passing").state is JobState.SUBMITTED
+    row = desk.store.get("lasting")
+    assert (row.state, row.status, row.blame) == (JobState.REJECTED, "invalid_job", "job")
+    assert json.loads(row.result_text)["error"]["type"] == "unreadable"
+    assert "chmod a+r" in row.error_message
+    assert "lasting.yaml" in files_in("quarantine")
+
+
+def test_a_row_of_failed_reads_begins_anew_with_a_daemon(restart, desk, deliver, monkeypatch):
+    monkeypatch.setattr(intake_module, "read_job", denied)
+    desk.take_in._intake._clock = iter([100.0, 103.0, 106.0]).__next__
+    for hints in ([deliver("j.yaml")], [], []):
+        desk.take_in.round(hints)
+    desk = restart()
+    assert (desk.take_in.round([]).refused, desk.store.get("j")) == (0, None)
+    monkeypatch.undo()
+    assert desk.take_in.round([]).queued == 1
+
+
+def test_what_waits_to_be_read_takes_up_room_in_the_queue(desk, deliver, files_in, monkeypatch):
+    """Else a file system that fails would empty the inbox into claimed/."""
+    desk.take_in.headroom.queue_limit = 2
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "read_job", fails)
+        hints = [deliver(f"{number}.yaml") for number in range(5)]
+        assert desk.take_in.round(hints).waiting == 2
+        taken = desk.take_in.round([])
+        assert "2 claimed files cannot be read" in taken.held
+        assert (taken.waiting, len(files_in("claimed"))) == (2, 2)
+    assert desk.take_in.round([]).queued == 2

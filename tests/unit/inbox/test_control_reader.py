@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -6,6 +7,7 @@ import pytest
 from kbd.inbox import control_reader
 from kbd.inbox.control import Answer, AnswerCode, ControlRequest, Verb, ask, take_answer
 from kbd.inbox.control_reader import ControlReader
+from kbd.inbox.failed_reads import READ_AGAIN_S
 from kbd.inbox.spool import Spool, SpoolMissing
 
 SETTLE_S = 2.0
@@ -117,6 +119,76 @@ def test_nothing_unsafe_is_followed_or_blocks(spool, clock, kind, tmp_path):
     assert reader.look() == []
     assert not os.path.lexists(path)
     assert len(list(spool.quarantine.glob("*.reason.json"))) == 1
+
+
+class Unreadable:
+    """Stands for `read_request` while some files cannot be opened."""
+
+    def __init__(self, monkeypatch, *names, code):
+        self._names, self._code = names, code
+        self._read = control_reader.read_request
+        monkeypatch.setattr(control_reader, "read_request", self)
+
+    def __call__(self, path):
+        if path.name in self._names:
+            raise OSError(self._code, os.strerror(self._code), str(path))
+        return self._read(path)
+
+
+@pytest.mark.fault("a permission is denied for a moment")
+def test_a_request_that_cannot_be_read_for_a_moment_is_obeyed(spool, reader, clock, monkeypatch):
+    put(spool, "x.json", mtime=1)
+    put(spool, "y.json", mtime=2)
+    with monkeypatch.context() as patch:
+        Unreadable(patch, "x.json", code=errno.EACCES)
+        for _ in range(3):
+            assert tokens(reader) == ["y"], "one that can be read does not wait"
+            assert reader.next_look_s() == READ_AGAIN_S
+            clock.now += 2
+    assert tokens(reader) == ["x", "y"]
+    assert reader.next_look_s() is None
+
+
+def test_a_request_that_nobody_may_read_is_refused_after_a_while(spool, reader, clock, monkeypatch):
+    put(spool, "x.json")
+    Unreadable(monkeypatch, "x.json", code=errno.EACCES)
+    for _ in range(4):
+        assert (spool.control / "x.json").exists()
+        assert reader.look() == []
+        clock.now += 2
+    assert (spool.quarantine / "x.json").exists()
+    answer = take_answer(spool, "x")
+    assert answer.code is AnswerCode.REFUSED
+    assert "chmod a+r" in answer.message
+    assert reader.next_look_s() is None
+
+
+def test_a_file_system_that_fails_refuses_no_request(spool, reader, clock, monkeypatch, caplog):
+    put(spool, "x.json")
+    with monkeypatch.context() as patch:
+        Unreadable(patch, "x.json", code=errno.EIO)
+        for _ in range(9):
+            assert reader.look() == []
+            clock.now += 2
+    assert len(caplog.records) == 1
+    assert tokens(reader) == ["x"]
+
+
+def test_a_quarantine_that_is_full_is_not_tried_without_end(spool, reader, clock, monkeypatch):
+    put(spool, "x.json", "no JSON")
+    reader.look()
+    clock.now += SETTLE_S
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        assert reader.look() == []
+        assert reader.next_look_s() == SETTLE_S
+    clock.now += SETTLE_S
+    assert reader.look() == []
+    assert (spool.quarantine / "x.json").exists()
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_flood_is_read_in_portions(spool, reader, monkeypatch):

@@ -249,13 +249,6 @@ class TestWhatUsersCanDo:
             claim = quarantined(intake.claim(delivery_of(copy)))
             assert "root:" not in claim.message
 
-    def test_unreadable_files(self, spool: Spool, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-        delivery = put(spool, "a.json")
-        monkeypatch.setattr(intake_module, "read_job", fail_with(errno.EACCES))
-        claim = quarantined(intake.claim(delivery))
-        assert claim.code is Refusal.UNREADABLE
-        assert "chmod" in claim.message
-
     def test_a_limit_of_ones_own(self, spool: Spool, epoch: Path) -> None:
         intake = Intake(spool, epoch, ReadLimits(manifest_bytes=10))
         assert quarantined(intake.claim(put(spool, "a.json"))).code is Refusal.UNSAFE_FILE
@@ -317,8 +310,32 @@ class TestFailingFileSystems:
             claim = intake.claim(delivery)
         assert isinstance(claim, Deferred)
         assert claim.was_claimed
-        (later,) = intake.admit_all([Taken(claim.path, claim.owner)])
+        (later,) = intake.admit_all([claim.taken])
         assert isinstance(later, Claimed)
+
+    @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EKEYEXPIRED])
+    @pytest.mark.fault("a permission is denied for a moment")
+    def test_one_refusal_to_read_is_no_verdict(
+        self, spool: Spool, epoch: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        now = 100.0
+        intake = Intake(spool, epoch, clock=lambda: now)
+        lasting, passing = put(spool, "a.json"), put(spool, "b.json")
+        monkeypatch.setattr(intake_module, "read_job", fail_with(code))
+        claims = intake.claim_batch([lasting, passing])
+        for _ in range(2):
+            assert all(isinstance(claim, Deferred) and claim.was_claimed for claim in claims), now
+            now += 2
+            claims = list(intake.admit_all(claim.taken for claim in claims if isinstance(claim, Deferred)))
+        now += 2
+        first, second = claims
+        assert isinstance(first, Deferred)
+        assert isinstance(second, Deferred)
+        refused = quarantined(intake.quarantine_all(intake.admit_all([first.taken]))[0])
+        assert (refused.code, refused.job_id) == (Refusal.UNREADABLE, "a")
+        assert ("chmod" in refused.message) == (code != errno.EKEYEXPIRED)
+        monkeypatch.undo()
+        claimed(intake.quarantine_all(intake.admit_all([second.taken]))[0])
 
     def test_a_refusal_of_the_callers_own(self, spool: Spool, intake: Intake) -> None:
         claim = claimed(intake.claim(put(spool, "a.json")))

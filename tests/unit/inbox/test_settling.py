@@ -1,7 +1,9 @@
+import os
 from pathlib import Path
 
 import pytest
 
+from kbd.inbox import sighting as sighting_module
 from kbd.inbox.settling import Look, Settling
 from kbd.inbox.sighting import Sighting, Signature, Stage
 
@@ -12,11 +14,18 @@ def look_at(now: float, examinable_bytes: int = 10_000) -> Look:
     return Look(1, now, frozenset(), examinable_bytes)
 
 
-def decide(path: Path, look: Look, stage: Stage = Stage.SETTLING) -> Stage:
-    """What becomes of a file first seen at 0."""
-    status = path.lstat()
-    sighting = Sighting(1, 1, Signature.at(str(path), status), 0.0, stage)
-    RULE.decide(sighting, str(path), status, look)
+def sighting_of(path: Path, stage: Stage = Stage.SETTLING) -> Sighting:
+    """Of a file first seen at 0."""
+    return Sighting(1, 1, Signature.at(str(path), path.lstat()), 0.0, stage)
+
+
+def decide(path: Path, look: Look, sighting: Sighting) -> Stage:
+    RULE.decide(sighting, str(path), path.lstat(), look)
+    return sighting.stage
+
+
+def opened(path: Path, look: Look, sighting: Sighting) -> Stage:
+    RULE.open(sighting, str(path), path.lstat(), look)
     return sighting.stage
 
 
@@ -24,8 +33,7 @@ def decide(path: Path, look: Look, stage: Stage = Stage.SETTLING) -> Stage:
     ("content", "stage", "now", "expected", "next_at"),
     [
         ("{}", Stage.SETTLING, 1.9, Stage.SETTLING, 2.0),
-        ("{}", Stage.SETTLING, 2.0, Stage.READY, float("inf")),
-        ("{", Stage.SETTLING, 2.0, Stage.TRUNCATED, 60.0),
+        ("{}", Stage.SETTLING, 2.0, Stage.SETTLED, float("inf")),
         ("{", Stage.TRUNCATED, 59.0, Stage.TRUNCATED, 60.0),
         ("{", Stage.TRUNCATED, 60.0, Stage.READY_INCOMPLETE, float("inf")),
         ("{" * 101, Stage.SETTLING, 0.0, Stage.READY, float("inf")),
@@ -34,23 +42,58 @@ def decide(path: Path, look: Look, stage: Stage = Stage.SETTLING) -> Stage:
 def test_stages(
     tmp_path: Path, content: str, stage: Stage, now: float, expected: Stage, next_at: float
 ) -> None:
-    (tmp_path / "a.json").write_text(content)
+    path = tmp_path / "a.json"
+    path.write_text(content)
     look = look_at(now)
-    assert decide(tmp_path / "a.json", look, stage) is expected
+    assert decide(path, look, sighting_of(path, stage)) is expected
     assert look.next_at == next_at
 
 
-def test_reading_is_rationed(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{}")
-    look = look_at(5, examinable_bytes=1)
-    assert decide(tmp_path / "a.json", look) is Stage.READY
-    assert decide(tmp_path / "a.json", look) is Stage.SETTLING
-    assert look.next_at == 5
+@pytest.mark.parametrize(
+    ("content", "expected", "next_at"),
+    [("{}", Stage.READY, float("inf")), ("{", Stage.TRUNCATED, 60.0), ("{]", Stage.READY, float("inf"))],
+)
+def test_what_opening_shows(tmp_path: Path, content: str, expected: Stage, next_at: float) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    look = look_at(2.0)
+    assert opened(path, look, sighting_of(path, Stage.SETTLED)) is expected
+    assert look.next_at == next_at
+
+
+def test_reading_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("{}")
+    look = look_at(5, examinable_bytes=5000)
+    opened(path, look, sighting_of(path, Stage.SETTLED))
+    assert look.examinable_bytes == 5000 - 4096
 
 
 def test_what_is_no_manifest_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "kernel.cu").write_text("{")
-    (tmp_path / "link.json").symlink_to("kernel.cu")
-    look = look_at(2)
-    assert decide(tmp_path / "kernel.cu", look) is Stage.READY
-    assert decide(tmp_path / "link.json", look_at(0)) is Stage.READY
+    source, link = tmp_path / "kernel.cu", tmp_path / "link.json"
+    source.write_text("{")
+    link.symlink_to("kernel.cu")
+    assert opened(source, look_at(2), sighting_of(source, Stage.SETTLED)) is Stage.READY
+    assert decide(link, look_at(0), sighting_of(link)) is Stage.READY
+
+
+@pytest.mark.fault("a permission is denied for a moment")
+def test_what_cannot_be_read_is_opened_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that half a manifest is not taken for a whole one because nobody could look."""
+    path = tmp_path / "a.json"
+    path.write_text("{")
+    lasting, passing = sighting_of(path, Stage.SETTLED), sighting_of(path, Stage.SETTLED)
+    with monkeypatch.context() as patch:
+        patch.setattr(sighting_module, "open_regular", denied)
+        for sighting in (lasting, passing):
+            look = look_at(30.0)
+            assert opened(path, look, sighting) is Stage.SETTLING
+            assert look.next_at == 32.0
+            assert decide(path, look_at(31.9), sighting) is Stage.SETTLING
+            assert decide(path, look_at(32.0), sighting) is Stage.SETTLED
+        assert opened(path, look_at(32.0), lasting) is Stage.READY
+    assert opened(path, look_at(32.0), passing) is Stage.TRUNCATED
+
+
+def denied(path: object, *_: object) -> int:
+    raise PermissionError(13, os.strerror(13), str(path))

@@ -85,6 +85,27 @@ def test_examine_a_folder(folder: Path) -> None:
     assert examine_folder(folder, signature, limit_bytes=100) is Finding.CHANGED
 
 
+def test_what_cannot_be_read_is_not_taken_for_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "job.json"
+    path.write_text("{}")
+    signature, of_folder = Signature.of(path.lstat()), signature_of(folder)
+    for call in ("open", "lstat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, unless_below(folder, getattr(os, call)))
+            if call == "open":
+                assert examine(path, signature, limit_bytes=100) is Finding.UNREADABLE
+            assert examine_folder(folder, of_folder, limit_bytes=100) is Finding.UNREADABLE
+
+
+def unless_below(folder: Path, call: Callable[..., object]) -> Callable[..., object]:
+    def denied(path: object, *arguments: object, **options: object) -> object:
+        if isinstance(path, Path) and path.parent == folder:
+            raise PermissionError(13, os.strerror(13), str(path))
+        return call(path, *arguments, **options)
+
+    return denied
+
+
 def test_a_sighting_starts_anew_with_each_change() -> None:
     sighting = Sighting(first_look=1, last_look=1, signature=Signature(1, 1, 1), unchanged_since=0.0)
     sighting.stage = Stage.READY
