@@ -138,9 +138,9 @@ def check_end(data: bytes, suffix: str) -> None:
     if suffix == JSON_SUFFIX:
         parse_json(text)
     else:
-        from kbd.inbox.yaml_text import parse_yaml
+        from kbd.inbox.yaml_text import check_yaml_end
 
-        parse_yaml(text)
+        check_yaml_end(text)
 
 
 def _text_of(data: bytes | str) -> str:

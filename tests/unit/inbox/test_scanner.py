@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from kbd.inbox import settling as settling_module
 from kbd.inbox.scanner import Delivery, ScanBounds, Scanner
 from kbd.inbox.sighting import Signature
 from kbd.inbox.spool import Spool, SpoolMissing
@@ -304,6 +305,38 @@ class TestBounds:
         assert len(scanner.look()) == 6
         assert len(scanner.look()) == 8
         assert scanner.next_look_s() is None
+
+    @pytest.mark.fault("thousands of jobs at once")
+    def test_what_has_settled_is_opened_when_it_is_handed_out_and_listed_once(
+        self, spool: Spool, scanner: Scanner, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(8):
+            (spool.inbox / f"{number}.json").write_text(TRUNCATED if number < 3 else WHOLE)
+        scanner.look(limit=3)
+        clock.now += 2
+        calls: list[str] = []
+        for module, name in ((os, "scandir"), (settling_module, "examine")):
+            real = getattr(module, name)
+            monkeypatch.setattr(
+                module,
+                name,
+                lambda *args, n=name, r=real, **options: (calls.append(n), r(*args, **options))[1],
+            )
+        assert names(scanner.look(limit=3)) == ["3.json", "4.json", "5.json"]
+        assert calls == ["scandir"] + ["examine"] * 6
+        assert scanner.next_look_s() == 0
+        assert names(scanner.look(limit=3)) == ["6.json", "7.json"]
+        assert calls == ["scandir"] + ["examine"] * 8
+
+    def test_a_look_that_finds_nothing_whole_is_followed_by_another(self, spool: Spool, clock: Clock) -> None:
+        scanner = Scanner(spool, clock, bounds=ScanBounds(examined_bytes=2 * 4096))
+        for number in range(3):
+            (spool.inbox / f"{number}.json").write_text(TRUNCATED if number < 2 else WHOLE)
+        scanner.look(limit=8)
+        clock.now += 2
+        assert scanner.look(limit=8) == []
+        assert scanner.next_look_s() == 0
+        assert names(scanner.look(limit=8)) == ["2.json"]
 
     @pytest.mark.fault("one owner floods the inbox")
     def test_names_of_one_owner_do_not_crowd_out_others(self, spool: Spool, clock: Clock) -> None:
