@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from kbd.inbox.errors import UnsafeFile
 from kbd.inbox.safe_load import open_folder, open_regular, read_descriptor
@@ -67,12 +67,12 @@ class FolderFiles:
 
     def read_manifest(self, name: str) -> bytes:
         """The content of the manifest, which is not one of the side files."""
-        with self._opened(name) as descriptor:
+        with self.opened(name) as descriptor:
             return read_descriptor(descriptor, self._limits.manifest_bytes, name)
 
     def read_source(self, name: str) -> str:
         """The text of a source file. Raises UnsafeFile too where it is not UTF-8."""
-        with self._opened(name) as descriptor:
+        with self.opened(name) as descriptor:
             data = read_descriptor(descriptor, self._limits.source_bytes, name)
         self._read[name] = SideFile(name, len(data), hashlib.sha256(data).hexdigest())
         try:
@@ -86,7 +86,7 @@ class FolderFiles:
         if name in self._read:
             return
         limit_bytes, size_bytes, digest = self._limits.sidecar_bytes, 0, hashlib.sha256()
-        with self._opened(name) as descriptor:
+        with self.opened(name) as descriptor:
             while chunk := os.read(descriptor, _CHUNK_BYTES):
                 size_bytes += len(chunk)
                 if size_bytes > limit_bytes:
@@ -97,7 +97,8 @@ class FolderFiles:
         self._read[name] = SideFile(name, size_bytes, digest.hexdigest())
 
     @contextlib.contextmanager
-    def _opened(self, name: str) -> Iterator[int]:
+    def opened(self, name: str) -> Iterator[int]:
+        """A descriptor of one file."""
         *folders, last = _components(name)
         with contextlib.ExitStack() as stack:
             here = self._folder_fd
@@ -107,6 +108,17 @@ class FolderFiles:
             descriptor = open_regular(last, dir_fd=here)
             stack.callback(os.close, descriptor)
             yield descriptor
+
+
+@contextlib.contextmanager
+def file_beside(folder: Path, name: str) -> Iterator[int]:
+    """A descriptor of a file in a job's folder, whatever became of it since. Raises as FolderFiles does."""
+    folder_fd = open_folder(folder)
+    try:
+        with FolderFiles(folder_fd, ReadLimits()).opened(name) as descriptor:
+            yield descriptor
+    finally:
+        os.close(folder_fd)
 
 
 def _components(name: str) -> list[str]:

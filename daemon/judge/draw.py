@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from pathlib import Path
 
 import torch
@@ -11,6 +13,7 @@ from kbd.daemon.executor.shared_memory import contiguous_stride
 from kbd.daemon.runner.values import dtype_named
 from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.dtypes import DType
+from kbd.inbox.folder_files import file_beside
 from kbd.inbox.tensor_data import BadTensorBytes, TensorData
 from kbd.inbox.tensor_init import InitKind, TensorInit
 
@@ -21,8 +24,15 @@ class BadData(Exception):
     """The job's inputs cannot be made: data that does not fit, or nothing that says what they are."""
 
 
+class DataOutOfReach(Exception):
+    """A data file that was there when the job was read cannot be read now, which is no fault of the job."""
+
+
 def draw(tensor: BoundTensor, seed: int, device: torch.device, folder: Path | None) -> torch.Tensor:
-    """The content of one input: its data where given, else drawn by its init with this seed. Raises BadData."""
+    """The content of one input: its data where given, else drawn by its init with this seed.
+
+    Raises BadData and DataOutOfReach.
+    """
     content = tensor.content
     if isinstance(content, TensorData):
         values = read_data(content, tensor, folder).to(device)
@@ -95,7 +105,7 @@ def _or(value: float | bool | None, default: float) -> float:
 
 
 def read_data(source: TensorData, tensor: BoundTensor, folder: Path | None) -> torch.Tensor:
-    """Literal data: base64 in the manifest, or a .npy or .safetensors file beside it. Raises BadData."""
+    """Literal data: base64 in the manifest, or a .npy or .safetensors file beside it. Raises as `draw` does."""
     dtype = dtype_named(source.dtype or tensor.dtype)
     shape = source.shape or tensor.shape
     if source.file is not None:
@@ -119,19 +129,26 @@ def _from_file(name: str, folder: Path | None) -> torch.Tensor:
     if folder is None:
         raise BadData(f"data file {path!r} needs a job folder")
     try:
-        if path.endswith(".npy"):
-            import numpy as np
-
-            with (folder / path).open("rb") as file:
-                loaded = np.load(file, allow_pickle=False, max_header_size=NPY_HEADER_BYTES)
-            return torch.from_numpy(np.ascontiguousarray(loaded)).reshape(loaded.shape)
-        return _from_safetensors(folder / path, key)
+        with file_beside(folder, path) as descriptor:
+            return _from_npy(descriptor) if path.endswith(".npy") else _from_safetensors(descriptor, key)
     except Exception as error:  # noqa: BLE001 - readers of broken files raise whatever they stumble over
-        raise BadData(f"data file {name!r} cannot be read: {type(error).__name__}: {error}") from None
+        # A file that lies about its own structure leads to a seek nowhere: EINVAL.
+        is_out_of_reach = isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+        raise (DataOutOfReach if is_out_of_reach else BadData)(
+            f"data file {name!r} cannot be read: {type(error).__name__}: {error}"
+        ) from None
 
 
-def _from_safetensors(path: Path, key: str) -> torch.Tensor:
+def _from_npy(descriptor: int) -> torch.Tensor:
+    import numpy as np
+
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        loaded = np.load(file, allow_pickle=False, max_header_size=NPY_HEADER_BYTES)
+    return torch.from_numpy(np.ascontiguousarray(loaded)).reshape(loaded.shape)
+
+
+def _from_safetensors(descriptor: int, key: str) -> torch.Tensor:
     from safetensors.torch import load_file
 
-    found: torch.Tensor = load_file(path)[key]
+    found: torch.Tensor = load_file(f"/proc/self/fd/{descriptor}")[key]
     return found

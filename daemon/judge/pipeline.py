@@ -7,6 +7,7 @@ A stage is a name and a function of the session. It returns when all is well and
     Suspicious       timed launches were wrong, or faster than anything can be   -> suspect
     ReferenceUnusable the reference gave nothing to compare                      -> invalid_reference
     BadData          the job's literal data does not fit                         -> invalid_job
+    DataOutOfReach   a file of the job is gone, or its file system fails         -> harness_error
     SharingFailed    no memory, no handle                                        -> out_of_memory, device_error
 """
 
@@ -22,7 +23,7 @@ import torch
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
-from kbd.daemon.judge.draw import BadData
+from kbd.daemon.judge.draw import BadData, DataOutOfReach
 from kbd.daemon.judge.launches import note_launches
 from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble
@@ -85,7 +86,7 @@ STAGES = (
 
 
 TROUBLES = (
-    *(RunnerTrouble, Wrong, Suspicious, ReferenceUnusable, BadData),
+    *(RunnerTrouble, Wrong, Suspicious, ReferenceUnusable, BadData, DataOutOfReach),
     *(SharingFailed, torch.cuda.OutOfMemoryError),
 )
 
@@ -137,6 +138,10 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
         case BadData():
             report = ErrorReport(type="BadData", message=str(error), hint="correct the data of this argument")
             return {"status": EvaluationStatus.INVALID_JOB, "blame": Blame.JOB, "error": report}
+        case DataOutOfReach():
+            hint = "if somebody has deleted it, deliver the job again under a new id"
+            report = ErrorReport(type="DataOutOfReach", message=str(error), hint=hint)
+            return {"status": EvaluationStatus.HARNESS_ERROR, "blame": Blame.HARNESS, "error": report}
         case OutOfDeviceMemory() | torch.cuda.OutOfMemoryError():
             report = ErrorReport(
                 type="OutOfMemory",

@@ -37,14 +37,14 @@ from kbd.inbox.contract import IOContract
 from kbd.inbox.control import Answer, read_request
 from kbd.inbox.daemon_signs import SnapshotWatch
 from kbd.inbox.dtypes import DType
-from kbd.inbox.errors import InboxError
+from kbd.inbox.errors import InboxError, InvalidJob, TruncatedDocument
 from kbd.inbox.formats.registry import parse_manifest
 from kbd.inbox.job_file import read_job
 from kbd.inbox.lease import LeaseWatch, find_lease
 from kbd.inbox.manifest import JobManifest
 from kbd.inbox.pause import read_pause
 from kbd.inbox.quarantine_contents import QuarantineContents
-from kbd.inbox.safe_load import load_document, load_json
+from kbd.inbox.safe_load import check_end, load_document, load_json
 from kbd.inbox.spool import Spool
 from kbd.inbox.tensor_data import BadTensorBytes, TensorData
 from kbd.inbox.validation import validate
@@ -112,6 +112,23 @@ def delivered_files(data):
         path.write_bytes(data)
         with within_limits(InboxError):
             read_job(path)
+
+
+def ends_of_documents(data):
+    """Who only looks whether a document is whole finds what reading it finds."""
+    for suffix in (".yaml", ".json"):
+        with within_limits():
+            read, looked = _refusal_of(load_document, data, suffix), _refusal_of(check_end, data, suffix)
+        assert read is not TruncatedDocument or looked is TruncatedDocument
+        assert looked is not TruncatedDocument or read is not None
+
+
+def _refusal_of(reader, data, suffix):
+    try:
+        reader(data, suffix)
+    except InvalidJob as refusal:
+        return type(refusal)
+    return None
 
 
 def job_documents(document):
@@ -287,6 +304,7 @@ TARGETS = {
     "yaml_manifests": Target(yaml_manifests, TEXTS, [yaml.safe_dump(job).encode() for job in JOBS]),
     "json_manifests": Target(json_manifests, TEXTS, _text(JOBS)),
     "delivered_files": Target(delivered_files, TEXTS, _text(JOBS)),
+    "ends_of_documents": Target(ends_of_documents, TEXTS, _text(JOBS)),
     "job_documents": Target(job_documents, changed(JOBS)),
     "contracts": Target(contracts, st.tuples(changed(CONTRACTS), AXES)),
     "expressions": Target(expressions, st.tuples(EXPRESSIONS, AXES)),

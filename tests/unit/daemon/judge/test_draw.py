@@ -1,6 +1,8 @@
 """Inputs as the contract asks for them: every init, every dtype, and literal data."""
 
 import base64
+import errno
+import os
 import zlib
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from kbd.daemon.executor.shared_memory import contiguous_stride
-from kbd.daemon.judge.draw import BadData, draw
+from kbd.daemon.judge.draw import BadData, DataOutOfReach, draw
 from kbd.daemon.runner.values import dtype_named
 from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.dtypes import DType
@@ -270,9 +272,42 @@ def test_a_key_that_is_not_there(tmp_path):
         literal(folder=tmp_path, file="x.safetensors#y")
 
 
-def test_a_file_that_is_gone(tmp_path):
-    with pytest.raises(BadData, match=r"gone\.npy"):
-        literal(folder=tmp_path, file="gone.npy")
+@pytest.mark.fault("a job is deleted from claimed/")
+@pytest.mark.parametrize("name", ["gone.npy", "gone.safetensors#a"])
+def test_a_file_that_is_gone_is_not_bad(tmp_path, name):
+    with pytest.raises(DataOutOfReach, match=r"gone\."):
+        literal(folder=tmp_path, file=name)
+    with pytest.raises(DataOutOfReach):
+        literal(folder=tmp_path / "gone", file=name)
+
+
+@pytest.mark.fault("a permission is denied for a moment")
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE])
+def test_a_file_system_that_fails_is_not_the_fault_of_the_data(tmp_path, monkeypatch, code):
+    np.save(tmp_path / "x.npy", ARRAY)
+
+    def fail(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    for module, name in ((os, "open"), (np, "load")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, fail)
+            with pytest.raises(DataOutOfReach, match=os.strerror(code)):
+                literal(folder=tmp_path, file="x.npy")
+
+
+@pytest.mark.fault("a job leads out of its folder")
+@pytest.mark.parametrize("name", ["x.npy", "x.safetensors#a"])
+def test_a_file_that_became_a_symlink_is_not_followed(tmp_path, name):
+    """Its user may write into the folder still."""
+    folder = tmp_path / "a.job"
+    folder.mkdir()
+    np.save(tmp_path / "x.npy", ARRAY)
+    save_file({"a": torch.from_numpy(ARRAY)}, tmp_path / "x.safetensors")
+    file, _, _ = name.partition("#")
+    (folder / file).symlink_to(tmp_path / file)
+    with pytest.raises(BadData, match="symlink"):
+        literal(folder=folder, file=name)
 
 
 def test_a_file_without_a_folder():

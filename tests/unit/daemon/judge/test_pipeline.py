@@ -9,7 +9,7 @@ from kbd.daemon.assembly import JobIdentity, Times, result_of
 from kbd.daemon.executor.local import Outcome
 from kbd.daemon.executor.runner_protocol import Failed
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
-from kbd.daemon.judge.draw import BadData
+from kbd.daemon.judge.draw import BadData, DataOutOfReach
 from kbd.daemon.judge.hosted_kernel import InputSet
 from kbd.daemon.judge.pipeline import STAGES, evaluate, report_of
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent
@@ -231,6 +231,7 @@ def test_the_candidate_is_not_even_loaded_after_a_bad_reference(judge):
     ("trouble", "status", "blame"),
     [
         (BadData("no such key"), "invalid_job", "job"),
+        (DataOutOfReach("Input/output error"), "harness_error", "harness"),
         (SharingFailed("CUDA: cudaErrorUnknown"), "device_error", "device"),
         (OutOfDeviceMemory("the device is out of memory"), "out_of_memory", "job"),
         (torch.cuda.OutOfMemoryError("CUDA out of memory"), "out_of_memory", "job"),
