@@ -42,7 +42,13 @@ OWNERS_REMEMBERED = 10_000
 
 
 class Scheduler:
-    """Keeps every worker busy while there is something to do."""
+    """Keeps every worker busy while there is something to do.
+
+    Attributes:
+        running: the attempts that are being made.
+        queue_empty: nothing was queued when last asked.
+        results_wait: a result could not be published when it was there; whoever publishes those resets this.
+    """
 
     def __init__(
         self,
@@ -65,6 +71,7 @@ class Scheduler:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.running: dict[str, JobRun] = {}
         self.queue_empty = False
+        self.results_wait = False
         self._turns = itertools.count(1)
         self._served: dict[str, int] = {}  # owners in the order of their last turns
 
@@ -275,12 +282,9 @@ class Scheduler:
         """Now, if possible; else the service's next round does it."""
         try:
             await self._clerk.do(self._desk.publishing.publish_one, job_id)
-        except (
-            OSError,
-            SpoolMissing,
-            EpochLost,
-            StoreUnavailable,
-        ) as error:  # the service sees whose the spool is
+        except (OSError, SpoolMissing, EpochLost, StoreUnavailable) as error:
+            # Whose the spool is, the service sees.
+            self.results_wait = True
             log.warning("result waits", action="publish_failed", job=job_id, reason=str(error))
 
 

@@ -178,6 +178,7 @@ class Service:
 
     async def publish(self) -> None:
         """Bring results to the outbox that are still owed to it."""
+        self._scheduler.results_wait = False
         try:
             published = await self._clerk.do(self._desk.publishing.publish_owed)
         except (StoreUnavailable, SpoolMissing, OSError) as error:
@@ -223,10 +224,14 @@ class Service:
         """Whether the inbox is to be emptied at all."""
         return self._stop_by is None and self._controls.pause is None and self._controls.drain is None
 
+    @property
+    def _results_wait(self) -> bool:
+        return self._owed or self._scheduler.results_wait
+
     def _finished(self) -> bool:
         if self._stop_by is not None:
             return self._scheduler.idle
-        if not self._scheduler.idle or self._owed:
+        if not self._scheduler.idle or self._results_wait:
             return False
         if self._controls.pause is not None:  # nothing will be started: who came to finish, has finished
             return self._once or self._controls.drain is not None
@@ -240,7 +245,7 @@ class Service:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), min(self._snapshot.due_in_s, *self._work_due_s()))
-        has_work = not (self._scheduler.idle and self._scheduler.queue_empty) or self._owed
+        has_work = not (self._scheduler.idle and self._scheduler.queue_empty) or self._results_wait
         self._stirred |= has_work or self._store_fails is not None or min(self._work_due_s()) <= 0
 
     def _stir(self) -> None:

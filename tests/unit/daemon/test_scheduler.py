@@ -352,6 +352,7 @@ def test_a_result_that_cannot_be_published_now_is_kept(make_scheduler, desk, que
         on_loop(work(scheduler))
     assert "publish_failed" in {record["action"] for record in logs}
     assert desk.store.get("j").state is JobState.COMPLETED
+    assert scheduler.results_wait
     monkeypatch.undo()
     assert desk.publishing.publish_owed() == 1
 
