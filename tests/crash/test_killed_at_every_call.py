@@ -18,11 +18,12 @@ CALLS_OF_THE_REAL = ("rename,renameat2", "link,linkat", "fsync", "fdatasync", "p
 
 def check(of, calls, most, spread, fresh, tally):
     ground, points = of
-    for number in spread(points[calls], most):
+    numbers = spread(points[calls], most)  # a part of them may be none
+    for number in numbers:
         struck, faults = fresh(ground).killed_at(calls, number)
         tally.add((calls, number), faults, struck=struck)
     assert tally.wrong == []
-    assert tally.struck > 0
+    assert tally.struck > 0 or not numbers
 
 
 @pytest.mark.timeout(7200)
