@@ -3,8 +3,8 @@
     python benchmarks/start.py [--rounds 20] [--out FILE.json]
 
 The commands take turns, so that what disturbs the host disturbs all of them. The status is that of a spool with a
-hundred jobs and no daemon; once it goes to a pipe, once to a terminal, where it is drawn with rich. Python may keep
-its bytecode, as it does wherever kbd is installed.
+hundred jobs and no daemon; once it goes to a pipe, once to a terminal, in colours. Python may keep its bytecode, as
+it does wherever kbd is installed.
 """
 
 import argparse

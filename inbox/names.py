@@ -1,6 +1,5 @@
 """Names in a spool: which a job or an owner may have, which are ignored, how odd ones are written."""
 
-import hashlib
 import os
 import re
 from urllib.parse import quote
@@ -49,5 +48,7 @@ def plain_name(name: str) -> str:
         plain = "%2E" + plain[1:]
     if len(plain) <= _PLAIN_NAME_LIMIT:
         return plain
+    import hashlib  # hardly ever needed, and every command imports this module
+
     digest = hashlib.sha256(raw).hexdigest()[:_DIGEST_DIGITS]
     return f"{plain[: _PLAIN_NAME_LIMIT - _DIGEST_DIGITS - 1]}-{digest}"

@@ -1,20 +1,25 @@
 """Jobs as a table: for people on a terminal, and as aligned columns for everything else."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from kbd.daemon.cli.painting import Column, Painter
 from kbd.daemon.cli.printable import one_line
-from kbd.daemon.cli.terminal import ruled_table
 from kbd.daemon.cli.wording import age, mark_of, mark_of_state, seconds, speedup, words
 
 if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
     from kbd.store.rows import JobSummary
 
 COLUMNS = ("job", "verdict", "speed-up", "took", "when", "")
+_TERMINAL_COLUMNS: Final = (
+    Column("job", most=36, least=20, is_id=True),
+    Column("verdict"),
+    Column("speed-up", right=True),
+    Column("took", right=True),
+    Column("when", style="dim"),
+    Column("", style="dim", least=16),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +62,20 @@ def job_line(job: "JobSummary", now: float) -> JobLine:
     )
 
 
-def rich_table(lines: Iterable[JobLine]) -> "Table":
-    """The table for a terminal; the note takes what room is left and is cut where there is none."""
-    from rich.text import Text
-
-    table = ruled_table()
-    table.add_column("job", no_wrap=True, overflow="ellipsis", min_width=8, max_width=36)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("speed-up", no_wrap=True, justify="right")
-    table.add_column("took", no_wrap=True, justify="right")
-    table.add_column("when", no_wrap=True, style="dim")
-    table.add_column("", overflow="ellipsis", style="dim")
-    for line in lines:
-        verdict = Text(f"{line.mark} {line.verdict}", style=line.colour)
-        table.add_row(Text(line.job_id), verdict, line.speedup, line.took, line.when, cut_text(line.brief))
-    return table
-
-
-def cut_text(said: str) -> "Text":
-    """A cell that is cut where there is no room, in the only column that gives way (those with no_wrap do not)."""
-    from rich.text import Text
-
-    return Text(said, no_wrap=True, overflow="ellipsis")
+def terminal_table(lines: Iterable[JobLine], painter: Painter) -> Iterator[str]:
+    """The table for a terminal; the note takes what room is left and is cut where there is too little."""
+    rows = [
+        (
+            (line.job_id, ""),
+            (f"{line.mark} {line.verdict}", line.colour),
+            (line.speedup, ""),
+            (line.took, ""),
+            (line.when, ""),
+            (line.brief, ""),
+        )
+        for line in lines
+    ]
+    return painter.table(_TERMINAL_COLUMNS, rows)
 
 
 def plain_table(lines: Sequence[JobLine]) -> str:

@@ -2,58 +2,53 @@
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kbd.daemon.cli.job_table import JobLine, job_line, plain_table, rich_table
+from kbd.daemon.cli.job_table import JobLine, job_line, plain_table, terminal_table
+from kbd.daemon.cli.painting import Painter, Words, is_terminal
 from kbd.daemon.cli.presence import Presence
 from kbd.daemon.cli.printable import one_line
-from kbd.daemon.cli.terminal import is_terminal, results
 from kbd.daemon.cli.wording import counted
 from kbd.store.states import FINAL, RUNNING, JobState
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from rich.console import RenderableType
-
     from kbd.daemon.cli.status_report import StatusReport
 
-
-Words = list[tuple[str, str]]
-"""A text in pieces, each with its style as rich names them."""
+LABEL_COLUMNS: Final = 8
 
 
 def print_status(report: "StatusReport", *, named: bool) -> None:
     """Print it all. `named`: single jobs were asked for, so counts and advice are left out."""
-    if not is_terminal():
-        for line in _plain_lines(report, named=named):
-            print(line)
-        return
-    console = results()
-    for part in status_parts(report, named=named):
-        console.print(part, soft_wrap=isinstance(part, str))
+    if is_terminal():
+        lines = terminal_lines(report, Painter.of_stdout(), named=named)
+    else:
+        lines = _plain_lines(report, named=named)
+    for line in lines:
+        print(line)
 
 
-def status_parts(report: "StatusReport", *, named: bool, advice: bool = True) -> "Iterator[RenderableType]":
-    """The report from top to bottom for a terminal, each part beginning on a line of its own."""
-    from rich.text import Text
-
+def terminal_lines(
+    report: "StatusReport", painter: Painter, *, named: bool, advice: bool = True
+) -> Iterator[str]:
+    """The report from top to bottom for a terminal."""
     if not named:
-        yield Text.assemble(*_daemon(report))
-        yield Text.assemble(*_jobs(report))
+        for words in (*_daemon(report), _jobs(report)):
+            yield painter.fold(words, LABEL_COLUMNS)
     if report.jobs:
         if not named:
             yield ""
-        yield rich_table(_lines(report))
+        yield from terminal_table(_lines(report), painter)
     yield from _unlisted(report)
     if advice and not named:
         yield from _advice(report)
 
 
 def _plain_lines(report: "StatusReport", *, named: bool) -> Iterator[str]:
-    """The same for files and programs, which need no rich: importing it takes longer than everything else."""
+    """The same for files and programs: nothing is cut or folded."""
     if not named:
-        for words in (_daemon(report), _jobs(report)):
+        for words in (*_daemon(report), _jobs(report)):
             yield "".join(said for said, _ in words)
     if report.jobs:
         yield ("" if named else "\n") + plain_table(_lines(report))
@@ -72,35 +67,44 @@ def _unlisted(report: "StatusReport") -> Iterator[str]:
         yield f"{job_id}: not in the database; it waits in the inbox, or see: kbd show {job_id}"
 
 
-def _daemon(report: "StatusReport") -> Words:
-    """Whether it runs, who and where it is, on what devices."""
-    text = [("daemon  ", "bold")]
+def _daemon(report: "StatusReport") -> Iterator[Words]:
+    """Whether it runs, who and where it is, on what devices; what keeps it from working."""
+    presence, snapshot = report.sighting.presence, report.sighting.snapshot
+    running = presence is Presence.RUNNING
+    devices = list(snapshot.devices) if running and snapshot is not None else []
+    names = ", ".join(dict.fromkeys(one_line(str(device.get("name", "?"))) for device in devices))
+    yield [_label("daemon"), _standing(report), (f" on {names}" if names else "", "")]
+    if running and snapshot is not None and snapshot.paused:
+        yield _trouble("paused", one_line(snapshot.paused))
+    for device in devices:
+        if problem := device.get("problem"):
+            name = one_line(str(device.get("name", "?")))
+            yield _trouble("out", f"{name}: {one_line(str(problem))}")
+    if report.sighting.standby is not None:
+        yield [_label("standby"), (_standing_by(report.sighting.standby), "bold cyan")]
+
+
+def _label(said: str) -> tuple[str, str]:
+    return said.ljust(LABEL_COLUMNS), "bold"
+
+
+def _trouble(label: str, said: str) -> Words:
+    return [(label.ljust(LABEL_COLUMNS), "bold yellow"), (said, "bold yellow")]
+
+
+def _standing(report: "StatusReport") -> tuple[str, str]:
     match report.sighting.presence:
         case Presence.RUNNING:
-            text.append((_running(report), "bold green"))
+            return _running(report), "bold green"
         case Presence.ABSENT:
-            text.append(("not running", "bold yellow"))
+            return "not running", "bold yellow"
         case Presence.UNSURE:
-            text.append((_unsure(report), "bold yellow"))
-    snapshot = report.sighting.snapshot
-    if report.sighting.presence is Presence.RUNNING and snapshot is not None:
-        names = ", ".join(
-            dict.fromkeys(one_line(str(device.get("name", "?"))) for device in snapshot.devices)
-        )
-        text.append((f" on {names}" if names else "", ""))
-        text.append((f"\npaused  {one_line(snapshot.paused)}" if snapshot.paused else "", "bold yellow"))
-        for device in snapshot.devices:
-            if problem := device.get("problem"):
-                name = one_line(str(device.get("name", "?")))
-                text.append((f"\nout     {name}: {one_line(str(problem))}", "bold yellow"))
-    if report.sighting.standby is not None:
-        text.append((f"\nstandby {_standing_by(report.sighting.standby)}", "bold cyan"))
-    return text
+            return _unsure(report), "bold yellow"
 
 
 def _jobs(report: "StatusReport") -> Words:
     """Where they are, and how they ended."""
-    text = [("jobs    ", "bold")]
+    text = [_label("jobs")]
     parts = [part for part in _counts(report) if part[0]] or [(0, "none yet", "dim")]
     for place, (number, word, style) in enumerate(parts):
         text.append((" · " if place else "", "dim"))

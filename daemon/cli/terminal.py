@@ -1,7 +1,5 @@
 """The two streams of a command: results go to stdout, everything said about them to stderr."""
 
-import os
-import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -10,13 +8,6 @@ if TYPE_CHECKING:
 
 PIPE_COLUMNS: Final = 120
 """The width for what is read by a file or a program; lines of text are not folded there at all."""
-
-
-def is_terminal() -> bool:
-    """What `results().is_terminal` says, for those who would print plain text without rich."""
-    if os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE"):
-        return results().is_terminal
-    return sys.stdout.isatty()
 
 
 def results() -> "Console":

@@ -50,7 +50,11 @@ def microseconds(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration of kbd's own work: `0.42 s`, `75 s`."""
+    """A duration of kbd's own work: `0.42 s`, `75 s`, `12 min`, `6.1 h`."""
+    if value >= 3_600:
+        return f"{value / 3_600:.1f} h"
+    if value >= 600:
+        return f"{value / 60:.0f} min"
     return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s" if value >= 1 else f"{value:.2f} s"
 
 

@@ -75,20 +75,22 @@ def command(
 
 
 def _watch(place: Place, job_ids: tuple[str, ...], limit: int, wanted: "JobFilter") -> None:
-    from rich.console import Group
+    from rich.text import Text
 
+    from kbd.daemon.cli.painting import Painter
     from kbd.daemon.cli.presence import DaemonWatch
-    from kbd.daemon.cli.status_page import status_parts
+    from kbd.daemon.cli.status_page import terminal_lines
     from kbd.daemon.cli.status_report import take_status
     from kbd.daemon.cli.status_watch import watch
     from kbd.daemon.cli.terminal import results
 
     console, daemon = results(), DaemonWatch(place)
 
-    def draw() -> Group:
+    def draw() -> Text:
         # As many jobs as fit on the screen: what is cut off at the bottom is what nobody looks at.
         rows = max(1, min(limit, console.size.height - 8))
         report = take_status(place, job_ids, limit=rows, wanted=wanted, watch=daemon)
-        return Group(*status_parts(report, named=bool(job_ids), advice=False))
+        lines = terminal_lines(report, Painter.of_stdout(), named=bool(job_ids), advice=False)
+        return Text.from_ansi("\n".join(lines))
 
     watch(draw, console)

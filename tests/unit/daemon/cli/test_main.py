@@ -78,10 +78,10 @@ def test_help_imports_no_command():
     assert ended.returncode == 0, ended.stderr
 
 
-def test_on_a_terminal_status_imports_nothing_heavy(place, has_queued):
+def test_on_a_terminal_status_imports_nothing_slow_either(place, has_queued):
     has_queued("a")
     named = ["--spool", place.spool_root, "--state", place.state]
-    ended = run_without(HEAVY, ["status", *named], FORCE_COLOR="1")
+    ended = run_without(SLOW, ["status", *named], FORCE_COLOR="1")
     assert ended.returncode == 0, ended.stderr
     assert "\x1b[" in ended.stdout
 

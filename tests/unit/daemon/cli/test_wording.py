@@ -30,7 +30,10 @@ def test_any_time_can_be_written(value):
     assert unit in ("ns", "µs", "ms", "s")
 
 
-@pytest.mark.parametrize(("value", "text"), [(0.014, "0.01 s"), (1.25, "1.2 s"), (75.4, "75 s")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.014, "0.01 s"), (1.25, "1.2 s"), (75.4, "75 s"), (720, "12 min"), (21_908, "6.1 h")],
+)
 def test_seconds(value, text):
     assert wording.seconds(value) == text
 
