@@ -73,7 +73,7 @@ class Painter:
         return f"\x1b[{';'.join(codes)}m{said}\x1b[0m"
 
     def fold(self, words: Words, indent: int) -> str:
-        """One text, broken between words where it is too long; the lines that follow begin after `indent` blanks."""
+        """One text, broken between words where it is too long; what follows begins after `indent` blanks."""
         folded, column = "", 0
         for said, style in words:
             line = ""

@@ -12,7 +12,8 @@ from kbd.daemon.cli.help_page import PageCommand
 def command(*, as_json: bool) -> None:
     """List the kernel types, built in and from plug-ins, and for each device kind what is missing for it here.
 
-    It looks at this host, not at a daemon: nothing has to run, and no device is touched.
+    It looks at this host, not at a daemon: nothing has to run, and no device is touched. So "available" says that
+    everything is installed which kernels of a type need, and not that there is a device: `kbd doctor` tells that.
     """
     from kbd.daemon.cli.backends_page import print_backends
     from kbd.daemon.cli.terminal import results

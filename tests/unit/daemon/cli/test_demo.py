@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from kbd.daemon.cli.demo_jobs import DEMO_JOBS
-from kbd.daemon.cli.demo_page import reasons, show_progress
+from kbd.daemon.cli.demo_page import demo_table, reasons, show_progress
 from kbd.daemon.cli.demo_run import DemoStanding, deliver_demo_jobs, take_standings, watch_demo_jobs
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.page_line import print_line
 from kbd.inbox.job_file import read_job
 from kbd.outbox.verdict import EvaluationStatus
 from kbd.store.states import JobState
@@ -107,6 +108,37 @@ def test_progress_on_a_terminal_ends_with_the_verdicts(make_result):
     rounds = rounds_of((None, None), (JobState.COMPLETED, make_result("faster")))
     show_progress(rounds, Console(file=output, width=80, force_terminal=True, color_system=None))
     assert "✓ passed" in output.getvalue()
+
+
+def all_done(make_result, make_failure):
+    verdicts = {
+        "wrong": (
+            EvaluationStatus.RUNTIME_ERROR,
+            "output0: 524288 of 524288 elements (100.00%) are outside the tolerance",
+        ),
+        "crash": (
+            EvaluationStatus.CRASHED,
+            "the candidate's process ended before it answered: killed by SIGSEGV",
+        ),
+        "hang": (EvaluationStatus.TIMEOUT, "the candidate gave no answer within 2.9 s"),
+    }
+    for job in DEMO_JOBS:
+        failed = verdicts.get(job.name)
+        result = make_failure(failed[0], job.name, failed[1]) if failed else make_result(job.name)
+        yield DemoStanding(job, JobState.COMPLETED, result)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_as_it_looks_on_a_terminal(make_result, make_failure, same_as_golden, columns):
+    output = io.StringIO()
+    console = Console(
+        file=output, width=columns, force_terminal=True, color_system="standard", highlight=False
+    )
+    console.print(demo_table(standings := tuple(all_done(make_result, make_failure))))
+    for line in reasons(standings):
+        print_line(line, console)
+    lines = output.getvalue().replace("\x1b", "␛").splitlines()
+    same_as_golden("".join(f"{line.rstrip()}\n" for line in lines), f"demo_{columns}.txt")
 
 
 def test_the_folder_must_be_its_own(kbd, place):
