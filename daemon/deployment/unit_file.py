@@ -41,9 +41,8 @@ TimeoutStopSec=60
 OOMPolicy=continue
 TasksMax=infinity
 LimitNOFILE=65536
-# A cgroup for each runner. DelegateSubgroup needs systemd 254; older ones ignore it.
+# A cgroup for each runner; the daemon moves itself into one of its own.
 Delegate=yes
-DelegateSubgroup=daemon
 NoNewPrivileges=yes
 {hardening}
 [Install]

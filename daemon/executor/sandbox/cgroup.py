@@ -2,7 +2,11 @@
 
 Version 2 (`memory.max`, `pids.max`, `cgroup.kill`) or version 1 (`memory.limit_in_bytes`, `pids.max`). Groups are
 made beneath the daemon's own, one per runner, named after the daemon's pid so that a later daemon finds what a
-dead one left.
+dead one left. With version 2 a group that bounds others holds no process itself, so the daemon steps aside::
+
+    kbd.service/             handed to us by systemd (Delegate=yes)
+    ├── daemon/              the daemon and its nursery
+    └── kbd-PID-NUMBER/      one runner with all that it starts
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
 import structlog
 
 from kbd.daemon.executor.sandbox.layers import Layer
@@ -24,6 +29,7 @@ from kbd.daemon.executor.sandbox.refusal import LayerRefused, needed_for
 log = structlog.get_logger(__name__)
 
 PREFIX: Final = "kbd-"
+ASIDE: Final = "daemon"
 WANTED: Final = ("memory", "pids")
 
 
@@ -115,9 +121,7 @@ class CgroupHome:
             raise LayerRefused(Layer.CGROUP, "no cgroup file system with memory or pids is mounted")
         for folder in folders:
             if not os.access(folder, os.W_OK):
-                raise LayerRefused(
-                    Layer.CGROUP, f"{folder} is not writable; under systemd: Delegate=yes, DelegateSubgroup="
-                )
+                raise LayerRefused(Layer.CGROUP, f"{folder} is not writable{_advice(folder)}")
             _delegate(folder)
         home = cls(folders, frozenset(controller for _, controller in homes))
         home.tidy()
@@ -173,6 +177,8 @@ def _homes(own: dict[str, str], mounts: list[_Mount]) -> Iterator[tuple[Path, st
     for mount in mounts:
         if mount.kind == "cgroup2":
             folder = _beneath(mount, own.get("", "/"))
+            if folder.name == ASIDE and (folder.parent / "cgroup.subtree_control").exists():
+                folder = folder.parent
             controllers = (folder / "cgroup.controllers").read_text().split()
             yield from ((folder, wanted) for wanted in WANTED if wanted in controllers)
         else:
@@ -189,18 +195,42 @@ def _beneath(mount: _Mount, path: str) -> Path:
     return Path(mount.point + inside)
 
 
+def _advice(folder: Path) -> str:
+    if (folder / "cgroup.controllers").exists():
+        return "; under systemd: Delegate=yes"
+    return ": of version 1; systemd hands over groups of version 2 alone (systemd.unified_cgroup_hierarchy=1)"
+
+
 def _delegate(folder: Path) -> None:
-    """Let the groups beneath have bounds (version 2 only)."""
+    """Let the groups beneath have bounds (version 2 only). Raises LayerRefused."""
     control = folder / "cgroup.subtree_control"
     if not control.exists():
         return
     offered = (folder / "cgroup.controllers").read_text().split()
-    wanted = [f"+{name}" for name in WANTED if name in offered]
+    wanted = " ".join(f"+{name}" for name in WANTED if name in offered)
     try:
-        control.write_text(" ".join(wanted))
+        _step_aside(folder)
+        control.write_text(wanted)
     except OSError as error:
         raise LayerRefused(
             Layer.CGROUP,
-            f"{control}: {error.strerror}; the daemon's group holds processes itself: "
-            "under systemd set Delegate=yes and DelegateSubgroup=",
+            f"{control}: {error.strerror}; it holds processes that are not the daemon's: "
+            "under systemd set Delegate=yes",
         ) from None
+
+
+def _step_aside(folder: Path) -> None:
+    """Move what a group holds to one beneath it, if all of that is this daemon's. Raises OSError."""
+    held = {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
+    if not held or not held <= _own_processes():
+        return
+    aside = folder / ASIDE
+    aside.mkdir(exist_ok=True)
+    for pid in held:
+        with contextlib.suppress(ProcessLookupError):
+            (aside / "cgroup.procs").write_text(str(pid))
+
+
+def _own_processes() -> set[int]:
+    own = psutil.Process()
+    return {own.pid, *(child.pid for child in own.children(recursive=True))}

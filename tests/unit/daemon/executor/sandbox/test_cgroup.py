@@ -150,15 +150,53 @@ def test_places_of_version_2(tmp_path, controllers, expected):
     assert list(cgroup._homes(own, mounts)) == [(tmp_path / "session", name) for name in expected]
 
 
-def test_bounds_are_delegated(tmp_path):
-    (tmp_path / "cgroup.controllers").write_text("cpu memory pids")
-    (tmp_path / "cgroup.subtree_control").write_text("")
-    cgroup._delegate(tmp_path)
-    assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory +pids"
+def test_a_daemon_that_stands_aside_has_its_home_in_the_group_above(tmp_path):
+    aside = tmp_path / "session" / "daemon"
+    aside.mkdir(parents=True)
+    (tmp_path / "session" / "cgroup.controllers").write_text("memory pids")
+    (tmp_path / "session" / "cgroup.subtree_control").write_text("")
+    own = dict(cgroup._own_groups("0::/user.slice/session/daemon\n"))
+    table = f"41 31 0:38 /user.slice {tmp_path} rw,relatime - cgroup2 cgroup2 rw\n"
+    homes = list(cgroup._homes(own, list(cgroup._mounts(table))))
+    assert homes == [(tmp_path / "session", "memory"), (tmp_path / "session", "pids")]
 
 
-def test_what_cannot_be_delegated_is_refused_with_advice(tmp_path):
-    (tmp_path / "cgroup.controllers").write_text("memory")
-    (tmp_path / "cgroup.subtree_control").mkdir()
+@pytest.fixture
+def group(tmp_path):
+    """Looks like a group of version 2 that offers bounds and holds nothing."""
+    for name, text in {"controllers": "cpu memory pids", "subtree_control": "", "procs": ""}.items():
+        (tmp_path / f"cgroup.{name}").write_text(text)
+    return tmp_path
+
+
+def test_bounds_are_delegated(group):
+    cgroup._delegate(group)
+    assert (group / "cgroup.subtree_control").read_text() == "+memory +pids"
+    assert not (group / "daemon").exists()
+
+
+def test_a_daemon_that_is_alone_in_its_group_steps_aside(group, files_appear):
+    files_appear("cgroup.procs")
+    (group / "cgroup.procs").write_text(f"{os.getpid()}\n")
+    cgroup._delegate(group)
+    assert (group / "daemon" / "cgroup.procs").read_text() == str(os.getpid())
+    assert (group / "cgroup.subtree_control").read_text() == "+memory +pids"
+
+
+def test_nobody_else_is_moved(group):
+    (group / "cgroup.procs").write_text(f"{os.getpid()}\n{os.getppid()}\n")
+    cgroup._delegate(group)
+    assert not (group / "daemon").exists()
+
+
+def test_what_cannot_be_delegated_is_refused_with_advice(group):
+    (group / "cgroup.subtree_control").unlink()
+    (group / "cgroup.subtree_control").mkdir()
     with pytest.raises(LayerRefused, match="Delegate=yes"):
-        cgroup._delegate(tmp_path)
+        cgroup._delegate(group)
+
+
+def test_who_may_not_write_is_told_what_would_help(group):
+    assert "Delegate=yes" in cgroup._advice(group)
+    (group / "cgroup.controllers").unlink()
+    assert "version 1" in cgroup._advice(group)
