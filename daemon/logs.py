@@ -1,6 +1,7 @@
 """The daemon's log: one JSON object a line in its file, the same readable on stderr.
 
-Every record has an `action`, and `job` where it is about one; tests and people search by those, not by prose.
+Every record in the file has an `action`, and `job` where it is about one; tests and people search by those, not by
+prose. On stderr, where the prose stands beside it, the action is left out, and times are told to the second.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kbd.daemon.cli.printable import printable
 
 FILE_BYTES = 16 << 20
 FILES_KEPT = 3
+EVENT_COLUMNS = 20
 SHARED = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -49,15 +51,18 @@ def _file(path: Path) -> logging.Handler:
 
 def _console() -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(_neutralised, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
+    renderer = structlog.dev.ConsoleRenderer(EVENT_COLUMNS, colors=sys.stderr.isatty())
+    handler.setFormatter(_formatter(_for_people, renderer))
     return handler
 
 
-def _neutralised(
+def _for_people(
     logger: object, method: str, record: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
     """Records quote what users wrote; a terminal must not obey it."""
     del logger, method
+    record.pop("action", None)
+    record["timestamp"] = record["timestamp"].partition(".")[0] + "Z"
     return {name: printable(value) if isinstance(value, str) else value for name, value in record.items()}
 
 
