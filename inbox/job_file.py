@@ -51,6 +51,8 @@ def job_id_of(path: Path) -> str:
     found = name.encode("utf-8", "backslashreplace").decode("utf-8")
     if path.suffix in SOURCE_SUFFIXES:
         hint = f"source code alone is no job: name it in the job.yaml of a folder NAME.job (source_file: {found})"
+        if path.suffix == ".py":
+            hint += f", or hand in a KernelBench pair with kbd submit --ref REFERENCE.py {found}"
     else:
         hint = "rename it and deliver it again"
     raise InvalidJob([Problem("", "no name for a job", expected, found, hint)])

@@ -187,7 +187,7 @@ def _kind_of(mode: int) -> str:
 
 def _too_large(name: str, found: str, limit_bytes: int) -> UnsafeFile:
     expected = f"expected at most {limit_bytes} bytes"
-    return UnsafeFile(f"{name}: {expected}, found {found}; shorten it, or raise the limit")
+    return UnsafeFile(f"{name}: {expected}, found {found}; shorten it")
 
 
 def _shown(path: str | os.PathLike[str]) -> str:

@@ -53,7 +53,8 @@ class Finding:
     def complaint(self) -> str:
         """Everything that is wrong with it, as text."""
         if self.unreadable is not None:
-            return f"{self.shown} cannot be read: {self.unreadable}"
+            why = self.unreadable.removeprefix(f"{Path(self.shown).name}: ")
+            return f"{self.shown} cannot be read: {why}"
         lines = "\n".join(f"  {line}" for problem in self.problems for line in str(problem).splitlines())
         return f"{self.shown} is no job:\n{lines}"
 

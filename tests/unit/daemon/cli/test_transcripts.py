@@ -163,6 +163,8 @@ WITHOUT = {
     "submit_wrong": "submit wrong.yaml",
     "submit_missing": "submit missing.yaml",
     "submit_of_no_kind": "submit kernel.cu",
+    "submit_of_a_module": "submit kernel.py",
+    "submit_too_large": "submit large.yaml",
     "validate": "validate good.yaml",
     "validate_wrong": "validate wrong.yaml",
     "validate_doubtful": "validate doubtful.yaml",
@@ -203,6 +205,8 @@ def _files(job_file):
     job_file("doubtful.yaml", "candidate: {kernel_type: tirton, source_code: x}\n")
     job_file("tabs.yaml", "candidate:\n\tkernel_type: torch\n")
     job_file("kernel.cu", "__global__ void f() {}\n")
+    job_file("kernel.py", "class ModelNew: pass\n")
+    job_file("large.yaml", "a" * (1 << 21))
     job_file("wrong.toml", "cpu_slot = 2\n[limits]\nload_s = -1\n")
 
 
