@@ -56,7 +56,7 @@ class Operation:
             return
         self._pulse.round_done()
         if ready and not self._pulse.ready:
-            self._pulse.ready = self._tells_ready = True
+            self._pulse.become_ready()
             log.info("ready", action="ready")
         if self._tells_ready:  # what was read again is in force
             self._tells_ready = False
@@ -102,6 +102,7 @@ class Operation:
         """Somebody asked the daemon to end, or it has nothing left to do."""
         if self._pulse is not None and not self._pulse.stopping:
             self._pulse.stopping = True
+            self._pulse.tell_ready()  # one that was never ready has failed, in the eyes of systemd
             self._notifier.stopping()
 
     async def end(self) -> None:

@@ -53,7 +53,8 @@ class Pulse:
         self._clerk_thread = clerk_thread
         self._rounds = self._seen = 0
         self._round_at = time.monotonic()
-        self._silent = False
+        self._silent = self._owes_ready = False
+        self._hurry = asyncio.Event()
         self.ready = self.stopping = False
         self.status = "starting"
         watchdog_s = notifier.watchdog_s
@@ -64,12 +65,19 @@ class Pulse:
         self._rounds += 1
         self._round_at = time.monotonic()
 
+    def become_ready(self) -> None:
+        """Have that written and told at once, in this order: who was told may ask `kbd health` next."""
+        self.ready = self._owes_ready = True
+        self._hurry.set()
+
     async def run(self) -> None:
         """Beat."""
         while True:
             await self.beat()
             self._wake()
-            await asyncio.sleep(self.interval_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self.interval_s)
+            self._hurry.clear()
 
     async def beat(self) -> bool:
         """One sign of life, if there is life. Returns whether there was."""
@@ -84,7 +92,15 @@ class Pulse:
         beat = Heartbeat.now(ready=self.ready, status=self.status)
         with contextlib.suppress(OSError):  # a full disk is told by others
             await asyncio.to_thread(heartbeat.write, self._state, beat)
+        if beat.ready:
+            self.tell_ready()
         return True
+
+    def tell_ready(self) -> None:
+        """Unless it was told, or is not so."""
+        if self._owes_ready:
+            self._owes_ready = False
+            self._notifier.ready()
 
     def _why_dead(self) -> str | None:
         if self.stopping or self._rounds != self._seen or self._rounds == 0:

@@ -1,5 +1,6 @@
 """Signs of life: given while rounds are done or a file system is waited for, and not otherwise."""
 
+import asyncio
 import os
 import threading
 
@@ -43,6 +44,38 @@ def test_a_beat_for_every_round(pulse, manager, on_loop, tmp_path):
     found = heartbeat.read(tmp_path)
     assert (found.pid, found.ready, found.status) == (os.getpid(), True, "3 running")
     assert 0 <= found.age_s < 60
+
+
+def test_who_hears_that_it_is_ready_reads_the_same(pulse, manager, on_loop, tmp_path):
+    pulse.round_done()
+    on_loop(pulse.beat())
+    assert manager.heard() == ["WATCHDOG=1"]
+    pulse.round_done()
+    pulse.become_ready()
+    assert not heartbeat.read(tmp_path).ready
+    assert manager.heard() == []
+    on_loop(pulse.beat())
+    assert heartbeat.read(tmp_path).ready
+    assert manager.heard() == ["WATCHDOG=1", "READY=1"]
+    pulse.tell_ready()
+    assert manager.heard() == [], "once is enough"
+
+
+def test_being_ready_is_not_told_a_beat_later(pulse, manager, on_loop):
+    async def life():
+        beats = asyncio.Queue()
+        pulse._wake = lambda: beats.put_nowait("beat")
+        beating = asyncio.create_task(pulse.run())
+        await beats.get()
+        pulse.round_done()
+        pulse.become_ready()
+        await beats.get()
+        beating.cancel()
+
+    pulse.interval_s = 3_600.0
+    pulse.round_done()
+    on_loop(life())
+    assert manager.heard() == ["WATCHDOG=1", "WATCHDOG=1", "READY=1"]
 
 
 def test_a_loop_that_does_no_rounds_is_dead(pulse, manager, on_loop):
