@@ -15,7 +15,7 @@ from kbd.backends.build_tools import find_nvcc
 from kbd.inbox.spool import Spool
 
 DAEMON_LIMIT_S = 280
-SOMEWHERE_ELSE = ("crash", "gpu", "skip", "slurm")  # what does not run just everywhere, or unasked
+SOMEWHERE_ELSE = ("crash", "gpu", "skip", "slurm", "systemd")  # what does not run just everywhere, or unasked
 PROVED = pytest.StashKey[dict[str, set[str]]]()
 ALL_SAMPLES_LIMIT_S = 1200
 

@@ -122,7 +122,7 @@ class Operation:
 def _in_words(report: Mapping[str, Any], refused: str | None) -> str:
     parts = [
         f"{len(report['running'])} running, {report['queue'].get('submitted', 0)} waiting",
-        report["paused"] or "",
+        f"paused {report['paused']}" if report["pause"] else report["paused"] or "",
         f"settings kept, the new ones are wrong: {refused}" if refused else "",
     ]
     return "; ".join(filter(None, parts))
