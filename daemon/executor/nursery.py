@@ -42,9 +42,9 @@ REPORT = 2  # its place among the descriptors of a request
 
 def main() -> None:
     """Import everything that children need, then fork on request until the daemon is gone."""
-    daemon_pid = os.getppid()
+    daemon_pid = int(sys.argv[2])  # in a container it may be 1
     die_with_parent()
-    if os.getppid() != daemon_pid or daemon_pid == 1:
+    if os.getppid() != daemon_pid:
         return
     environment = _import_everything()
     gc.collect()

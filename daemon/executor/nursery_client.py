@@ -197,7 +197,8 @@ def _abandon(forking: asyncio.Future[tuple[ChildProcess, socket.socket]]) -> Non
 
 
 async def _start(channel_fd: int, output_fd: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "kbd.daemon.executor.nursery", str(channel_fd)]
+    ours = [str(channel_fd), str(os.getpid())]
+    command = [sys.executable, "-P", "-m", "kbd.daemon.executor.nursery", *ours]
     # Not asyncio's subprocess: its child watcher may fork from another thread, whose end would kill the nursery.
     return subprocess.Popen(  # noqa: ASYNC220 - a few milliseconds, and it must be this thread
         command,
