@@ -120,10 +120,11 @@ class Daemon:
         hidden.write_text(text)
         hidden.rename(self.spool.inbox / name)
 
-    def deliver_sample(self, case):
-        hidden = self.spool.inbox / f".{case.name}.tmp"
+    def deliver_sample(self, case, job_id=None):
+        job_id = job_id or case.name
+        hidden = self.spool.inbox / f".{job_id}.tmp"
         shutil.copytree(case, hidden, ignore=shutil.ignore_patterns("expected.json"))
-        hidden.rename(self.spool.inbox / f"{case.name}.job")
+        hidden.rename(self.spool.inbox / f"{job_id}.job")
 
     def results(self):
         return {path.stem: json.loads(path.read_text()) for path in self.spool.outbox.glob("*.json")}
@@ -135,6 +136,7 @@ class Daemon:
 
 SAMPLES = Path(__file__).parent / "samples"
 MIB = 1 << 20
+CALM_TRIES = 8
 # Small, so that those who use all that they are given are quick about it, and a host of tests can spare it.
 SAMPLE_LIMITS = {
     "KBD_RUNNER_MEMORY_BYTES": str(4096 * MIB),
@@ -177,7 +179,23 @@ def sample_results(request, make_daemon):
         daemon.deliver_sample(case)
     limit_s = ALL_SAMPLES_LIMIT_S - 100
     print(daemon.run_once(device=request.module.DEVICE, limit_s=limit_s, **SAMPLE_LIMITS))
-    return daemon.results()
+    results = daemon.results()
+    for case in wanted_samples(request.module):
+        if expected_of(case, request.module.DEVICE).get("calm"):
+            results[case.name] = in_a_calm_moment(daemon, case, request.module.DEVICE, results[case.name])
+    return results
+
+
+def in_a_calm_moment(daemon, case, device, result):
+    """The result of a sample whose verdict rests on times: judged again while the host is too busy to say more."""
+    for number in range(CALM_TRIES):
+        if result["status"] != "passed":
+            break
+        job_id = f"{case.name}-{number}"
+        daemon.deliver_sample(case, job_id)
+        daemon.run_once(device=device)
+        result = daemon.results()[job_id]
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -47,10 +47,10 @@ class Series:
     """Microseconds per launch of one kernel, sample by sample.
 
     `measured_us` is the slope between two bursts and counts; noise may make it negative. `whole_us` is what they
-    took altogether, less what empty ones take, and `kept_us` the same of bursts whose runner had been told to keep
-    what launches return; `single_us` are launches all by themselves; `once_us` is what a short burst took that
-    neither an empty one nor its launches explain. There are so many `launches` in a turn, and copies of `scattered`
-    outputs are dear.
+    took altogether, less what empty ones take; `single_us` are launches all by themselves; `once_us` is what a
+    short burst took that neither an empty one nor its launches explain. `turns_us` is what the bursts of a turn
+    took, as it is, and `kept_us` the same of turns whose runner had been told to keep what launches return. There
+    are so many `launches` in a turn, and copies of `scattered` outputs are dear.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -58,6 +58,7 @@ class Series:
     whole_us: list[float] = field(default_factory=list)
     single_us: list[float] = field(default_factory=list)
     once_us: list[float] = field(default_factory=list)
+    turns_us: list[float] = field(default_factory=list)
     kept_us: list[float] = field(default_factory=list)
     launches: int = 0
     scattered: bool = False
@@ -121,11 +122,11 @@ class Timer:
         lengths = self.plan.short, self.plan.long
         series.launches, series.scattered = sum(lengths), self.kernel.returns_scattered
         together, bursts = (short + long, 2) if self.plan.short else (long, 1)
-        whole = max((together - bursts * empty) / series.launches, SMALLEST_SAMPLE_US)
         if keep:
-            series.kept_us.append(whole)
+            series.kept_us.append(together)
             return empty_us
-        series.whole_us.append(whole)
+        series.turns_us.append(together)
+        series.whole_us.append(max((together - bursts * empty) / series.launches, SMALLEST_SAMPLE_US))
         launch = slope(short, long, *lengths)
         series.measured_us.append(launch)
         series.once_us.append(short - empty - self.plan.short * launch)

@@ -13,6 +13,7 @@ from kbd.daemon.judge.plausibility import (
     KEPT_MARGIN_US,
     KEPT_TURN_MARGIN_US,
     KEPT_TURNS,
+    NOISE_FACTOR,
     ONCE_FACTOR,
     ONCE_MARGIN_US,
     SINGLE_FACTOR,
@@ -98,23 +99,33 @@ def spending(once_us):
     return replace(series(10), once_us=once_us, launches=LAUNCHES)
 
 
+def spends_too_much(candidate, reference_us=0.0, *, on_device=False):
+    reference = spending([reference_us] * SAMPLES)
+    return rule_broken(timed(candidate, reference, method="eager"), on_device=on_device)
+
+
 def test_time_that_only_short_bursts_take():
     for share, rule in ((0.99, None), (1.01, "time_outside_launches")):
-        found = timed(spending([ONCE_AT_MOST * share] * SAMPLES), method="eager")
-        assert rule_broken(found, on_device=False) == rule
-        assert rule_broken(found) is None, "on a device bursts are graphs"
+        found = spending([ONCE_AT_MOST * share] * SAMPLES)
+        assert spends_too_much(found) == rule
+        assert spends_too_much(found, on_device=True) is None, "on a device bursts are graphs"
+        assert rule_broken(timed(found, method="eager"), on_device=False) is None, "there is nothing to gain"
 
 
 def test_most_of_the_samples_have_to_show_it():
     """The speed-up is a median: less than half of them cannot move it."""
     for bad, rule in ((9, None), (12, "time_outside_launches")):
-        found = spending([0.0] * (SAMPLES - bad) + [10 * ONCE_AT_MOST] * bad)
-        assert rule_broken(timed(found, method="eager"), on_device=False) == rule
+        assert spends_too_much(spending([0.0] * (SAMPLES - bad) + [10 * ONCE_AT_MOST] * bad)) == rule
+
+
+def test_a_host_that_does_so_to_the_reference_proves_nothing():
+    found = spending([ONCE_AT_MOST * 4] * SAMPLES)
+    assert spends_too_much(found) == "time_outside_launches"
+    assert spends_too_much(found, reference_us=ONCE_AT_MOST * 3 / NOISE_FACTOR) is None
 
 
 def test_of_a_few_samples_nothing_is_said():
-    found = spending([10 * ONCE_AT_MOST] * (WHOLE_SAMPLES["eager"] - 1))
-    assert rule_broken(timed(found, method="eager"), on_device=False) is None
+    assert spends_too_much(spending([10 * ONCE_AT_MOST] * (WHOLE_SAMPLES["eager"] - 1))) is None
 
 
 # --- who is told that it will be looked at -------------------------------------------------------------
@@ -124,7 +135,11 @@ MARGIN_US = KEPT_MARGIN_US + KEPT_TURN_MARGIN_US / LAUNCHES
 
 
 def kept(usual, kept_us):
-    return replace(series(usual), kept_us=kept_us, launches=LAUNCHES)
+    """Figures are for each launch of a turn."""
+    turns_us = [usual * LAUNCHES] * SAMPLES
+    return replace(
+        series(usual), turns_us=turns_us, kept_us=[one * LAUNCHES for one in kept_us], launches=LAUNCHES
+    )
 
 
 def slower(candidate, reference, *, on_device=False):
@@ -158,9 +173,17 @@ def test_a_few_turns_may_all_have_been_disturbed():
     assert slower(kept(10.0, [9000.0] * (KEPT_TURNS - 1)), reference) is None
 
 
+@pytest.mark.parametrize("which", ["turns_us", "kept_us"])
+def test_a_host_that_disturbs_the_reference_proves_nothing(which):
+    candidate, reference = kept(10.0, [200.0] * KEPT_TURNS), kept(100.0, [100.0] * KEPT_TURNS)
+    assert slower(candidate, reference) == "slower_when_audited"
+    getattr(reference, which)[:3] = [400.0 * LAUNCHES] * 3
+    assert slower(candidate, reference) is None
+
+
 def test_working_in_a_few_of_the_bursts_that_nobody_sees_hides_nothing():
     candidate = kept(10.0, [100.0] * KEPT_TURNS)
-    candidate.whole_us[:9] = candidate.measured_us[:9] = [100.0] * 9
+    candidate.turns_us[:9] = [100.0 * LAUNCHES] * 9
     assert slower(candidate, kept(100.0, [100.0] * KEPT_TURNS)) == "slower_when_audited"
 
 
