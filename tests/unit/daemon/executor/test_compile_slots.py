@@ -146,7 +146,15 @@ def test_what_is_asked_for_twice_at_once_is_built_once(make_slots, on_loop):
 
 
 def test_never_more_at_once_than_there_are_slots(make_slots, on_loop, compiler):
-    slots = make_slots(slots=2)
+    slots, at_once, met = make_slots(slots=2), compiler.behave, asyncio.Event()
+
+    async def with_another(memory):
+        if compiler.alive == 2:
+            met.set()
+        await met.wait()
+        return await at_once(memory)
+
+    compiler.behave = staticmethod(with_another)
 
     async def many():
         return await asyncio.gather(*(slots.compile(request(f"x = {n}"), 10) for n in range(6)))
