@@ -34,13 +34,11 @@ def plan(spool: Path | None, state: Path | None, config: Path | None, *, system:
     written = _config_path(config, system=system)
     unnamed = {name: value for name, value in os.environ.items() if name != CONFIG_VARIABLE}
     found = locate(spool, state, unnamed, written if written is not None and written.is_file() else None)
-    if not system:
-        return Place(found.spool, found.state, found.spool_named, config=written, database=found.database)
-    if not found.spool_named:
+    if system and not found.spool_named:
         raise click.UsageError("a service of the system needs a spool of its own: kbd init --system SPOOL")
-    named_state = state is not None or "KBD_STATE" in os.environ
-    state_folder = found.state if named_state else SYSTEM_STATE
-    return Place(found.spool, state_folder, spool_named=True, config=written, database=found.database)
+    if system and state is None and "KBD_STATE" not in os.environ:
+        found = found._replace(state=SYSTEM_STATE)
+    return Place.at(found, written)
 
 
 def print_folders(spool: Spool, place: Place) -> None:

@@ -55,8 +55,7 @@ def _place(context: click.Context) -> "Place":
 
     typed = context.params
     config = typed.get("config")
-    found = locate(typed.get("spool"), typed.get("state"), config=config)
-    return Place(found.spool, found.state, found.spool_named, config=config, database=found.database)
+    return Place.at(locate(typed.get("spool"), typed.get("state"), config=config), config)
 
 
 def _jobs(place: "Place") -> Iterator[tuple[str, tuple[str, bool]]]:

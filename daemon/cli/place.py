@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from kbd.inbox.spool import Spool, SpoolMissing
 
 if TYPE_CHECKING:
-    from kbd.daemon.config import Settings
+    from kbd.daemon.config import Located, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,13 @@ class Place:
     flags: Mapping[str, Path | None] = field(default_factory=dict)
     config: Path | None = None
     database: str = "sqlite"
+
+    @classmethod
+    def at(
+        cls, found: "Located", config: Path | None, flags: Mapping[str, Path | None] | None = None
+    ) -> Self:
+        """What was looked up for this file of settings."""
+        return cls(found.spool, found.state, found.spool_named, flags or {}, config, found.database)
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing, and SpoolSilent where its server hangs."""
@@ -88,7 +95,6 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
         from kbd.daemon.config import locate
 
         flags, found = {"spool": spool, "state": state}, locate(spool, state, config=config)
-        place = Place(found.spool, found.state, found.spool_named, flags, config, found.database)
-        return command(place, *args, **options)
+        return command(Place.at(found, config, flags), *args, **options)
 
     return placed

@@ -25,6 +25,7 @@ from kbd.inbox.manifest import KernelCode
 from kbd.outbox.report import MemoryReport
 
 LONGEST_US = 1e12
+OTHER_TENSORS = "a launch that was timed returned other tensors than one that was not"
 LARGEST_TENSOR_ELEMENTS = 1 << 40
 MAX_LAUNCHES = 256
 """Different ones in one call."""

@@ -16,6 +16,7 @@ import torch
 
 from kbd.daemon.executor.doorbell import PATIENT_NAP_S, PATIENT_S, STOP, Doorbell, make_page
 from kbd.daemon.executor.runner_protocol import (
+    OTHER_TENSORS,
     BindSets,
     Burst,
     Done,
@@ -38,7 +39,6 @@ HEALTH_CHECK_S = 0.001
 # Shapes may depend on the inputs, but room is made for what a runner claims.
 RETURN_FACTOR = 4
 RETURN_MARGIN_BYTES = 1 << 20
-OTHER_TENSORS = "a launch that was timed returned other tensors than one that was not"
 
 
 @dataclass(frozen=True)

@@ -280,7 +280,7 @@ class Harness:
         found = [t for launch in message.launches for t in bursts.outputs_of(message.burst, launch)]
         wanted = [slot.meta for slot in message.slots]
         if [_form(meta_of(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
-            raise RuntimeError("a launch that was timed returned other tensors than one that was not")
+            raise RuntimeError(runner_protocol.OTHER_TENSORS)
         self._copy_out(found, message.slots)
         return runner_protocol.Exported(overwritten=bursts.overwritten(message.burst, message.launches))
 
