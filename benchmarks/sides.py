@@ -29,6 +29,35 @@ candidate:
 io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: [65536], dtype: float32}}}}]}}
 evaluation: {{num_correct_trials: 5, num_trials: 100}}
 """
+TRITON_JOB = """
+version: 1
+id: {name}
+reference:
+  kernel_type: torch
+  source_code: |
+    import torch
+    def shifted_relu(x):
+        return torch.relu(x) + 1
+candidate:
+  kernel_type: triton
+  source_code: |
+    import triton
+    import triton.language as tl
+    @triton.jit
+    def shifted_relu(x_ptr, y_ptr, n, BLOCK: tl.constexpr):  # {name}
+        offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+        x = tl.load(x_ptr + offsets, mask=offsets < n)
+        tl.store(y_ptr + offsets, tl.maximum(x, 0) + 1, mask=offsets < n)
+io:
+  args:
+    - {{name: x_ptr, type: tensor, tensor_spec: {{shape: [65536], dtype: float32}}}}
+    - {{name: y_ptr, type: tensor, role: output, tensor_spec: {{shape: [65536], dtype: float32}}}}
+    - {{name: n, type: int, value: 65536}}
+    - {{name: BLOCK, type: int, value: 1024, is_meta: true}}
+  launch: {{grid: "ceildiv(n, BLOCK)"}}
+evaluation: {{num_correct_trials: 5, num_trials: 100}}
+"""
+JOBS = {"torch": JOB, "triton": TRITON_JOB}
 START_LIMIT_S = 60
 JOB_LIMIT_S = 60
 SETTLE_S = 3
@@ -92,11 +121,12 @@ class WarmDaemon:
         self.process.wait(START_LIMIT_S)
 
 
-def fresh(folder, name, device, visible):
-    """Seconds of a whole new process that evaluates the job."""
+def fresh(folder, name, device, visible, job=JOB):
+    """Seconds of a whole new process that evaluates the job; what Triton has compiled is not kept for the next."""
     path = folder / f"{name}.yaml"
-    path.write_text(JOB.format(name=name))
-    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": visible} if visible else {})
+    path.write_text(job.format(name=name))
+    environment = os.environ | {"TRITON_CACHE_DIR": str(folder / f"triton-{name}")}
+    environment |= {"CUDA_VISIBLE_DEVICES": visible} if visible else {}
     started = time.perf_counter()
     command = [sys.executable, str(HERE / "fresh_evaluation.py"), str(path), device, visible]
     found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)

@@ -1,9 +1,11 @@
 """Jobs per minute: many distinct jobs through a warm daemon, against one fresh process per job, in one run.
 
-    python benchmarks/throughput.py [--device cpu|cuda] [--jobs 100] [--fresh 10] [--out FILE.json]
+    python benchmarks/throughput.py [--device cpu|cuda] [--kernel torch|triton] [--jobs 100] [--fresh 10]
+        [--out FILE.json]
 
 All jobs are dropped at once; the clock stops with the last result. The fresh side judges so many of the same
-jobs, one process after another, half of them before the daemon's turn and half after it.
+jobs, one process after another, half of them before the daemon's turn and half after it. `busy`: seconds of the
+stages of all jobs together, to be held against the daemon's time; above it, stages of several jobs overlap.
 """
 
 import argparse
@@ -14,13 +16,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from sides import JOB, JOB_LIMIT_S, WarmDaemon, fresh
+from sides import JOB_LIMIT_S, JOBS, WarmDaemon, fresh
+
+STAGES = ("compile", "load", "correctness", "timing")
 
 
-def drop_all(daemon, names):
+def drop_all(daemon, names, job):
     """Seconds from the first rename to the last readable result, and the results."""
     for name in names:
-        (daemon.spool.inbox / f".{name}.tmp").write_text(JOB.format(name=name))
+        (daemon.spool.inbox / f".{name}.tmp").write_text(job.format(name=name))
     started = time.perf_counter()
     for name in names:
         (daemon.spool.inbox / f".{name}.tmp").rename(daemon.spool.inbox / f"{name}.yaml")
@@ -32,16 +36,17 @@ def drop_all(daemon, names):
     return time.perf_counter() - started, [json.loads(path.read_text()) for path in paths]
 
 
-def measure(folder, device, jobs, fresh_jobs):
+def measure(folder, device, job, jobs, fresh_jobs):
     daemon = WarmDaemon(folder, device)
     try:
-        _, result = daemon.judge("first")
+        _, result = daemon.judge("first", job.format(name="first"))
         visible = result["device"]["uuid"] or ""
-        fresh(folder, "first-fresh", device, visible)
-        before = [fresh(folder, f"fresh-{number}", device, visible) for number in range(fresh_jobs // 2)]
-        seconds, results = drop_all(daemon, [f"job-{number}" for number in range(jobs)])
+        fresh(folder, "first-fresh", device, visible, job)
+        before = [fresh(folder, f"fresh-{number}", device, visible, job) for number in range(fresh_jobs // 2)]
+        seconds, results = drop_all(daemon, [f"job-{number}" for number in range(jobs)], job)
         after = [
-            fresh(folder, f"late-{number}", device, visible) for number in range(fresh_jobs - len(before))
+            fresh(folder, f"late-{number}", device, visible, job)
+            for number in range(fresh_jobs - len(before))
         ]
     finally:
         daemon.stop()
@@ -51,23 +56,27 @@ def measure(folder, device, jobs, fresh_jobs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--kernel", choices=list(JOBS), default="torch")
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--fresh", type=int, default=10)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        seconds, results, fresh_s = measure(Path(name), options.device, options.jobs, options.fresh)
+        seconds, results, fresh_s = measure(
+            Path(name), options.device, JOBS[options.kernel], options.jobs, options.fresh
+        )
     assert {result["status"] for result in results} == {"passed"}
     daemon_rate, fresh_rate = 60 * options.jobs / seconds, 60 / statistics.mean(fresh_s)
     stages = {
-        stage: statistics.mean(result["timings_s"][stage] for result in results)
-        for stage in ("load", "correctness", "timing", "total")
+        stage: statistics.mean(result["timings_s"][stage] or 0.0 for result in results)
+        for stage in (*STAGES, "total")
     }
     found = {
         "benchmark": "throughput",
         "device": results[0]["device"],
         "environment": results[0]["environment"],
         "cores": os.cpu_count(),
+        "kernel": options.kernel,
         "jobs": options.jobs,
         "daemon_s": seconds,
         "daemon_jobs_per_minute": daemon_rate,
@@ -75,6 +84,8 @@ def main():
         "fresh_jobs_per_minute": fresh_rate,
         "ratio": daemon_rate / fresh_rate,
         "daemon_stages_mean_s": stages,
+        "compiling_s": stages["compile"] * options.jobs,
+        "busy_s": sum(stages[stage] for stage in STAGES) * options.jobs,
     }
     print(f"device          {found['device']['name']}")
     print(f"daemon          {daemon_rate:.1f} jobs/min ({options.jobs} jobs in {seconds:.1f} s)")
@@ -82,6 +93,7 @@ def main():
     print(f"ratio           {found['ratio']:.1f}x")
     for stage, mean in stages.items():
         print(f"  {stage:<13} {mean:.3f} s a job")
+    print(f"busy            {found['busy_s']:.1f} s, {found['compiling_s']:.1f} s of them with compiling")
     if options.out:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
 

@@ -8,6 +8,7 @@ from kbd.inbox.tensor_init import MAX_SEED
 from kbd.inbox.tolerance import Tolerance
 from kbd.inbox.validation import StrictModel
 
+MOST_PROCESS_PAIRS = 20
 DEFAULT_SECTIONS = ("SpeedOfLight", "Occupancy", "ComputeWorkloadAnalysis")
 
 Section = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")]
@@ -31,6 +32,8 @@ class Evaluation(StrictModel):
     Attributes:
         num_correct_trials: comparisons, each on fresh inputs.
         num_trials: timing samples at most; the stop rule may end earlier.
+        process_pairs: how often both kernels are judged, each time in new processes with memory of their own. What
+            one kernel differs by in two processes limits a single pair; several tell smaller differences apart.
         timing: which figure `speedup` means: device time, or the time as called from eager Python. auto: device
             where both kernels can be captured.
         cache: whether the L2 cache is cold or warm before each sample.
@@ -43,6 +46,7 @@ class Evaluation(StrictModel):
 
     num_correct_trials: Annotated[int, Field(ge=1, le=1000)] = 5
     num_trials: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    process_pairs: Annotated[int, Field(ge=1, le=MOST_PROCESS_PAIRS)] = 1
     timing: Literal["auto", "device", "as_called"] = "auto"
     cache: Literal["cold", "warm"] = "cold"
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None

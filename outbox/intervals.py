@@ -5,14 +5,24 @@ Half-widths of independent ratios add in quadrature.
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 NORMAL_QUANTILE: Final = 1.959964  # two-sided 95 %
+STUDENT_QUANTILES: Final = (
+    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
+    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930),
+)
+"""Of Student's t distribution, two-sided 95 %, for 1, 2, … degrees of freedom."""
+MOST_PAIRS: Final = len(STUDENT_QUANTILES) + 1
 
 PROCESS_BIAS: Final = {"cuda": 0.015, "cpu": 0.02}
 """By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
+
+PAIRED_BIAS: Final = 0.003
+"""What several pairs of processes have in common, so that their scatter does not show it, such as the device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,18 @@ def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:
     centre = sum(math.log(ratio.value) for ratio in ratios) / len(ratios)
     half = _quadrature([ratio.half_width for ratio in ratios])
     return Ratio.around(centre, None if half is None else half / len(ratios))
+
+
+def ratio_of_pairs(values: Sequence[float], bias: float = PAIRED_BIAS) -> Ratio:
+    """From the ratios that several pairs of processes gave, at least 2 and at most MOST_PAIRS.
+
+    Their scatter holds all that differs between processes and within them, so the interval is Student's over
+    the pairs (Kalibera and Jones, "Rigorous benchmarking in reasonable time", ISMM 2013), and `bias` wider.
+    """
+    logs = [math.log(value) for value in values]
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    half_width = STUDENT_QUANTILES[len(logs) - 2] * error + bias
+    return Ratio.around(statistics.fmean(logs), half_width)
 
 
 def quotient(over: Ratio, under: Ratio) -> Ratio:

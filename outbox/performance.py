@@ -121,8 +121,10 @@ class Performance(Report):
 
     Args:
         speedup: reference time over candidate time; null unless both were timed.
-        speedup_ci95: its bootstrap interval; null where the samples allow none.
+        speedup_ci95: its 95 % interval; null where the samples allow none.
         significant: false when the interval contains 1, or when something voided it.
+        pairs: the speed-up that each pair of processes gave, where the job asked for several. `speedup` is their
+            geometric mean, all other figures are those of the pair in the middle.
         timing: which of the two figures `speedup` compares.
         method: graph | events | wall, with `method_reason` where a weaker one had to do.
         noise: relative half-width that was reached; `stop` says in words why sampling ended.
@@ -138,6 +140,7 @@ class Performance(Report):
     speedup: float | None = Field(default=None, gt=0)
     speedup_ci95: tuple[float, float] | None = None
     significant: bool | None = None
+    pairs: tuple[Annotated[float, Field(gt=0)], ...] = ()
     timing: TimingBasis | None = None
     method: Literal["graph", "events", "wall"]
     method_reason: str | None = None

@@ -226,6 +226,7 @@ ALSO_EXPECTED = {
     "note": lambda expected, result: any(expected in note for note in result["notes"]),
     "weak_test": lambda expected, result: result["weak_test"] == expected,
     "oracle": lambda expected, result: result["workloads"][0]["correctness"]["oracle"].startswith(expected),
+    "pairs": lambda expected, result: len(result["workloads"][0]["performance"]["pairs"]) == expected,
     "launches": lambda expected, result: (
         expected == [launch["kernel"] for launch in result["workloads"][0]["performance"]["launches"]]
     ),

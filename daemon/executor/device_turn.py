@@ -95,3 +95,16 @@ class Share:
             yield
         finally:
             await self._turn.give_alone_back()
+
+
+@contextlib.asynccontextmanager
+async def untimed(
+    exclusive: contextlib.AbstractAsyncContextManager[None], limit: asyncio.Timeout
+) -> AsyncIterator[None]:
+    """The device alone; the clock of the job stands still while it is waited for."""
+    loop = asyncio.get_running_loop()
+    end, asked = limit.when(), loop.time()
+    limit.reschedule(None)
+    async with exclusive:
+        limit.reschedule(None if end is None else end + loop.time() - asked)
+        yield

@@ -11,10 +11,9 @@ and each is alone on it while it times (device_turn.py).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +24,13 @@ from kbd.daemon.devices import Device
 from kbd.daemon.executor.casting import Cast, Casting
 from kbd.daemon.executor.compile_slots import CompileSlots
 from kbd.daemon.executor.device_lock import DeviceLock
-from kbd.daemon.executor.device_turn import DeviceTurn, Share
+from kbd.daemon.executor.device_turn import DeviceTurn, Share, untimed
 from kbd.daemon.executor.examiner import SHAKES_A_DEVICE, Examiner
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.kept_references import USES, KeptReferences
 from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
+from kbd.daemon.executor.process_pairs import ProcessPairs
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
 from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
 from kbd.daemon.executor.sandbox.host import HostIsolation, probe_host
@@ -182,9 +182,13 @@ class LocalExecutor:
             last[:] = [progress]
             on_progress(progress)
 
+        pairs = ProcessPairs(request)
         cast, verdict, failure = await self._play(worker, request, owner, note, archives)
         if cast.must_play_again(verdict):
             cast, verdict, failure = await self._play(worker, request, owner, note, archives, new=True)
+        while pairs.another_after(verdict):
+            cast, verdict, failure = await self._play(worker, request, owner, note, archives, new=True)
+        verdict = pairs.joint(verdict)
         assert worker.ending is not None
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
             await asyncio.shield(worker.ending)
@@ -241,7 +245,7 @@ class LocalExecutor:
                     runners["candidate"].channel,
                     reference.channel if reference else None,
                     note,
-                    lambda: _untimed(worker.exclusive(share), limit),
+                    lambda: untimed(worker.exclusive(share), limit),
                     archives,
                 ), None
         except JudgeFailed as error:
@@ -271,19 +275,6 @@ class LocalExecutor:
             known.add(self.nursery.pid)
         if swept := sweep(known):
             log.warning("killed processes that a kernel left behind", action="orphans_swept", count=swept)
-
-
-@contextlib.asynccontextmanager
-async def _untimed(
-    exclusive: contextlib.AbstractAsyncContextManager[None], limit: asyncio.Timeout
-) -> AsyncIterator[None]:
-    """The device alone; the clock of the job stands still while it is waited for."""
-    loop = asyncio.get_running_loop()
-    end, asked = limit.when(), loop.time()
-    limit.reschedule(None)
-    async with exclusive:
-        limit.reschedule(None if end is None else end + loop.time() - asked)
-        yield
 
 
 def _device_failed(problem: str, last: Sequence[Progress]) -> Verdict:

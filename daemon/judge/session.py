@@ -15,11 +15,10 @@ from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.expected import Yardstick
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.seeds import Seeds
-from kbd.daemon.judge.verdict import JudgeTimings, Verdict
+from kbd.daemon.judge.verdict import JudgeTimings, Verdict, overall
 from kbd.inbox.bound_contract import BoundContract
 from kbd.outbox.circumstances import DeviceReport
 from kbd.outbox.correctness import Correctness
-from kbd.outbox.intervals import Ratio, geometric_mean
 from kbd.outbox.performance import Launch, Performance
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import INCORRECT, EvaluationStatus, Stage
@@ -87,7 +86,11 @@ class Session:
 
     def passed(self, timings: JudgeTimings) -> Verdict:
         """Every stage that was asked for went well."""
-        return self.verdict(timings, status=EvaluationStatus.PASSED, **self._speed_up())
+        return self.verdict(
+            timings,
+            status=EvaluationStatus.PASSED,
+            **overall([finding.performance for finding in self.findings]),
+        )
 
     def verdict(self, timings: JudgeTimings, *, status: EvaluationStatus, **fields: Any) -> Verdict:
         """A verdict with all that has been found."""
@@ -130,22 +133,6 @@ class Session:
             if decided or finding.correctness or finding.performance:
                 results.append(_result(finding, status if decided else EvaluationStatus.PASSED, error))
         return tuple(results)
-
-    def _speed_up(self) -> dict[str, Any]:
-        """Geometric mean over the workloads; its interval is that of the only workload, where there is one."""
-        timed = [finding.performance for finding in self.findings if finding.performance is not None]
-        ratios = [Ratio(found.speedup, found.speedup_ci95) for found in timed if found.speedup is not None]
-        if not ratios or len(ratios) < len(self.findings):
-            return {}
-        if len(timed) == 1:
-            only = timed[0]
-            return {
-                "speedup": only.speedup,
-                "speedup_ci95": only.speedup_ci95,
-                "significant": only.significant,
-            }
-        joint = geometric_mean(ratios)
-        return {"speedup": joint.value, "speedup_ci95": joint.interval, "significant": joint.significant}
 
 
 def _result(finding: Finding, status: EvaluationStatus, error: Any) -> WorkloadResult:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from kbd.outbox.circumstances import DeviceReport
+from kbd.outbox.intervals import Ratio, geometric_mean
+from kbd.outbox.performance import Performance
 from kbd.outbox.report import ErrorReport, Report, Suspicion
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -39,3 +42,22 @@ class Verdict(Report):
     pinned_inputs: bool = False
     weak_test: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def overall(found: Sequence[Performance | None]) -> dict[str, Any]:
+    """A verdict's speed-up over all workloads, as its fields: the geometric mean; nothing where one has none.
+
+    Its interval is that of the only workload, where there is one.
+    """
+    timed = [one for one in found if one is not None and one.speedup]
+    if not timed or len(timed) < len(found):
+        return {}
+    if len(timed) == 1:
+        only = timed[0]
+        return {
+            "speedup": only.speedup,
+            "speedup_ci95": only.speedup_ci95,
+            "significant": only.significant,
+        }
+    joint = geometric_mean([Ratio(one.speedup, one.speedup_ci95) for one in timed if one.speedup])
+    return {"speedup": joint.value, "speedup_ci95": joint.interval, "significant": joint.significant}

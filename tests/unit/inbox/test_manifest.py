@@ -38,6 +38,7 @@ def test_the_defaults_are_those_of_the_language():
         "evaluation": {
             "num_correct_trials": 5,
             "num_trials": 100,
+            "process_pairs": 1,
             "timing": "auto",
             "cache": "cold",
             "seed": None,

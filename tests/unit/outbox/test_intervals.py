@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.outbox.intervals import Ratio, Times, geometric_mean, median_interval, quotient, time_ratio
+from kbd.outbox.intervals import (
+    MOST_PAIRS,
+    Ratio,
+    Times,
+    geometric_mean,
+    median_interval,
+    quotient,
+    ratio_of_pairs,
+    time_ratio,
+)
 
 sizes = st.floats(min_value=1e-3, max_value=1e3)
 
@@ -68,3 +77,26 @@ def test_two_processes_differ_by_more_than_their_samples_show():
 def test_noise_that_reaches_zero_leaves_no_interval():
     assert time_ratio(Times(10.0, (0.0, 20.0)), Times(10.0, (9.0, 11.0)), 0.02).interval is None
     assert math.isclose(time_ratio(Times(10.0), Times(5.0), 0.02).value, 2.0)
+
+
+@pytest.mark.parametrize("pairs", [2, 5, 20])
+def test_pairs_of_one_kernel_are_rarely_significant(pairs):
+    draw = random.Random(pairs)
+    rounds = 2_000
+    found = [
+        ratio_of_pairs([math.exp(draw.gauss(0, 0.01)) for _ in range(pairs)], bias=0) for _ in range(rounds)
+    ]
+    assert 0.03 < sum(ratio.significant for ratio in found) / rounds < 0.07
+
+
+def test_a_small_difference_needs_several_pairs():
+    draw = random.Random(0)
+    slower = [[math.exp(draw.gauss(-0.02, 0.007)) for _ in range(5)] for _ in range(500)]
+    assert sum(bool(ratio_of_pairs(pairs).significant) for pairs in slower) > 475
+
+
+@given(st.lists(sizes, min_size=2, max_size=MOST_PAIRS))
+def test_pairs_the_other_way_round(values):
+    forth, back = ratio_of_pairs(values), ratio_of_pairs([1 / value for value in values])
+    assert forth.value * back.value == pytest.approx(1)
+    assert forth.half_width == pytest.approx(back.half_width)

@@ -1,0 +1,98 @@
+"""Several pairs of processes for one job, each with memory of its own, and one verdict from them all.
+
+By what one kernel differs in two processes no number of samples from these two shows; new ones do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from kbd.daemon.executor.protocol import Evaluate
+from kbd.daemon.judge.verdict import JudgeTimings, Verdict, overall
+from kbd.outbox.intervals import ratio_of_pairs
+from kbd.outbox.performance import Audit, Performance
+from kbd.outbox.result import WorkloadResult
+from kbd.outbox.verdict import EvaluationStatus
+
+
+class ProcessPairs:
+    """The verdicts on one job, pair after pair."""
+
+    def __init__(self, request: Evaluate, clock: Callable[[], float] = time.monotonic) -> None:
+        self._wanted = request.evaluation.process_pairs
+        self._deadline = clock() + request.seconds_left
+        self._clock = clock
+        self._passed: list[Verdict] = []
+
+    def another_after(self, verdict: Verdict | None) -> bool:
+        """Whether there is to be another pair: this one told how fast the candidate is, and time is left."""
+        if verdict is None or not _compares(verdict):
+            return False
+        if len(self._passed) + 1 >= self._wanted or self._clock() >= self._deadline:
+            return False
+        self._passed.append(verdict)
+        return True
+
+    def joint(self, last: Verdict | None) -> Verdict | None:
+        """What all pairs say: that of the last one where it failed, or made no comparison."""
+        if last is None or not self._passed or not _compares(last):
+            return last
+        return _joint_verdict([*self._passed, last], self._wanted)
+
+
+def _compares(verdict: Verdict) -> bool:
+    return verdict.status is EvaluationStatus.PASSED and verdict.speedup is not None
+
+
+def _joint_verdict(verdicts: Sequence[Verdict], wanted: int) -> Verdict:
+    by_workload = zip(*(verdict.workloads for verdict in verdicts), strict=True)
+    workloads = tuple(_joint_workload(results) for results in by_workload)
+    first = verdicts[0]
+    missing = f"the job's time was over after {len(verdicts)} of {wanted} pairs of processes"
+    told = {
+        "workloads": workloads,
+        "timings": _sum_of([one.timings for one in verdicts]),
+        "notes": first.notes if len(verdicts) == wanted else (*first.notes, missing),
+    }
+    return first.model_copy(update=told | overall([workload.performance for workload in workloads]))
+
+
+def _joint_workload(results: Sequence[WorkloadResult]) -> WorkloadResult:
+    found = [result.performance for result in results if result.performance is not None]
+    return results[0].model_copy(update={"performance": _joint_performance(found)})
+
+
+def _joint_performance(found: Sequence[Performance]) -> Performance:
+    pairs = tuple(one.speedup for one in found if one.speedup is not None)
+    joint = ratio_of_pairs(pairs)
+    middle = sorted(found, key=lambda one: one.speedup or 0.0)[len(found) // 2]
+    update = {
+        "speedup": joint.value,
+        "speedup_ci95": joint.interval,
+        "significant": joint.significant,
+        "pairs": pairs,
+        "noise": joint.half_width,
+        "stop": f"{middle.stop}, in each of {len(pairs)} pairs of processes",
+        "audit": _joint_audit([one.audit for one in found if one.audit is not None]),
+    }
+    return Performance.model_validate(dict(middle) | update)
+
+
+def _joint_audit(audits: Sequence[Audit]) -> Audit | None:
+    if not audits:
+        return None
+    return Audit(
+        bursts=sum(audit.bursts for audit in audits),
+        compared=sum(audit.compared for audit in audits),
+        failed=sum(audit.failed for audit in audits),
+    )
+
+
+def _sum_of(timings: Sequence[JudgeTimings]) -> JudgeTimings:
+    """Of every stage that was reached."""
+    sums: dict[str, float] = {}
+    for one in timings:
+        for stage, seconds in one.model_dump(exclude_none=True).items():
+            sums[stage] = sums.get(stage, 0.0) + seconds
+    return JudgeTimings(**sums)
