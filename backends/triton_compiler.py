@@ -24,6 +24,7 @@ from kbd.backends.torch_module import import_source
 from kbd.backends.triton_arguments import TritonCall
 from kbd.backends.triton_drivers import DeviceNeeded, TargetDriver, active
 from kbd.backends.triton_errors import compile_failure
+from kbd.backends.triton_seed import plant
 from kbd.backends.triton_source import TritonKernel
 from kbd.inbox.bound_contract import BoundContract
 
@@ -85,6 +86,7 @@ def _stand_in(tensor: Any, value: Any) -> Any:
 @contextlib.contextmanager
 def _cache_in(folder: Path) -> Iterator[None]:
     folder.mkdir(exist_ok=True)
+    plant(folder)
     before = os.environ.get("TRITON_CACHE_DIR")
     os.environ["TRITON_CACHE_DIR"] = str(folder)
     try:

@@ -66,6 +66,10 @@ def main() -> None:
 
 
 def _import_everything() -> dict[str, str | None]:
+    from kbd.backends.triton_seed import Sowing
+
+    sowing = Sowing()
+    sowing.begin()
     import numpy.ma
     import numpy.random  # noqa: F401 - numpy imports these two only when they are first used
     import torch
@@ -81,6 +85,7 @@ def _import_everything() -> dict[str, str | None]:
     for optional in ("triton", "cuda.bindings.driver", "cuda.bindings.runtime"):
         with contextlib.suppress(ImportError):
             importlib.import_module(optional)
+    sowing.finish()
     return {name: _version(name) for name in ("torch", "triton", "numpy")} | {
         "python": sys.version.split()[0],
         "cuda": torch.version.cuda,

@@ -9,6 +9,7 @@ the judge decides what happens next.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import traceback
 import warnings
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from kbd.backends.base import CompileFailed, KernelError, LoadFailed, Unsupported
 from kbd.backends.triton_errors import compile_failure
+from kbd.backends.triton_seed import plant
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, encode
 from kbd.daemon.executor.protocol import DeviceTarget
@@ -48,6 +50,8 @@ def serve(
     if device_memory_bytes is not None and device.kind == "cuda":
         limit_device_memory(torch.device(device.torch_name), device_memory_bytes)
     compute_as_asked()
+    if device.kind == "cuda":
+        plant(Path(os.environ["TRITON_CACHE_DIR"]))
     warm_up(torch.device(device.torch_name))
     channel.send(Warm())
     # A kernel may have closed the channel behind our back; there is nobody left to tell.
