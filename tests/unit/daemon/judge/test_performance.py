@@ -108,6 +108,26 @@ def test_nothing_but_noise_is_said_to_be_that(time_it):
     assert found.candidate.as_called.median >= 0
 
 
+@pytest.mark.parametrize(("times", "ends"), [(1, "passes"), (2, "passes"), (3, "is suspect")])
+def test_figures_are_evidence_when_they_are_so_three_times(time_it, monkeypatch, times, ends):
+    """As where a busy host delays the candidate's bursts for a while."""
+    rounds = itertools.count(1)
+    really = performance_module.check_plausible
+
+    def delayed(timed, floor, *, on_device):
+        if next(rounds) <= times:
+            timed.candidate.whole_us[:] = [1e6] * len(timed.candidate.whole_us)
+        really(timed, floor, on_device=on_device)
+
+    monkeypatch.setattr(performance_module, "check_plausible", delayed)
+    if ends == "passes":
+        assert time_it(num_trials=20).findings[0].performance.candidate.as_called.median == pytest.approx(50)
+    else:
+        with pytest.raises(Suspicious, match="does not depend on how often"):
+            time_it(num_trials=20)
+    assert next(rounds) == min(times + 1, 3) + 1
+
+
 def test_a_candidate_that_computes_only_while_it_is_judged_is_suspect(time_it):
     with pytest.raises(Suspicious):
         time_it(ours={"timed": lambda x: torch.zeros_like(x)})
