@@ -40,8 +40,9 @@ from kbd.outbox.verdict import Stage
 AS_CALLED_SAMPLES = 12
 AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
-TIMES_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
-"""A busy host may delay one process for a while, but figures are evidence only if they are the same every time."""
+DOUBTS: Final = {"cuda": 1, "cpu": 2}
+"""So many timings with figures of no honest kernel are evidence, unless as many after the first are plausible:
+a busy host may delay one process for a while."""
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
@@ -53,11 +54,16 @@ def time_workload(session: Session, finding: Finding) -> None:
     """Time candidate and reference on the same input sets. Raises RunnerTrouble, Suspicious or BadData."""
     session.enter(finding)
     session.tell(Stage.TIMING)
-    for more in reversed(range(TIMES_IN_DOUBT[session.device.type])):
+    doubts, plausible, enough = 0, 0, DOUBTS[session.device.type]
+    while plausible < enough:
         doubt = _time_once(session, finding)
-        if doubt is None:
+        if doubt is None and not doubts:
             return
-        if not more:
+        if doubt is None:
+            plausible += 1
+            continue
+        doubts += 1
+        if doubts == enough:
             raise doubt
 
 
