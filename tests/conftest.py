@@ -239,7 +239,7 @@ def check_sample(case, result, device):
     if expected.get("needs") == "nvcc" and find_nvcc() is None:
         pytest.skip("nvcc is not installed")
     found = {name: result[name] for name in ("status", "stage", "blame")}
-    assert found == {name: expected[name] for name in found}, result["error"]
+    assert found == {name: expected[name] for name in found}, (result["error"], result["suspect"])
     for name in ALSO_EXPECTED.keys() & expected.keys():
         assert ALSO_EXPECTED[name](expected[name], result), (name, expected[name], result)
     if result["status"] == "passed":
