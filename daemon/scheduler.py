@@ -94,21 +94,22 @@ class Scheduler:
         """Start as many queued jobs as there are free workers for. Raises StoreUnavailable.
 
         Jobs for which no free worker will do are passed over, up to a limit, so that they do not block others.
+        A device that becomes free meanwhile is for the next round, which its job has woken: else many quick jobs
+        would keep the service from everything else.
         """
         self._hand_out_workers()
-        passed_over, were_free = self._need_no_compiler, False
-        while room := self._room():
-            are_free = bool(self._executor.free_workers())
-            if are_free and not were_free:  # those that were passed over for want of a device come first now
-                passed_over.clear()
-            were_free = are_free
+        passed_over, were_free = self._need_no_compiler, bool(self._executor.free_workers())
+        if were_free:  # those that were passed over for want of a device come first now
+            passed_over.clear()
+        while (room := self._room()) and not self._freed_since(were_free):
+            were_free = bool(self._executor.free_workers())
             if len(passed_over) >= self._limits.queue_window:
                 break
             left_out = self._backoff.resting() | passed_over
             rows = await self._clerk.do(
                 self._desk.store.next_submitted, room, list(self._tasks), left_out, dict(self._served)
             )
-            if not rows and not self._freed_since(were_free):
+            if not rows:
                 break
             for row in rows:
                 if self._freed_since(were_free):

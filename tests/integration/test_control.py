@@ -366,8 +366,9 @@ def test_an_owner_with_few_jobs_does_not_wait_for_one_with_many(site):
             site.deliver(f"few{number}", QUICK, owner="bob")
         for number in range(5):
             assert site.result(f"few{number}")["status"] == "passed"
-    records = site.log("claimed", "attempt")
-    jobs = [(record["action"], record["job"]) for record in records]
+    records = site.log("claimed", "attempt", "stopping")
+    assert [record["action"] for record in records][-3:].count("stopping") == 2, "it stops however many jobs wait"
+    jobs = [(record["action"], record.get("job")) for record in records]
     last_claim = max(place for place, job in enumerate(jobs) if job[0] == "claimed" and "few" in job[1])
     last_start = max(place for place, job in enumerate(jobs) if job[0] == "attempt" and "few" in job[1])
     between = [name for action, name in jobs[last_claim:last_start] if action == "attempt"]

@@ -232,6 +232,21 @@ def test_as_many_jobs_as_workers(make_scheduler, queue, on_loop):
     assert {device for _, device, _ in executor.asked} == {"cpu0", "cpu1", "cpu2"}
 
 
+def test_quick_jobs_do_not_keep_the_service_in_one_round(make_scheduler, queue, on_loop):
+    """While those behind the first are passed over, it ends: whose turn that makes it is told in the next round."""
+    scheduler, executor = make_scheduler()
+    queue(*(f"j{number:02d}" for number in range(20)))
+
+    async def one_round():
+        await scheduler.dispatch()
+        await scheduler.ended()
+
+    on_loop(one_round())
+    assert [name for name, _, _ in executor.asked] == ["j00"]
+    on_loop(work(scheduler))
+    assert [name for name, _, _ in executor.asked] == [f"j{number:02d}" for number in range(20)]
+
+
 def test_a_job_waits_for_its_kind_without_blocking_others(make_scheduler, desk, queue, on_loop):
     scheduler, executor = make_scheduler("cuda", "cpu")
     executor.workers[0].job_id = "somebody else's"

@@ -251,6 +251,8 @@ def test_a_device_that_becomes_free_during_a_look_goes_to_the_first_in_line(
 
         monkeypatch.setattr(desk.store, "next_submitted", freed_during_the_third_look)
         await bench.dispatch()
+        assert bench.started() == ["a"]
+        await bench.dispatch()  # the next round
         await bench.executor.attempt(2)
         assert bench.started() == ["a", "b"]
 
