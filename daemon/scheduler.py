@@ -98,11 +98,12 @@ class Scheduler:
         would keep the service from everything else.
         """
         self._hand_out_workers()
-        passed_over, were_free = self._need_no_compiler, bool(self._executor.free_workers())
-        if were_free:  # those that were passed over for want of a device come first now
-            passed_over.clear()
+        unsuited: set[str] = set()
+        were_free = bool(self._executor.free_workers())
         while (room := self._room()) and not self._freed_since(were_free):
             were_free = bool(self._executor.free_workers())
+            # While no device is free, those that wait for one need not be looked at round after round.
+            passed_over = unsuited if were_free else self._need_no_compiler
             if len(passed_over) >= self._limits.queue_window:
                 break
             left_out = self._backoff.resting() | passed_over
@@ -114,9 +115,13 @@ class Scheduler:
             for row in rows:
                 if self._freed_since(were_free):
                     break
-                if not await self._place(row):
+                if await self._place(row):
+                    self._need_no_compiler.discard(row.job_id)
+                else:
                     passed_over.add(row.job_id)
         self.queue_empty = await self._clerk.do(self._desk.store.queued) == 0
+        if self.queue_empty:
+            self._need_no_compiler.clear()
 
     async def cancel(self, row: JobRow, result: JobResult) -> bool:
         """Make a job final with this result; what works for it is killed and gone when this returns.
@@ -126,6 +131,7 @@ class Scheduler:
         if not await self._keep(row, result):
             return False
         self._backoff.end(row.job_id)
+        self._need_no_compiler.discard(row.job_id)
         run, task = self.running.get(row.job_id), self._tasks.get(row.job_id)
         if run is not None and task is not None:
             task.cancel()

@@ -247,6 +247,25 @@ def test_quick_jobs_do_not_keep_the_service_in_one_round(make_scheduler, queue, 
     assert [name for name, _, _ in executor.asked] == [f"j{number:02d}" for number in range(20)]
 
 
+def test_what_waits_for_a_device_is_not_looked_at_whenever_a_job_ends(
+    make_scheduler, desk, queue, on_loop, monkeypatch
+):
+    scheduler, executor = make_scheduler()
+    names, looked_at = [f"j{number:02d}" for number in range(40)], []
+    ask = desk.store.next_submitted
+
+    def counted(*arguments):
+        rows = ask(*arguments)
+        looked_at.extend(row.job_id for row in rows)
+        return rows
+
+    monkeypatch.setattr(desk.store, "next_submitted", counted)
+    queue(*names)
+    on_loop(work(scheduler))
+    assert [name for name, _, _ in executor.asked] == names
+    assert len(looked_at) <= 3 * len(names), "once while no device is free, and when it is their turn"
+
+
 def test_a_job_waits_for_its_kind_without_blocking_others(make_scheduler, desk, queue, on_loop):
     scheduler, executor = make_scheduler("cuda", "cpu")
     executor.workers[0].job_id = "somebody else's"
