@@ -53,18 +53,58 @@ def wrong(x_ptr, n, B: tl.constexpr):
 """
 
 
-@pytest.fixture
-def run(tmp_path):
-    (tmp_path / "kernels.py").write_text(KERNELS)
+# Reads where a script lies, runs it in a fork of itself, says how that has ended.
+NURSERY = """
+    import os
+    import traceback
 
-    def run(code):
-        script = textwrap.dedent(SETTING).replace("{{", "{").replace("}}", "}") + textwrap.dedent(code)
-        command = [sys.executable, "-W", "ignore", "-c", script]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
+    def live(script):
+        status = 1
+        try:
+            with open("said", "w") as said:
+                os.dup2(said.fileno(), 1)
+                os.dup2(said.fileno(), 2)
+            with open(script) as file:
+                exec(file.read(), dict(globals()))
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
 
-    return run
+    for line in sys.stdin:
+        if (child := os.fork()) == 0:
+            live(line.strip())
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+pytestmark = pytest.mark.xdist_group("interpreter")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs code in a process that was forked from one with torch and Triton, as runners are."""
+    folder = tmp_path_factory.mktemp("interpreter")
+    (folder / "kernels.py").write_text(KERNELS)
+    code = textwrap.dedent(SETTING).replace("{{", "{").replace("}}", "}") + textwrap.dedent(NURSERY)
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+    ) as nursery:
+
+        def run(code):
+            (folder / "script.py").write_text(textwrap.dedent(code))
+            nursery.stdin.write("script.py\n")
+            nursery.stdin.flush()
+            ended = nursery.stdout.readline()
+            said = (folder / "said").read_text()
+            assert ended == "0\n", said
+            return said.splitlines()
+
+        yield run
+        nursery.kill()
 
 
 def test_a_process_that_has_imported_triton_already_interprets_its_library_too(run):

@@ -53,7 +53,9 @@ def test_a_process_of_this_host_that_is_no_more(spool, say):
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"daemon": ' * 100_000, "9" * 5000, "\ud800".encode("utf-8", "surrogatepass")]
+    "text",
+    ["[" * 100_000, '{"daemon": ' * 100_000, "9" * 5000, "\ud800".encode("utf-8", "surrogatepass")],
+    ids=["deep lists", "deep objects", "a long number", "half a character"],
 )
 def test_what_nobody_can_read_says_nothing(spool, text):
     spool.status_file.write_bytes(text if isinstance(text, bytes) else text.encode())
