@@ -1,10 +1,13 @@
 """What all tests share: real daemons in real processes, and how hypothesis behaves."""
 
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from kbd.backends.build_tools import find_nvcc
 from kbd.inbox.spool import Spool
 
 DAEMON_LIMIT_S = 280
+LOOK_AGAIN_S = 0.05
 SOMEWHERE_ELSE = ("crash", "gpu", "skip", "slurm", "systemd")  # what does not run just everywhere, or unasked
 PROVED = pytest.StashKey[dict[str, set[str]]]()
 ALL_SAMPLES_LIMIT_S = 1200
@@ -28,6 +32,17 @@ def pytest_addoption(parser):
     parser.addoption(
         "--write-golden", action="store_true", help="write golden files anew; then read the diff"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Thousands of tests are found and stay: looking for garbage among them would take a good part of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -48,6 +63,12 @@ def proved(pytestconfig):
     if {Path(name).resolve() for name in pytestconfig.args} != everything:
         pytest.skip("only some tests were collected: run them all, without naming files")
     return pytestconfig.stash[PROVED]
+
+
+@pytest.fixture(scope="session")
+def long_tests():
+    """Whether tests that have a shorter variant are wanted in full: KBD_TEST_LONG=1."""
+    return os.environ.get("KBD_TEST_LONG") == "1"
 
 
 @pytest.fixture
@@ -81,6 +102,7 @@ class Daemon:
         self.spool = Spool.create(self.root / "spool")
         self.state = self.root / "state"
         self.started = []
+        self.process = None
 
     def command(self, *flags, device="cpu"):
         named = ["--spool", str(self.spool.root), "--state", str(self.state)]
@@ -102,6 +124,35 @@ class Daemon:
             process.kill()
             process.wait()
             process.stdout.close()
+
+    @contextmanager
+    def staying(self, device="cpu", **environment):
+        """A daemon for the length of the block, whatever it says; it must end cleanly."""
+        with (self.root / "said").open("w+") as said:
+            self.process = subprocess.Popen(
+                self.command(device=device),
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=os.environ | environment,
+            )
+            try:
+                yield
+                self.process.terminate()
+                code = self.process.wait(DAEMON_LIMIT_S)
+            finally:
+                self.process.kill()
+                self.process.wait()
+            said.seek(0)
+            assert code == 0, said.read()
+
+    def await_results(self, *names, limit_s=DAEMON_LIMIT_S):
+        """The results of these jobs, as soon as the daemon that stays has made them."""
+        deadline = time.monotonic() + limit_s
+        while missing := {name for name in names if not (self.spool.outbox / f"{name}.json").exists()}:
+            assert self.process.poll() is None, f"the daemon ended without results of {missing}"
+            assert time.monotonic() < deadline, f"waited {limit_s} s for results of {missing}"
+            time.sleep(LOOK_AGAIN_S)
+        return {name: result for name, result in self.results().items() if name in names}
 
     def run_once(self, device="cpu", limit_s=DAEMON_LIMIT_S, **environment):
         """Everything in the inbox, then the daemon's end; its output is shown when it fails."""
@@ -174,27 +225,26 @@ def wanted_samples(module):
 @pytest.fixture(scope="module")
 def sample_results(request, make_daemon):
     """What a real daemon on the module's DEVICE makes of every sample that the module wants."""
-    daemon = make_daemon()
-    for case in wanted_samples(request.module):
+    daemon, device, samples = make_daemon(), request.module.DEVICE, wanted_samples(request.module)
+    for case in samples:
         daemon.deliver_sample(case)
-    limit_s = ALL_SAMPLES_LIMIT_S - 100
-    print(daemon.run_once(device=request.module.DEVICE, limit_s=limit_s, **SAMPLE_LIMITS))
-    results = daemon.results()
-    for case in wanted_samples(request.module):
-        if expected_of(case, request.module.DEVICE).get("calm"):
-            results[case.name] = in_a_calm_moment(daemon, case, request.module.DEVICE, results[case.name])
+    with daemon.staying(device=device, **SAMPLE_LIMITS):
+        daemon.await_results(*(case.name for case in samples), limit_s=ALL_SAMPLES_LIMIT_S - 100)
+        results = daemon.results()
+        for case in samples:
+            if expected_of(case, device).get("calm"):
+                results[case.name] = in_a_calm_moment(daemon, case, results[case.name])
     return results
 
 
-def in_a_calm_moment(daemon, case, device, result):
+def in_a_calm_moment(daemon, case, result):
     """The result of a sample whose verdict rests on times: judged again while the host is too busy to say more."""
     for number in range(CALM_TRIES):
         if result["status"] != "passed":
             break
         job_id = f"{case.name}-{number}"
         daemon.deliver_sample(case, job_id)
-        daemon.run_once(device=device)
-        result = daemon.results()[job_id]
+        result = daemon.await_results(job_id)[job_id]
     return result
 
 

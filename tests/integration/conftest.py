@@ -146,6 +146,14 @@ class Ground:
         self._loop.close()
 
 
+@pytest.fixture(scope="session")
+def standing(make_daemon):
+    """A daemon that stays, for tests that only look at jobs of their own: the xdist group "standing"."""
+    daemon = make_daemon()
+    with daemon.staying():
+        yield daemon
+
+
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory):
     kernel_calls.adopt_orphans()

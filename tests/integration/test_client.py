@@ -24,12 +24,15 @@ def job(body, **fields):
 
 
 @pytest.fixture
-def client(daemon):
-    daemon.start()
-    with Client(daemon.spool.root, owner="loop") as made:
+def client(standing):
+    with Client(standing.spool.root, owner="loop") as made:
         yield made
 
 
+together = pytest.mark.xdist_group("standing")
+
+
+@together
 def test_a_step_of_a_training_loop(client):
     bodies = ["return x + x", "return 3 * x", "raise RuntimeError('no')", "return x[:3]"] * (JOBS // 4)
     jobs = [client.submit(job(body, labels={"sample": str(n)})) for n, body in enumerate(bodies)]
@@ -42,6 +45,7 @@ def test_a_step_of_a_training_loop(client):
     assert client.submit(job(bodies[0], labels={"sample": "0"})).done(), "judged before"
 
 
+@together
 def test_cancelling_and_awaiting(client):
     async def main():
         endless = client.submit(job("import time; time.sleep(1000)", timeout=500))
@@ -62,7 +66,7 @@ def test_a_daemon_that_comes_late_and_one_that_is_killed(daemon):
     with Client(daemon.spool.root, daemon_patience=LIMIT_S) as client:
         same = client.job(submitted.id)
         first = daemon.start()
-        slow = client.submit(job("import time; time.sleep(1); return x + x"))
+        slow = client.submit(job("import time; time.sleep(0.3); return x + x"))
         assert same.result(LIMIT_S).passed
         first.kill()
         daemon.start()
