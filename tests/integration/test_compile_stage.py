@@ -40,7 +40,7 @@ def until(condition, what):
     deadline = time.monotonic() + LIMIT_S
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found
 
 
@@ -98,15 +98,13 @@ def running(daemon):
         process.wait(LIMIT_S)
 
 
-@pytest.fixture(scope="module")
-def shared(make_daemon):
+@pytest.fixture
+def shared(standing):
     """One daemon for all tests that only look at jobs of their own."""
-    daemon = make_daemon()
-    with running(daemon):
-        yield daemon
+    return standing
 
 
-together = pytest.mark.xdist_group("compile stage")
+together = pytest.mark.xdist_group("standing")
 
 
 def own(text):
@@ -118,7 +116,10 @@ def judge(daemon, **jobs):
     """The results of these jobs."""
     for name, text in jobs.items():
         daemon.deliver(f"{name}.json", text)
-    until(lambda: jobs.keys() <= daemon.results().keys(), f"the results of {', '.join(jobs)}")
+    until(
+        lambda: jobs.keys() <= {path.stem for path in daemon.spool.outbox.glob("*.json")},
+        f"the results of {', '.join(jobs)}",
+    )
     return {name: daemon.results()[name] for name in jobs}
 
 
@@ -244,7 +245,7 @@ def test_a_reference_that_does_not_compile_voids_the_comparison(shared):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
 def test_a_daemon_that_ends_during_a_build_takes_the_compiler_along(daemon, marker, sleepers, how):
     with running(daemon) as process:
-        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=20))
+        daemon.deliver("slow.json", job(BLOCKS.format(marker=marker), timeout=600))
         until(sleepers, "the module in the compiler")
         process.send_signal(how)
         if how is signal.SIGTERM:  # a second one ends the grace, if it is not merged with the first
@@ -252,7 +253,7 @@ def test_a_daemon_that_ends_during_a_build_takes_the_compiler_along(daemon, mark
             process.send_signal(how)
         process.wait(LIMIT_S)
         until(lambda: not sleepers(), "the end of everything in the compiler")
-    daemon.run_once()
+    daemon.run_once(KBD_COMPILE_S="1")
     result = daemon.results()["slow"]
     assert (result["status"], result["stage"], result["attempt"]) == ("timeout", "compile", 2)
 

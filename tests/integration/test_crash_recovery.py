@@ -33,7 +33,7 @@ def wait_until(condition, what):
     deadline = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def family(process):
@@ -53,14 +53,14 @@ def deliver_all(daemon, count, text=JOB):
 
 
 @pytest.mark.fault("the daemon is killed at any moment")
-def test_kill_9_in_the_middle_of_thirty_jobs(daemon):
-    names = deliver_all(daemon, 30)
+def test_kill_9_in_the_middle_of_many_jobs(daemon):
+    names = deliver_all(daemon, 18)
     process = daemon.start()
-    wait_until(lambda: len(daemon.results()) >= 5, "five results")
+    wait_until(lambda: len(published(daemon)) >= 3, "three results")
     descendants = family(process)
     process.kill()
     process.communicate()
-    assert len(daemon.results()) < len(names), "killed too late to mean anything"
+    assert len(published(daemon)) < len(names), "killed too late to mean anything"
     assert len(descendants) >= 2
     assert end_of(descendants) == []
 
@@ -85,7 +85,7 @@ def published(daemon):
 def test_stopping_during_a_job_loses_nothing(daemon, signals, slots):
     names = deliver_all(daemon, FEW, SLOW_JOB)
     process = daemon.start(KBD_CPU_SLOTS=slots)
-    wait_until(lambda: daemon.results(), "a first result")
+    wait_until(lambda: published(daemon), "a first result")
     descendants = family(process)
     for _ in range(signals):
         process.send_signal(signal.SIGTERM)
@@ -104,15 +104,15 @@ def test_stopping_during_a_job_loses_nothing(daemon, signals, slots):
 
 
 def test_a_nursery_and_a_judge_that_are_killed_under_load_lose_nothing_and_nobody_is_blamed(daemon):
-    names = deliver_all(daemon, 16, SLOW_JOB)
+    names = deliver_all(daemon, 12, SLOW_JOB)
     process = daemon.start(KBD_CPU_SLOTS="2")
     for kills in range(3):
         wait_until(lambda kills=kills: len(ready(daemon)) > kills, "a nursery")
-        wait_until(lambda kills=kills: len(daemon.results()) > 2 * kills, "a job more or two")
+        wait_until(lambda kills=kills: len(published(daemon)) > 2 * kills, "a job more or two")
         psutil.Process(ready(daemon)[-1]["pid"]).kill()
         if kills == 1:
             psutil.Process(ready(daemon, "judge_ready")[-1]["pid"]).kill()
-    wait_until(lambda: len(daemon.results()) == len(names), "all results")
+    wait_until(lambda: len(published(daemon)) == len(names), "all results")
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=LIMIT_S)
     results = daemon.results()
