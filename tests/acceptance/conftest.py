@@ -71,9 +71,6 @@ class User:
         path.write_text(text)
         return path
 
-    def _is_ready(self):
-        return subprocess.run(["kbd", "health"], env=self.environment, capture_output=True).returncode == 0
-
     @contextmanager
     def daemon(self):
         """`kbd run` in another terminal, from when it is ready; it must stop cleanly when told to."""
@@ -83,9 +80,10 @@ class User:
                 command, cwd=self.home, env=self.environment, stdout=output, stderr=subprocess.STDOUT
             )
         try:
-            while not self._is_ready():
-                assert process.poll() is None, (self.home / "daemon-output").read_text()
+            while "] ready" not in (said := (self.home / "daemon-output").read_text()):
+                assert process.poll() is None, said
                 time.sleep(0.1)
+            self.kbd("health")
             yield process
         finally:
             process.terminate()
@@ -95,3 +93,17 @@ class User:
 @pytest.fixture
 def user(tmp_path):
     return User(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def make_user(tmp_path_factory):
+    return lambda: User(tmp_path_factory.mktemp("user"))
+
+
+@pytest.fixture(scope="session")
+def settled(make_user):
+    """Somebody whose daemon runs, for tests that only look at jobs of their own: the xdist group "settled"."""
+    user = make_user()
+    user.kbd("init")
+    with user.daemon():
+        yield user

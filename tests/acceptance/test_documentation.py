@@ -80,7 +80,7 @@ def as_followed(line):
     if line.strip() == "kbd run":
         return (
             "kbd run --device cpu > daemon-output 2>&1 & daemon=$!\n"
-            "until kbd status 2>&1 | grep -q 'running (pid'; do kill -0 $daemon; sleep 0.1; done"
+            "until kbd status 2>&1 | grep -q 'running (pid'; do kill -0 $daemon; sleep 0.5; done"
         )
     if line.startswith("make "):
         return f"make -C {shlex.quote(str(REPOSITORY))} --dry-run {line.removeprefix('make ')} > /dev/null"

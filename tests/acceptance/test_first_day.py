@@ -47,6 +47,7 @@ def test_before_anything_is_set_up(user):
 
 
 def test_a_day_with_a_daemon(user):
+    user.environment["KBD_GRACE_S"] = "1"  # for the job that runs when the day ends
     user.kbd("init")
     good, wrong = user.writes("good.yaml", GOOD), user.writes("wrong.yaml", WRONG)
     with user.daemon():
@@ -90,17 +91,16 @@ def test_a_day_with_a_daemon(user):
     }
 
 
-def test_watching_what_a_job_prints(user):
-    user.kbd("init")
+@pytest.mark.xdist_group("settled")
+def test_watching_what_a_job_prints(settled):
     talkative = "import time; print('\\x1b[2Jcalled', flush=True); time.sleep(1000)"
-    with user.daemon():
-        user.kbd("submit", user.writes("talks.yaml", JOB.format(body=talkative)))
-        with user.starts("kbd", "logs", "talks", "--role", "candidate", "-f") as follower:
-            assert follower.stdout.readline() == "\\x1b[2Jcalled\n", "while it runs"
-            assert user.kbd("logs", "talks", "--role", "candidate").stdout.startswith("\\x1b[2Jcalled\n")
-            user.kbd("cancel", "talks")
-            assert follower.wait(COMMAND_LIMIT_S) == 0
-    assert "\\x1b[2Jcalled" in user.kbd("logs", "talks").stdout
+    settled.kbd("submit", settled.writes("watched.yaml", JOB.format(body=talkative)))
+    with settled.starts("kbd", "logs", "watched", "--role", "candidate", "-f") as follower:
+        assert follower.stdout.readline() == "\\x1b[2Jcalled\n", "while it runs"
+        assert settled.kbd("logs", "watched", "--role", "candidate").stdout.startswith("\\x1b[2Jcalled\n")
+        settled.kbd("cancel", "watched")
+        assert follower.wait(COMMAND_LIMIT_S) == 0
+    assert "\\x1b[2Jcalled" in settled.kbd("logs", "watched").stdout
 
 
 def test_the_same_id_with_other_code_is_refused(user):
@@ -111,13 +111,12 @@ def test_the_same_id_with_other_code_is_refused(user):
     assert "another id" in user.kbd("submit", user.writes("a.yaml", WRONG), code=6).stderr
 
 
-def test_every_example_passes(user):
+@pytest.mark.xdist_group("settled")
+def test_every_example_passes(settled):
     """The examples of the repository, submitted together."""
-    user.kbd("init")
-    ids = user.kbd("submit", *EXAMPLES).stdout.split()
+    ids = settled.kbd("submit", *EXAMPLES).stdout.split()
     assert len(ids) == len(EXAMPLES)
-    user.kbd("run", "--once", "--device", "cpu")
-    lines = user.kbd("wait", *ids).stdout.splitlines()
+    lines = settled.kbd("wait", *ids).stdout.splitlines()
     assert {line.split()[1] for line in lines} == {"passed"}
 
 

@@ -39,12 +39,28 @@ class ModelNew(torch.nn.Module):
 """
 
 
-@pytest.fixture
-def user(user):
+def with_places(user):
+    """Somebody who has the spool and the state elsewhere than by default."""
     user.environment["KBD_SPOOL"] = str(user.home / "spool")
     user.environment["KBD_STATE"] = str(user.home / "state")
     user.kbd("init")
     return user
+
+
+@pytest.fixture
+def user(user):
+    return with_places(user)
+
+
+@pytest.fixture(scope="module")
+def reader(make_user):
+    """Somebody whose daemon runs, for all recipes."""
+    reader = with_places(make_user())
+    with reader.daemon():
+        yield reader
+
+
+together = pytest.mark.xdist_group("recipes")
 
 
 def need(program):
@@ -57,20 +73,20 @@ def test_every_recipe_is_run():
     assert {name for name in there if "__pycache__" not in name} == RUN_HERE | RUN_IN_SLURM | {"README.md"}
 
 
-def test_a_shell_and_nothing_else(user):
-    job = user.writes("double.yaml", JOB.format(body="x + x"))
-    with user.daemon():
-        result = json.loads(user.types(RECIPES / "deliver.sh", job).stdout)
+@together
+def test_a_shell_and_nothing_else(reader):
+    job = reader.writes("double.yaml", JOB.format(body="x + x"))
+    result = json.loads(reader.types(RECIPES / "deliver.sh", job).stdout)
     assert (result["job_id"], result["status"]) == ("double", "passed")
 
 
-def test_many_candidates_with_parallel(user):
+@together
+def test_many_candidates_with_parallel(reader):
     need("parallel")
-    reference = user.writes("reference.py", REFERENCE)
+    reference = reader.writes("reference.py", REFERENCE)
     bodies = {"sum": "x + x", "half": "x / 2", "scaled": "x.mul(2)", "lost": "missing"}
-    candidates = [user.writes(f"{name}.py", CANDIDATE.format(body=body)) for name, body in bodies.items()]
-    with user.daemon():
-        ended = user.types(RECIPES / "parallel.sh", reference, *candidates, code=2)
+    candidates = [reader.writes(f"{name}.py", CANDIDATE.format(body=body)) for name, body in bodies.items()]
+    ended = reader.types(RECIPES / "parallel.sh", reference, *candidates, code=2)
     verdicts = dict(line.split()[:2] for line in ended.stdout.splitlines())
     assert verdicts == {
         "sum": "passed",
@@ -78,40 +94,40 @@ def test_many_candidates_with_parallel(user):
         "scaled": "passed",
         "lost": "runtime_error",
     }
-    exits = [line.split("\t")[6] for line in (user.home / "parallel.log").read_text().splitlines()[1:]]
+    exits = [line.split("\t")[6] for line in (reader.home / "parallel.log").read_text().splitlines()[1:]]
     assert sorted(exits) == ["0", "0", "1", "1"]
 
 
-def test_results_as_targets_of_make(user):
+@together
+def test_results_as_targets_of_make(reader):
     need("make")
-    shutil.copy(RECIPES / "make" / "Makefile", user.home)
-    user.writes("kernels/good.yaml", JOB.format(body="x + x"))
-    wrong = user.writes("kernels/wrong.yaml", JOB.format(body="x + 2"))
+    shutil.copy(RECIPES / "make" / "Makefile", reader.home)
+    reader.writes("kernels/good.yaml", JOB.format(body="x + x"))
+    wrong = reader.writes("kernels/wrong.yaml", JOB.format(body="x + 2"))
 
     def statuses():
         return {
-            path.stem: json.loads(path.read_text())["status"] for path in (user.home / "results").iterdir()
+            path.stem: json.loads(path.read_text())["status"] for path in (reader.home / "results").iterdir()
         }
 
-    with user.daemon():
-        user.types("make", "-j2")
-        assert statuses() == {"good": "passed", "wrong": "incorrect_output"}
-        assert "Nothing to be done" in user.types("make").stdout
-        wrong.write_text(JOB.format(body="x * 2"))
-        later = (user.home / "results" / "wrong.json").stat().st_mtime + 2
-        os.utime(wrong, (later, later))
-        judged = user.types("make").stdout
-        assert "good-" not in judged
-        assert statuses() == {"good": "passed", "wrong": "passed"}
-        user.writes("kernels/broken.yaml", "nonsense: true")
-        assert "is no job" in user.types("make", code=2).stderr
+    reader.types("make", "-j2")
+    assert statuses() == {"good": "passed", "wrong": "incorrect_output"}
+    assert "Nothing to be done" in reader.types("make").stdout
+    wrong.write_text(JOB.format(body="x * 2"))
+    later = (reader.home / "results" / "wrong.json").stat().st_mtime + 2
+    os.utime(wrong, (later, later))
+    judged = reader.types("make").stdout
+    assert "good-" not in judged
+    assert statuses() == {"good": "passed", "wrong": "passed"}
+    reader.writes("kernels/broken.yaml", "nonsense: true")
+    assert "is no job" in reader.types("make", code=2).stderr
 
 
-def test_a_training_loop(user):
-    with user.daemon():
-        lines = user.types(
-            "python", RECIPES / "training_loop.py", user.environment["KBD_SPOOL"]
-        ).stdout.splitlines()
+@together
+def test_a_training_loop(reader):
+    lines = reader.types(
+        "python", RECIPES / "training_loop.py", reader.environment["KBD_SPOOL"]
+    ).stdout.splitlines()
     assert len(lines) == 12
     for line in lines:
         _, status, reward, code = line.split(maxsplit=3)

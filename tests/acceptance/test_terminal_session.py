@@ -17,6 +17,8 @@ LIMIT_S = 120
 CTRL_C = "\x03"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>]")
 
+pytestmark = pytest.mark.xdist_group("settled")
+
 TALKATIVE = """
 candidate:
   kernel_type: torch
@@ -60,10 +62,10 @@ class Terminal:
         self.types(f"{line}\n")
         self.expect(f"{line.split()[0]}")  # its echo
 
-    def expect(self, words):
-        """Wait until these words appear after what was typed last; returns what is there since."""
+    def expect(self, *words):
+        """Wait until a line with these words appears after what was typed last; returns what is there since."""
         deadline = time.monotonic() + LIMIT_S
-        while words not in self.text():
+        while not any(all(word in line for word in words) for line in self.text().splitlines(keepends=True)):
             left = deadline - time.monotonic()
             assert left > 0, f"no {words!r} in:\n{self.text()}"
             readable, _, _ = select.select([self._master], [], [], left)
@@ -87,13 +89,13 @@ class Terminal:
 
 
 @pytest.fixture
-def terminals(user):
+def terminals(settled):
     if shutil.which("setsid") is None:
         pytest.skip("setsid (util-linux) is not installed")
     opened = []
 
     def open_one():
-        opened.append(Terminal(user))
+        opened.append(Terminal(settled))
         return opened[-1]
 
     yield open_one
@@ -101,63 +103,57 @@ def terminals(user):
         terminal.close()
 
 
-def test_submit_watch_follow_cancel(user, terminals):
-    user.kbd("init")
-    user.writes("talks.yaml", TALKATIVE)
-    with user.daemon():
-        first, second = terminals(), terminals()
+def test_submit_watch_follow_cancel(settled, terminals):
+    settled.writes("talks.yaml", TALKATIVE)
+    first, second = terminals(), terminals()
 
-        first.enters("kbd submit talks.yaml")
-        first.expect("talks\r\n")
-        first.ends_with(0)
+    first.enters("kbd submit talks.yaml")
+    first.expect("talks\r\n")
+    first.ends_with(0)
 
-        first.enters("kbd status --watch")
-        first.expect("talks")
-        first.expect("validating")
-        assert "\x1b[" in first.screen, "it is drawn in place"
+    first.enters("kbd status --watch")
+    first.expect("talks")
+    first.expect("validating")
+    assert "\x1b[" in first.screen, "it is drawn in place"
 
-        second.enters("kbd logs -f talks --role candidate")
-        shown = second.expect("called")
-        assert "\\x1b[2Jgood morning" in shown, "what a kernel prints is shown and not obeyed"
-        assert "\x1b[2J" not in second.screen
+    second.enters("kbd logs -f talks --role candidate")
+    shown = second.expect("called")
+    assert "\\x1b[2Jgood morning" in shown, "what a kernel prints is shown and not obeyed"
+    assert "\x1b[2J" not in second.screen
 
-        fourth = terminals()
-        fourth.enters("kbd wait talks")
-        fourth.expect("0 of 1 done")
+    fourth = terminals()
+    fourth.enters("kbd wait talks")
+    fourth.expect("0 of 1 done")
 
-        third = terminals()
-        third.enters("kbd cancel talks --reason enough")
-        third.expect("talks is cancelled")
-        third.ends_with(0)
+    third = terminals()
+    third.enters("kbd cancel talks --reason enough")
+    third.expect("talks is cancelled")
+    third.ends_with(0)
 
-        fourth.expect("cancelled")
-        fourth.ends_with(1)
-        assert not re.search(r"done\)(\x1b\[[0-9;]*m)*talks", fourth.screen), (
-            "the verdict has a line of its own"
-        )
+    fourth.expect("cancelled")
+    fourth.ends_with(1)
+    assert not re.search(r"done\)(\x1b\[[0-9;]*m)*talks", fourth.screen), "the verdict has a line of its own"
 
-        second.expect("ready> ")
-        second.ends_with(0)
-        first.expect("cancelled")
-        first.types(CTRL_C)
-        first.expect("ready> ")
-        first.ends_with(0)
-        assert first.screen.rfind("\x1b[?25h") > first.screen.rfind("\x1b[?25l"), "the cursor is back"
+    second.expect("ready> ")
+    second.ends_with(0)
+    first.expect("talks", "cancelled")
+    first.types(CTRL_C)
+    first.expect("ready> ")
+    first.ends_with(0)
+    assert first.screen.rfind("\x1b[?25h") > first.screen.rfind("\x1b[?25l"), "the cursor is back"
 
-        third.enters("kbd wait talks")
-        third.expect("cancelled")
-        third.ends_with(1)
+    third.enters("kbd wait talks")
+    third.expect("cancelled")
+    third.ends_with(1)
 
 
-def test_ctrl_c_while_waiting(user, terminals):
-    user.kbd("init")
-    user.writes("talks.yaml", TALKATIVE)
-    with user.daemon():
-        terminal = terminals()
-        terminal.enters("kbd submit --wait talks.yaml")
-        terminal.expect("waiting for talks")
-        terminal.types(CTRL_C)
-        shown = terminal.expect("ready> ")
-        assert "Traceback" not in shown
-        terminal.ends_with(130)
-        user.kbd("cancel", "talks")
+def test_ctrl_c_while_waiting(settled, terminals):
+    settled.writes("awaited.yaml", TALKATIVE)
+    terminal = terminals()
+    terminal.enters("kbd submit --wait awaited.yaml")
+    terminal.expect("waiting for awaited")
+    terminal.types(CTRL_C)
+    shown = terminal.expect("ready> ")
+    assert "Traceback" not in shown
+    terminal.ends_with(130)
+    settled.kbd("cancel", "awaited")

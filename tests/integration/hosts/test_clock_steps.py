@@ -38,7 +38,7 @@ def until(condition, what):
     deadline = time.monotonic() + LIMIT_S
     while not (found := condition()):
         assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.02)
+        time.sleep(0.1)
     return found
 
 
