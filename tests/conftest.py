@@ -289,7 +289,8 @@ def check_sample(case, result, device):
     if expected.get("needs") == "nvcc" and find_nvcc() is None:
         pytest.skip("nvcc is not installed")
     found = {name: result[name] for name in ("status", "stage", "blame")}
-    assert found == {name: expected[name] for name in found}, (result["error"], result["suspect"])
+    why = f"error: {result['error']}\nsuspect: {result['suspect']}"  # a text: of other things pytest shows the ends
+    assert found == {name: expected[name] for name in found}, why
     for name in ALSO_EXPECTED.keys() & expected.keys():
         assert ALSO_EXPECTED[name](expected[name], result), (name, expected[name], result)
     if result["status"] == "passed":
