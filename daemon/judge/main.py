@@ -125,11 +125,10 @@ def _kernels(
     request: Evaluate, target: DeviceTarget, descriptors: list[int], deadline: Deadline
 ) -> list[HostedKernel]:
     roles: tuple[Role, ...] = ("candidate", "reference")
-    rings = target.kind == "cuda"
-    spin_s = SPIN_S if rings else 0.0
+    spin_s = SPIN_S if target.kind == "cuda" else 0.0
     kernels = {
         role: HostedKernel(
-            RunnerLink(role, socket.socket(fileno=descriptors.pop(0)), deadline, spin_s=spin_s, rings=rings),
+            RunnerLink(role, socket.socket(fileno=descriptors.pop(0)), deadline, spin_s=spin_s),
             target.kind,
             request.limits,
         )

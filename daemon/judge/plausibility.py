@@ -35,6 +35,8 @@ COPIES_FACTOR: Final = {False: 1.5, True: 8.0}
 """More where the candidate's outputs have gaps or another order, which makes it dear to copy them."""
 KEPT_TURNS: Final = 3
 """With fewer a busy host may have disturbed them all."""
+MANY_KEPT_TURNS: Final = 6
+"""From so many on the middle one of the reference tells what keeping costs; of fewer, the worst."""
 NOISE_FACTOR: Final = 1.5
 SINGLE_FACTOR: Final = 3.0
 SINGLE_MARGIN_US: Final = 50.0
@@ -115,7 +117,8 @@ def _check_kept(timed: TimedKernels) -> None:
         return
     kept, usual = min(candidate.kept_us), median(candidate.turns_us)
     theirs = median(reference.turns_us)
-    copies = max(max(reference.kept_us) - theirs, 0.0) / reference.launches
+    of_several = max if len(reference.kept_us) < MANY_KEPT_TURNS else median
+    copies = max(of_several(reference.kept_us) - theirs, 0.0) / reference.launches
     noise = _nearly_the_most(reference.turns_us) - theirs
     margin = KEPT_MARGIN_US * candidate.launches + KEPT_TURN_MARGIN_US + NOISE_FACTOR * noise
     dear = COPIES_FACTOR[candidate.scattered] * copies * candidate.launches

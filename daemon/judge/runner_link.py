@@ -13,7 +13,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kbd.daemon.executor.channel import (
     RUNNER_FRAME_BYTES,
@@ -86,6 +86,9 @@ class Deadline:
 class RunnerLink:
     """Questions to one runner. Every answer is checked for its type."""
 
+    rings: Final = True
+    """Whether bursts that count are asked for at a doorbell; else by frames."""
+
     def __init__(
         self,
         role: Role,
@@ -93,11 +96,8 @@ class RunnerLink:
         deadline: Deadline,
         *,
         spin_s: float = 0.0,
-        rings: bool = False,
     ) -> None:
         self.role: Role = role
-        self.rings = rings
-        """Whether bursts are asked for at a doorbell; else by frames."""
         self._channel = Channel(sock, FromRunner, RUNNER_FRAME_BYTES)
         self._deadline = deadline
         self._spin_s = spin_s

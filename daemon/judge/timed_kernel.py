@@ -1,7 +1,6 @@
 """One kernel while it is timed: its input sets, its bursts, and what its launches left behind.
 
-On a CUDA device bursts are asked for at a doorbell, since two wake-ups cost more than most kernels; on the CPU by
-frames, because a judge that spins would take a core from the kernel.
+Bursts that count are asked for at a doorbell, since a frame each way costs more than most kernels.
 """
 
 from __future__ import annotations
@@ -14,7 +13,15 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.doorbell import PATIENT_NAP_S, PATIENT_S, STOP, Doorbell, make_page
+from kbd.daemon.executor.doorbell import (
+    NAP_S,
+    PATIENT_NAP_S,
+    PATIENT_S,
+    STOP,
+    Doorbell,
+    make_page,
+    make_wakers,
+)
 from kbd.daemon.executor.runner_protocol import (
     OTHER_TENSORS,
     BindSets,
@@ -172,7 +179,7 @@ class TimedKernel:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Within this the runner hears the doorbell, and nothing else (on the CPU: no difference)."""
+        """Within this the runner hears the doorbell, and nothing else."""
         self._start_listening()
         try:
             yield
@@ -186,13 +193,13 @@ class TimedKernel:
             return
         page = make_page()
         try:
-            bell = Doorbell(page)
+            wakers = () if self.takes_turns_on_device else make_wakers()
+            self._bell = bell = Doorbell(page, wakers)
             limit_s = self._link.limit(self._limit_s)
-            self._listen = self._link.pose(Listen(), limit_s, [page])
+            self._listen = self._link.pose(Listen(), limit_s, [page, *wakers])
         finally:
             os.close(page)
         self._wait_until_listening(bell, limit_s)
-        self._bell = bell
 
     def _stop_listening(self) -> None:
         if self._bell is None:
@@ -207,6 +214,7 @@ class TimedKernel:
     def _ring_out(self) -> None:
         if self._bell is not None:
             self._bell.ring(new_nonce(), STOP)
+            self._bell.close()
             self._bell = None
 
     def burst(self, index: int, *, keep: bool = False) -> tuple[float, float]:
@@ -294,6 +302,8 @@ class TimedKernel:
                 raise RunnerLost(self.role, "it stopped listening before anything was asked")
             if time.monotonic() > give_up:
                 raise RunnerSilent(self.role, limit_s)
+            if not self.takes_turns_on_device:
+                time.sleep(NAP_S)
 
     def _ring(self, bell: Doorbell, index: int, *, keep: bool) -> tuple[float, float]:
         nonce, limit_s = new_nonce(), self._link.limit(self._limit_s)
@@ -305,10 +315,13 @@ class TimedKernel:
             if now < health_check_ns:
                 continue
             self._check_health(now - started, limit_s)
-            if now - started > PATIENT_S * 1e9:
+            if self.takes_turns_on_device and now - started > PATIENT_S * 1e9:
                 time.sleep(PATIENT_NAP_S)
             health_check_ns = now + int(HEALTH_CHECK_S * 1e9)
-        return (time.perf_counter_ns() - started) / 1e3, bell.claimed_us
+        measured_us = (time.perf_counter_ns() - started) / 1e3
+        if keep:
+            self._unfit[index], self._views[index] = bell.unfit, bell.views
+        return measured_us, bell.claimed_us
 
     def _check_health(self, waited_ns: int, limit_s: float) -> None:
         """Raises RunnerTrouble when there is nothing to wait for."""

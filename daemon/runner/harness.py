@@ -263,15 +263,17 @@ class Harness:
     def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
         """Run bursts as a doorbell asks for them, until it says stop."""
         del message
-        (page,) = descriptors
-        bell, bursts = Doorbell(page), self._prepared_bursts()
+        page, *wakers = descriptors
+        bell, bursts = Doorbell(page, wakers), self._prepared_bursts()
         os.close(page)
         bell.listen()
         while True:
             burst, keep = bell.wait(DESERTED_S)
             if burst == STOP:
+                bell.close()
                 return runner_protocol.Okay()
-            bell.answer(bursts.run(burst, keep=keep))
+            claimed_ns = bursts.run(burst, keep=keep)
+            bell.answer(claimed_ns, bursts.unfit if keep else (), views=keep and bool(bursts.views))
             bursts.restore(burst)
 
     def export_launches(self, message: runner_protocol.ExportLaunches) -> runner_protocol.Exported:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from kbd.daemon.executor.channel import PeerSilent
-from kbd.daemon.executor.doorbell import PAGE_BYTES, STOP, Doorbell, make_page
+from kbd.daemon.executor.doorbell import PAGE_BYTES, STOP, Doorbell, make_page, make_wakers
 
 PATIENT_S = 60.0
 
@@ -18,22 +18,27 @@ def page():
     os.close(descriptor)
 
 
+@pytest.fixture(params=["watching", "asleep"])
+def wakers(request):
+    return () if request.param == "watching" else make_wakers()
+
+
 @pytest.fixture
-def runner(page):
+def runner(page, wakers):
     """A forked process that answers every ring with 10 * burst + keep nanoseconds, until it hears STOP."""
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            bell = Doorbell(page)
+            bell = Doorbell(page, wakers)
             bell.listen()
             while (heard := bell.wait(PATIENT_S))[0] != STOP:
                 burst, keep = heard
-                bell.answer(10 * burst + keep)
+                bell.answer(10 * burst + keep, {burst, burst + 1}, views=keep)
             status = 0
         finally:
             os._exit(status)
-    bell = Doorbell(page)
+    bell = Doorbell(page, wakers)
     while not bell.listening:
         os.sched_yield()
     yield bell, pid
@@ -61,36 +66,44 @@ def test_an_answer_to_another_ring_is_none(runner):
     assert not bell.done(78)
 
 
-def test_stop_ends_it(page):
+def test_what_a_burst_that_was_kept_has_shown(runner):
+    bell, _ = runner
+    ring(bell, 77, 3, keep=True)
+    assert (bell.unfit, bell.views) == ({3, 4}, True)
+    ring(bell, 78, 63)
+    assert (bell.unfit, bell.views) == ({63}, False)
+
+
+def test_stop_ends_it(page, wakers):
     pid = os.fork()
     if pid == 0:
-        bell = Doorbell(page)
+        bell = Doorbell(page, wakers)
         bell.listen()
         os._exit(7 if bell.wait(PATIENT_S)[0] == STOP else 1)
-    bell = Doorbell(page)
+    bell = Doorbell(page, wakers)
     while not bell.listening:
         os.sched_yield()
     bell.ring(5, STOP)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
 
 
-def test_nobody_is_listening_until_somebody_is(page):
-    bell = Doorbell(page)
+def test_nobody_is_listening_until_somebody_is(page, wakers):
+    bell = Doorbell(page, wakers)
     assert not bell.listening
     bell.ring(9, 1)
     assert not bell.done(9)
 
 
-def test_a_ring_from_before_is_not_heard(page):
-    judge, runner = Doorbell(page), Doorbell(page)
+def test_a_ring_from_before_is_not_heard(page, wakers):
+    judge, runner = Doorbell(page, wakers), Doorbell(page, wakers)
     judge.ring(9, 1)
     runner.listen()
     with pytest.raises(PeerSilent):
         runner.wait(0.01)
 
 
-def test_a_runner_that_nobody_rings_gives_up(page):
-    bell = Doorbell(page)
+def test_a_runner_that_nobody_rings_gives_up(page, wakers):
+    bell = Doorbell(page, wakers)
     bell.listen()
     with pytest.raises(PeerSilent, match="nobody rang"):
         bell.wait(0.02)
@@ -100,6 +113,23 @@ def test_a_claim_is_bounded(page):
     judge, runner = Doorbell(page), Doorbell(page)
     runner.answer((1 << 64) - 1)
     assert judge.claimed_us <= 2**53 / 1e3
+
+
+def test_a_waker_that_was_not_rung_says_nothing(page):
+    """A runner may write to them as often as it likes."""
+    go, done = make_wakers()
+    bell = Doorbell(page, (go, done))
+    for _ in range(3):
+        os.eventfd_write(done, 1)
+        assert not bell.done(9)
+
+
+def test_what_is_closed_is_given_back(page):
+    wakers = make_wakers()
+    Doorbell(page, wakers).close()
+    for waker in wakers:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(waker)
 
 
 @pytest.mark.parametrize("nbytes", [0, PAGE_BYTES - 1, 2 * PAGE_BYTES])

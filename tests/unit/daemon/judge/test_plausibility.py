@@ -13,6 +13,7 @@ from kbd.daemon.judge.plausibility import (
     KEPT_MARGIN_US,
     KEPT_TURN_MARGIN_US,
     KEPT_TURNS,
+    MANY_KEPT_TURNS,
     NOISE_FACTOR,
     ONCE_FACTOR,
     ONCE_MARGIN_US,
@@ -179,6 +180,11 @@ def test_a_host_that_disturbs_the_reference_proves_nothing(which):
     assert slower(candidate, reference) == "slower_when_audited"
     getattr(reference, which)[:3] = [400.0 * LAUNCHES] * 3
     assert slower(candidate, reference) is None
+
+
+def test_of_many_turns_one_that_was_disturbed_hides_nothing():
+    reference = kept(100.0, [100.0] * (MANY_KEPT_TURNS - 1) + [9000.0])
+    assert slower(kept(10.0, [200.0] * MANY_KEPT_TURNS), reference) == "slower_when_audited"
 
 
 def test_working_in_a_few_of_the_bursts_that_nobody_sees_hides_nothing():

@@ -12,7 +12,7 @@ from kbd.backends import artifact_archive
 from kbd.backends.artifact_archive import BadArchive
 from kbd.backends.base import Artifact, CompileFailed, Unsupported
 from kbd.backends.python_source import MODULE_NAME
-from kbd.daemon.executor.doorbell import STOP, Doorbell, make_page
+from kbd.daemon.executor.doorbell import STOP, Doorbell, make_page, make_wakers
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import (
     Bind,
@@ -294,6 +294,34 @@ def test_a_doorbell_is_answered_until_it_says_stop(harness, load, bind_sets):
     assert not thread.is_alive()
     after = [tensor.item() for tensor in lent.tensors]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 4]
+
+
+def test_a_burst_that_is_kept_is_told_of_at_the_doorbell(harness, load, bind_sets, keeping):
+    load("def f(x):\n    return x[1:]\n")
+    bind_sets(*torch.ones(2, 2).unbind())
+    keeping((1,), torch.zeros(2))
+    page, wakers = make_page(), make_wakers()
+    bell = Doorbell(page, [os.dup(waker) for waker in wakers])
+    thread = threading.Thread(target=harness.listen, args=(Listen(), [page, *wakers]))
+    thread.start()
+    while not bell.listening:
+        time.sleep(0.001)
+
+    def ring(nonce, burst, **options):
+        bell.ring(nonce, burst, **options)
+        while not bell.done(nonce):
+            pass
+        return bell.unfit, bell.views
+
+    assert ring(11, 0, keep=True) == ({1}, True)
+    assert ring(12, 0) == (set(), False)
+    bell.ring(13, STOP)
+    thread.join(60)
+    assert not thread.is_alive()
+    for waker in wakers:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(waker)
+    bell.close()
 
 
 def test_binding_anew_forgets_the_bursts_of_old_inputs(harness, load, bind, bind_sets):
