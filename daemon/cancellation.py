@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import time
 
-from kbd.daemon.assembly import environment_report
+from kbd.daemon.assembly import JobIdentity, environment_report
 from kbd.daemon.job_run import JobRun
 from kbd.inbox.control import ControlRequest
 from kbd.outbox.circumstances import StageTimings
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import EvaluationStatus, Stage, state_of
-from kbd.store.rows import JobRow
 
 
-def cancelled_result(row: JobRow, run: JobRun | None, request: ControlRequest) -> JobResult:
+def cancelled_result(job: JobIdentity, run: JobRun | None, request: ControlRequest) -> JobResult:
     """Who ended it and at which stage; `run`: the attempt that is going on, if there is one."""
     status = EvaluationStatus.CANCELLED
     return JobResult(
-        job_id=row.job_id,
-        manifest_sha256=row.manifest_sha256,
-        attempt=row.attempts,
-        labels=dict(row.labels),
+        job_id=job.job_id,
+        manifest_sha256=job.manifest_sha256 or None,
+        attempt=job.attempt,
+        labels=dict(job.labels),
         state=state_of(status),
         status=status,
         stage=Stage(run.stage) if run is not None else None,

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from kbd.daemon.assembly import JobIdentity
 from kbd.daemon.cancellation import cancelled_result
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.desk import Desk
@@ -117,16 +118,25 @@ class Controls:
         job_id = request.job_id or ""
         row = await self._find(job_id)
         if row is None:
-            return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
+            return await self._cancel_unread(job_id, request)
         if row.state not in FINAL:
-            result = cancelled_result(row, self._scheduler.running.get(job_id), request)
+            identity = JobIdentity(job_id, row.manifest_sha256 or "", row.attempts, row.labels)
+            result = cancelled_result(identity, self._scheduler.running.get(job_id), request)
             if await self._scheduler.cancel(row, result):
                 return Answer(code=AnswerCode.DONE, message=f"{job_id} is cancelled", job_id=job_id)
             row = await self._clerk.do(self._desk.store.get, job_id) or row
         return Answer(code=AnswerCode.FINISHED, message=_ended(row), job_id=job_id)
 
+    async def _cancel_unread(self, job_id: str, request: ControlRequest) -> Answer:
+        """End a delivery that was claimed and cannot be read just now."""
+        result = cancelled_result(JobIdentity(job_id, "", 0, {}), None, request)
+        if await self._clerk.do(self._desk.take_in.end_unread, job_id, result):
+            message = f"{job_id} is cancelled; its file could not be read yet"
+            return Answer(code=AnswerCode.DONE, message=message, job_id=job_id)
+        return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
+
     async def _find(self, job_id: str) -> JobRow | None:
-        """The job's row; a job that waits in the inbox is claimed first, paused or not."""
+        """The job's row; one that waits in the inbox is claimed, one that could not be read is read first."""
         row = await self._clerk.do(self._desk.store.get, job_id)
         if row is None and await self._clerk.do(self._desk.take_in.take_named, job_id):
             row = await self._clerk.do(self._desk.store.get, job_id)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 from kbd.inbox.claim import Taken
 from kbd.inbox.failed_reads import READ_AGAIN_S
+from kbd.inbox.names import job_name
 
 
 class PutOff:
@@ -30,6 +31,14 @@ class PutOff:
         """Keep these from now on."""
         now = self._clock()
         self._waiting.extend((now, taken) for taken in items)
+
+    def take_out(self, job_id: str) -> Taken | None:
+        """The first whose file name gives it this id, whatever its time; it is not kept any more."""
+        for kept in self._waiting:
+            if job_name(kept[1].path.name) == job_id:
+                self._waiting.remove(kept)
+                return kept[1]
+        return None
 
     def due(self) -> list[Taken]:
         """Those whose time has come; they are not kept any more."""

@@ -22,7 +22,7 @@ from kbd.inbox.result_files import published_path
 from kbd.inbox.spool import Spool
 from kbd.store.jobs import JobStore
 from kbd.store.rows import JobRow
-from kbd.store.states import FINAL
+from kbd.store.states import FINAL, JobState
 
 MOST_RETRIES = 1_000
 _RETRY = re.compile(r"(?P<first>.+)\.r(?P<number>[1-9][0-9]{0,3})")
@@ -57,6 +57,10 @@ class Retrying:
             return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
         if row.state not in FINAL:
             return _refused(row, f"{job_id} has no result yet (it is {row.state}): wait for it, or cancel it")
+        if row.manifest_text is None and row.state is JobState.CANCELLED:
+            return _refused(
+                row, f"{job_id} was cancelled before its file was read: submit it under another id"
+            )
         if row.manifest_text is None:
             return _refused(row, f"{job_id} was no valid job: correct it and submit it under another id")
         for new_id in _next_ids(job_id):

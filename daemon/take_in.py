@@ -20,12 +20,16 @@ from kbd.daemon.put_off import PutOff
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
 from kbd.inbox.intake import Intake
 from kbd.inbox.lookup import delivery_named
+from kbd.inbox.names import job_name
 from kbd.inbox.scanner import Delivery, Scanner
 from kbd.inbox.spool import Spool
 from kbd.outbox.report import ErrorReport
+from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.errors import StoreUnavailable
 from kbd.store.jobs import JobStore
 from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
+from kbd.store.states import JobState
 
 log = structlog.get_logger(__name__)
 
@@ -93,12 +97,29 @@ class TakeIn:
         )
 
     def take_named(self, job_id: str) -> bool:
-        """Claim the delivery whose file name gives it this id, out of turn. False: there is none."""
-        delivery = delivery_named(self._spool, job_id)
-        if delivery is None:
+        """Claim and read the delivery whose file name gives it this id, out of turn. False: there is none."""
+        if (unread := self.put_off.take_out(job_id)) is not None:
+            self._taken.append(unread)
+        elif not self._is_taken(job_id) and (delivery := delivery_named(self._spool, job_id)) is not None:
+            self._take(delivery)
+        if not self._is_taken(job_id):
             return False
-        self._take(delivery)
         self._admit_taken()
+        return True
+
+    def _is_taken(self, job_id: str) -> bool:
+        return any(job_name(item.path.name) == job_id for item in self._taken)
+
+    def end_unread(self, job_id: str, result: JobResult) -> bool:
+        """Give what could not be read yet, and is called so, this result. False: there is none."""
+        unread = self.put_off.take_out(job_id)
+        if unread is None:
+            return False
+        try:
+            self._end(result, unread.owner, claimed_path=str(unread.path.relative_to(self._spool.root)))
+        except StoreUnavailable:
+            self.put_off.add([unread])
+            raise
         return True
 
     def admit(self, taken: Iterable[Taken]) -> list[Admitted]:
@@ -204,17 +225,22 @@ class TakeIn:
     def _reject(
         self, job_id: str, owner: str | None, status: EvaluationStatus, blame: Blame, error: ErrorReport
     ) -> None:
-        result = refused(JobIdentity(job_id, "", 0, {}), status, blame, Stage.INTAKE, error)
+        self._end(refused(JobIdentity(job_id, "", 0, {}), status, blame, Stage.INTAKE, error), owner)
+
+    def _end(self, result: JobResult, owner: str | None, claimed_path: str | None = None) -> None:
+        message = result.error.message if result.error else ""
         outcome = self._store.add_rejected(
             RejectedJob(
-                job_id=job_id,
+                job_id=result.job_id,
                 manifest_sha256=None,
                 result_text=result.to_json(),
-                error_message=error.message,
+                error_message=message,
+                claimed_path=claimed_path,
                 owner=owner or "",
-                status=status.value,
-                stage=Stage.INTAKE.value,
-                blame=blame.value,
+                state=JobState(result.state),
+                status=result.status.value,
+                stage=result.stage.value if result.stage else None,
+                blame=result.blame.value if result.blame else None,
             )
         )
-        log.info("rejected", action="rejected", job=job_id, reason=error.message, outcome=outcome.value)
+        log.info(result.state, action=result.state, job=result.job_id, reason=message, outcome=outcome.value)

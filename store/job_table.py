@@ -69,7 +69,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[NewJob], now: float) -> N
 def insert_rejected(connection: Connection, rejected: RejectedJob, now: float) -> None:
     """Record a refusal under a free id, as a job that ended where it began."""
     values = _new_row(rejected, now) | {
-        "state": JobState.REJECTED,
+        "state": rejected.state,
         "status": rejected.status,
         "stage": rejected.stage,
         "blame": rejected.blame,
@@ -78,7 +78,7 @@ def insert_rejected(connection: Connection, rejected: RejectedJob, now: float) -
         "error_message": shortened(rejected.error_message),
     }
     sequences = _insert_rows(connection, [values])
-    tally(connection, JobState.REJECTED, rejected.status, 1)
+    tally(connection, rejected.state, rejected.status, 1)
     insert_result(connection, sequences[rejected.job_id], rejected.result_text)
     insert_labels(connection, [rejected], sequences)
 

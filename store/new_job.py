@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from kbd.store.states import JobState
+
 
 class AddOutcome(StrEnum):
     """What became of a job that was to be added."""
@@ -30,7 +32,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedJob:
-    """Something under a job's name that could not be a job. The digest is None where it was not read."""
+    """Something under a job's name that ended before it was one. The digest is None where it was not read."""
 
     job_id: str
     manifest_sha256: str | None
@@ -39,6 +41,7 @@ class RejectedJob:
     claimed_path: str | None = None
     owner: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    state: JobState = JobState.REJECTED
     status: str = "invalid_job"
-    stage: str = "intake"
-    blame: str = "job"
+    stage: str | None = "intake"
+    blame: str | None = "job"

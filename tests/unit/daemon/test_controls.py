@@ -1,11 +1,13 @@
 """Requests are acted on and answered, also when something fails."""
 
+import errno
 from types import SimpleNamespace
 
 import pytest
 
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.controls import Controls
+from kbd.inbox import intake as intake_module
 from kbd.inbox.control import AnswerCode, ControlRequest, Verb, ask, take_answer
 from kbd.inbox.pause import Pause, read_pause
 from kbd.outbox.publisher import read_result
@@ -98,6 +100,70 @@ def test_cancel_what_waits_in_the_inbox(make_controls, asked, desk):
     answer = asked(controls, Verb.CANCEL, "bad")
     assert (answer.code, "invalid_job" in answer.message) == (AnswerCode.FINISHED, True)
     assert list(desk.spool.inbox.iterdir()) == []
+
+
+@pytest.mark.fault("a permission is denied for a moment")
+def test_cancel_what_was_claimed_and_cannot_be_read_yet(
+    controls, asked, desk, deliver, files_in, restart, monkeypatch
+):
+    def denied(*_args, **_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(intake_module, "read_job", denied)
+    assert desk.take_in.round([deliver("a.yaml", owner="ann")]).waiting == 1
+    answer = asked(controls, Verb.CANCEL, "a", reason="why")
+    assert (answer.code, answer.message) == (
+        AnswerCode.DONE,
+        "a is cancelled; its file could not be read yet",
+    )
+    assert asked(controls, Verb.CANCEL, "a").message == "a had ended before: cancelled"
+    assert "before its file was read" in asked(controls, Verb.RETRY, "a").message
+    monkeypatch.undo()
+    desk = restart()
+    assert (len(desk.take_in.put_off), desk.publishing.publish_owed()) == (0, 1)
+    row, result = desk.store.get("a"), read_result(desk.spool, "a")
+    assert (row.state, row.owner, row.claimed_path.split("/")[0]) == (JobState.CANCELLED, "ann", "done")
+    assert (result.status, result.error.message) == ("cancelled", "by ann@box, before it began: why")
+    assert (files_in("claimed"), files_in("quarantine")) == ([], [])
+
+
+def test_cancel_reads_once_more_what_could_not_be_read(controls, asked, desk, deliver, monkeypatch):
+    def failing(*_args, **_options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "read_job", failing)
+        desk.take_in.round([deliver("a.yaml")])
+    assert asked(controls, Verb.CANCEL, "a").message == "a is cancelled"
+    assert desk.store.get("a").manifest_text is not None
+
+
+def test_cancel_what_could_not_be_made_durable_yet(controls, asked, desk, deliver, monkeypatch):
+    def failing(_folder):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "fsync_folder", failing)
+        with pytest.raises(OSError, match="Input/output error"):
+            desk.take_in.round([deliver("a.yaml")])
+        assert asked(controls, Verb.CANCEL, "a").code is AnswerCode.UNAVAILABLE
+    assert asked(controls, Verb.CANCEL, "a").message == "a is cancelled"
+
+
+def test_what_cannot_be_cancelled_unread_is_read_later(controls, asked, desk, deliver, monkeypatch):
+    def failing(*_args, **_options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    def locked(*_):
+        raise StoreUnavailable("locked")
+
+    desk.take_in.put_off.again_s = 0.0
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "read_job", failing)
+        patch.setattr(desk.store, "add_rejected", locked)
+        desk.take_in.round([deliver("a.yaml")])
+        assert asked(controls, Verb.CANCEL, "a").code is AnswerCode.UNAVAILABLE
+    assert desk.take_in.round([]).queued == 1
 
 
 def test_cancel_what_is_over_or_unknown(controls, asked, desk, queue):

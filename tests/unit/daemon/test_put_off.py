@@ -19,3 +19,10 @@ def test_each_is_due_once_when_it_has_waited(tmp_path):
     now += 1.5
     assert put_off.due() == taken(tmp_path, "c")
     assert put_off.due() == []
+
+
+def test_one_is_taken_out_by_its_name_before_its_time(tmp_path):
+    put_off = PutOff(2.0, lambda: 100.0)
+    put_off.add(taken(tmp_path, "a.yaml", "b.job"))
+    assert [put_off.take_out("b")] == taken(tmp_path, "b.job")
+    assert (put_off.take_out("b"), len(put_off)) == (None, 1)
