@@ -1,5 +1,6 @@
 """Whether a spool has ever heard of a job, wherever it is on its way."""
 
+import enum
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,6 +16,15 @@ from kbd.inbox.spool import Spool, jobs_under
 MANIFEST_LIMIT_BYTES: Final = 1 << 20
 GUESSED: Final = 500
 """Among so many of the latest jobs one is looked for whose name is like the one that was typed."""
+
+
+class Whereabouts(enum.StrEnum):
+    """Where a job is that the database does not have; `UNSEEN`: in none of these, on its way between two."""
+
+    INBOX = "inbox"
+    CLAIMED = "claimed"
+    OUTBOX = "outbox"
+    UNSEEN = "unseen"
 
 
 def require_known(place: Place, job_ids: Iterable[str]) -> None:
@@ -44,6 +54,22 @@ def unknown_ids(place: Place, job_ids: Iterable[str]) -> list[str]:
     return wanted
 
 
+def whereabouts(place: Place, job_ids: Iterable[str]) -> dict[str, Whereabouts]:
+    """Where in the spool each of them is, in their order."""
+    spool = place.spool()
+    wanted = dict.fromkeys(job_ids, Whereabouts.UNSEEN)
+    in_inbox = _named_so(inbox_jobs(spool), frozenset(wanted))
+    in_claimed = _named_so(_claimed_jobs(spool), frozenset(wanted))
+    in_outbox = _published(place, spool, frozenset(wanted))
+    for where, found in (
+        (Whereabouts.INBOX, in_inbox),
+        (Whereabouts.CLAIMED, in_claimed),
+        (Whereabouts.OUTBOX, in_outbox),
+    ):
+        wanted |= dict.fromkeys(found, where)
+    return wanted
+
+
 def _guess(place: Place, job_id: str) -> str:
     from difflib import get_close_matches
 
@@ -59,10 +85,15 @@ def _guess(place: Place, job_id: str) -> str:
 
 
 def _delivered(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
-    """Jobs in the inbox and under claimed/, by their file names first, then by what they call themselves."""
+    """Jobs in the inbox and under claimed/."""
+    return _named_so([*inbox_jobs(spool), *_claimed_jobs(spool)], wanted)
+
+
+def _named_so(paths: Iterable[Path], wanted: frozenset[str]) -> frozenset[str]:
+    """The ids that these files have, by their names first, then by what they call themselves."""
     from kbd.inbox.job_id import intended_id
 
-    paths = [*inbox_jobs(spool), *_claimed_jobs(spool)]
+    paths = list(paths)
     by_name = wanted & {job_name(path.name) or "" for path in paths}
     if by_name == wanted:
         return by_name

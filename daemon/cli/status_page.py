@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from kbd.daemon.cli.job_table import JobLine, job_line, plain_table, terminal_table
+from kbd.daemon.cli.known_jobs import Whereabouts
 from kbd.daemon.cli.painting import Painter, Words, is_terminal
 from kbd.daemon.cli.presence import Presence
 from kbd.daemon.cli.printable import one_line
@@ -63,8 +64,16 @@ def _lines(report: "StatusReport") -> list[JobLine]:
 
 
 def _unlisted(report: "StatusReport") -> Iterator[str]:
-    for job_id in report.unlisted:
-        yield f"{job_id}: not in the database; it waits in the inbox, or see: kbd show {job_id}"
+    said = {
+        Whereabouts.INBOX: "it waits in the inbox",
+        Whereabouts.CLAIMED: "it is claimed, and not read yet"
+        if report.history
+        else "it is claimed by the daemon",
+        Whereabouts.OUTBOX: "it has a result: kbd show {}",
+        Whereabouts.UNSEEN: "it is on its way",
+    }
+    for job_id, where in report.unlisted.items():
+        yield f"{job_id}: {said[where].format(job_id)}"
 
 
 def _daemon(report: "StatusReport") -> Iterator[Words]:

@@ -5,10 +5,10 @@ From the database where this host can read it; elsewhere from the spool alone, a
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from kbd.daemon.cli.known_jobs import inbox_jobs
+from kbd.daemon.cli.known_jobs import Whereabouts, inbox_jobs, whereabouts
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch, Presence, Sighting
 from kbd.store.errors import StoreMissing
@@ -32,7 +32,7 @@ class StatusReport:
         jobs: those asked for, in the order asked for; else the latest, the newest first.
         history: whether the database could be read, so that `jobs` means something.
         filtered: whether only some jobs were let through.
-        unlisted: jobs asked for that exist and are not in the database (yet, or on this host).
+        unlisted: where jobs asked for are that exist and are not in the database (yet, or on this host).
     """
 
     place: Place
@@ -41,7 +41,7 @@ class StatusReport:
     counts: dict[JobState, int]
     jobs: tuple[JobSummary, ...]
     history: bool
-    unlisted: tuple[str, ...] = ()
+    unlisted: dict[str, Whereabouts] = field(default_factory=dict)
     filtered: bool = False
 
     @property
@@ -105,11 +105,12 @@ def take_status(
             counts = reader.counts()
     except StoreMissing:
         counts = _snapshot_counts(sighting)
-        return StatusReport(place, sighting, waiting, counts, (), history=False, unlisted=tuple(job_ids))
+        unlisted = whereabouts(place, job_ids)
+        return StatusReport(place, sighting, waiting, counts, (), history=False, unlisted=unlisted)
     if wanted != EVERY_JOB:
         return StatusReport(place, sighting, waiting, counts, jobs, history=True, filtered=True)
     listed = {job.job_id for job in jobs}
-    unlisted = tuple(job_id for job_id in job_ids if job_id not in listed)
+    unlisted = whereabouts(place, (job_id for job_id in job_ids if job_id not in listed))
     return StatusReport(place, sighting, waiting, counts, jobs, history=True, unlisted=unlisted)
 
 

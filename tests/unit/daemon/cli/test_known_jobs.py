@@ -1,6 +1,6 @@
 import pytest
 
-from kbd.daemon.cli.known_jobs import inbox_jobs, unknown_ids
+from kbd.daemon.cli.known_jobs import Whereabouts, inbox_jobs, unknown_ids, whereabouts
 
 
 def test_nothing_is_known_to_an_empty_spool(place):
@@ -42,3 +42,17 @@ def test_the_inbox_without_what_is_not_finished(spool):
         (spool.inbox / name).write_text("")
     (spool.inbox / "e.job").mkdir()
     assert {path.name for path in inbox_jobs(spool)} == {"a.yaml", "d.json", "e.job"}
+
+
+def test_where_jobs_are_that_the_database_does_not_have(place, spool, has_published, make_result):
+    (spool.inbox / "alice").mkdir()
+    (spool.inbox / "alice" / "w.yaml").write_text("")
+    (spool.claimed / "000001").mkdir()
+    (spool.claimed / "000001" / "c.job").mkdir()
+    has_published(make_result("p"))
+    assert whereabouts(place, ["u", "c", "p", "w"]) == {
+        "u": Whereabouts.UNSEEN,
+        "c": Whereabouts.CLAIMED,
+        "p": Whereabouts.OUTBOX,
+        "w": Whereabouts.INBOX,
+    }
