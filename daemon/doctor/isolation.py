@@ -67,7 +67,7 @@ def _as_told(said: Mapping[str, Any], patient: Patient) -> Iterator[Check]:
             yield warn(
                 NAME,
                 f"{kind}: {level}; missing: {'; '.join(map(str, missing))}",
-                f"mend what the reasons name, then start the daemon anew. {_cure()}",
+                f"mend what the reasons name, then start the daemon anew; {_cure()}",
             )
 
 

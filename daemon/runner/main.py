@@ -163,9 +163,13 @@ def _message_of(error: BaseException) -> str:
     if isinstance(error, UnknownValue):
         return f"the kernel returned something that cannot be judged: {error}"
     try:
-        return str(error) or type(error).__name__
+        return str(error) or _wordless(error)
     except Exception:  # noqa: BLE001 - an exception's own __str__ is user code
         return type(error).__name__
+
+
+def _wordless(error: BaseException) -> str:
+    return "it wanted more memory than it may have" if is_shortage(error) else type(error).__name__
 
 
 def _traceback_of(error: BaseException) -> str | None:

@@ -8,27 +8,15 @@ set -euo pipefail
 action=${1:?start, run or stop}
 dir=$(realpath -m "${2:?a folder}")
 shift 2
+. "$(dirname "$0")/beneath.sh"
 
 leader() { pgrep --parent "$(cat "$dir/nspawn.pid")"; }
 
 run() { nsenter --target "$(leader)" --all -- "$@"; }
 
-open_way_to() {
-  local path
-  path=$(dirname "$(realpath "$1")")
-  while [ "$path" != / ]; do
-    chmod a+rx "$dir/root$path"
-    path=$(dirname "$path")
-  done
-}
-
 start() {
-  mkdir -p "$dir"
-  mount -t tmpfs kbd-machine "$dir"
-  mkdir "$dir/upper" "$dir/work" "$dir/root"
-  mount -t overlay -o "lowerdir=/,upperdir=$dir/upper,workdir=$dir/work" kbd-machine "$dir/root"
-  rm -rf "$dir"/root/etc/systemd/system/*.wants "$dir/root/etc/kbd"
-  open_way_to "$1"
+  lay "$dir"
+  open_way_to "$dir" "$1"
   # Landlock is not among the system calls that nspawn lets through by itself.
   SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --directory="$dir/root" --register=no --keep-unit --private-network \
     --system-call-filter="landlock_create_ruleset landlock_add_rule landlock_restrict_self" \
@@ -49,8 +37,7 @@ stop() {
     kill -0 "$(cat "$dir/nspawn.pid")" 2> /dev/null || break
     sleep 0.2
   done
-  umount "$dir/root"
-  umount "$dir"
+  lift "$dir"
   # What nspawn leaves where no systemd of the host looks after it; groups that hold a process stay.
   find /sys/fs/cgroup/{payload,supervisor} /sys/fs/cgroup/*/{payload,supervisor} -depth -type d -exec rmdir {} + \
     2> /dev/null || true

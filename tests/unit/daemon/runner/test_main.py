@@ -97,6 +97,10 @@ def test_every_failure_has_a_status(error, status):
     assert failed.message
 
 
+def test_a_shortage_without_words_is_told_in_words():
+    assert raised(MemoryError()).message == "it wanted more memory than it may have"
+
+
 def test_hints_are_those_of_the_backend():
     assert raised(LoadFailed("m", hint="define Model")).hint == "define Model"
     assert raised(ValueError("m")).hint is None
