@@ -119,4 +119,4 @@ def _brief(job: "JobSummary") -> str:
     if job.status is None or not job.error_message:
         return _note(job)
     said = one_line(job.error_message)
-    return said if job.blame == "candidate" else f"{job.blame}: {said}"
+    return said if job.blame in (None, "candidate") else f"{job.blame}: {said}"

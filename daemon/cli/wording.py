@@ -77,8 +77,8 @@ def ago(moment: str | None) -> str:
 
 
 def speedup(value: float) -> str:
-    """A factor: `2.31x`, `0.87x`, `143x`."""
-    return f"{_three_digits(value)}x"
+    """A factor: `2.31x`, `0.87x`, `143x`, `0.0012x`."""
+    return f"{value:.2g}x" if 0 < value < 0.1 else f"{_three_digits(value)}x"
 
 
 def size(nbytes: float) -> str:

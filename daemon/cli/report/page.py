@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from kbd.daemon.cli.printable import printable
 from kbd.daemon.cli.report.history import MOST_CHARTS, charts
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kbd.daemon.cli.report.reported_jobs import ReportedJob
 
 BAR_WIDTH: Final = 1_000
+_BETWEEN_WORDS: Final = re.compile(r"([-_.])(?=\w)")
 SHADES: Final = 4
 """So many verdicts of one tone can be told apart: `.shade-0` to `.shade-3` of the style."""
 
@@ -78,7 +80,7 @@ def _speedups(jobs: Sequence["ReportedJob"]) -> dict[str, str | int]:
 
 def _environment() -> jinja2.Environment:
     """Everything is escaped; what a terminal or a reader's eye would be misled by is written out before."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_part),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -86,12 +88,19 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
 
 
 def _shown(value: Any) -> Any:
     if value is None:
         return ""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _breakable(name: str) -> Markup:
+    """A name that is broken between its words where it does not fit."""
+    return Markup(_BETWEEN_WORDS.sub(r"\1<wbr>", str(escape(printable(name)))))  # noqa: S704 - escaped
 
 
 @cache

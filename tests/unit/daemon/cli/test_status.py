@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.job_table import job_line
 from kbd.daemon.cli.status_report import take_status
 from kbd.outbox.verdict import EvaluationStatus
 from kbd.store.states import JobState
@@ -38,6 +39,14 @@ def test_counts_and_jobs(kbd, busy):
     assert rows["bad"].endswith("candidate, correctness: killed by SIGSEGV")
     assert "on cpu0" in rows["working"]
     assert list(rows).index("queued") < list(rows).index("good"), "the latest first"
+
+
+def test_a_cancelled_job_is_nobodys_fault(place, store, has_queued):
+    has_queued("c")
+    store.finish("c", JobState.CANCELLED, "{}", "cancelled", error_message="by ann@box, before it began")
+    (job,) = take_status(place, ["c"], limit=1).jobs
+    line = job_line(job, 0.0)
+    assert line.note == line.brief == "by ann@box, before it began"
 
 
 def test_a_running_daemon(kbd, spool, busy, daemon_runs):

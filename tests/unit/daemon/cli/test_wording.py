@@ -55,7 +55,16 @@ def test_size(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.1234, "0.12x"), (2.31, "2.31x"), (14.06, "14.1x"), (143.2, "143x")]
+    ("value", "text"),
+    [
+        (0.0, "0.00x"),
+        (0.00123, "0.0012x"),
+        (0.0501, "0.05x"),
+        (0.1234, "0.12x"),
+        (2.31, "2.31x"),
+        (14.06, "14.1x"),
+        (143.2, "143x"),
+    ],
 )
 def test_speedup(value, text):
     assert wording.speedup(value) == text
