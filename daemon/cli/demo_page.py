@@ -13,7 +13,7 @@ from kbd.daemon.cli.page_line import Line
 from kbd.daemon.cli.printable import one_line
 from kbd.daemon.cli.terminal import ruled_table
 from kbd.daemon.cli.wording import mark_of, mark_of_state, speedup, words
-from kbd.store.states import JobState
+from kbd.store.states import FINAL, JobState
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +41,8 @@ def _show_lines(rounds: Iterable[Standings], console: "Console") -> Standings:
     shown: dict[str, str] = {}
     for standings in rounds:
         for standing in standings:
+            if standing.result is None and standing.state in FINAL:
+                continue  # the verdict follows at once
             now = _news(standing)
             if shown.get(standing.job.name) != now:
                 shown[standing.job.name] = now
@@ -85,8 +87,11 @@ def _cells(standing: DemoStanding) -> tuple[Text, str, str]:
 
 
 def reasons(standings: Standings) -> Iterator[Line]:
-    """What was wrong with each job that did not pass."""
+    """What was wrong with each job that did not pass, or passed and was slow."""
     for standing in standings:
+        if standing.job.is_faster and standing.result is not None and (standing.result.speedup or 1.0) < 1.0:
+            said = Text("slower this time: something else takes up this host's processors", style="dim")
+            yield Line(Text(f"{standing.job.name:<6}  "), said)
         if standing.result is not None and standing.result.error is not None:
             said = Text(one_line(standing.result.error.message), style="dim")
             yield Line(Text(f"{standing.job.name:<6}  "), said)

@@ -93,7 +93,11 @@ def rounds_of(*states):
 
 def test_progress_in_lines_tells_each_step_once(make_result):
     rounds = rounds_of(
-        (None, None), (None, None), (JobState.VALIDATING, None), (JobState.COMPLETED, make_result("faster"))
+        (None, None),
+        (None, None),
+        (JobState.VALIDATING, None),
+        (JobState.COMPLETED, None),
+        (JobState.COMPLETED, make_result("faster")),
     )
     output = io.StringIO()
     last = show_progress(rounds, Console(file=output, width=100))
@@ -101,6 +105,12 @@ def test_progress_in_lines_tells_each_step_once(make_result):
     assert steps == ["in the inbox", "validating", "passed"]
     assert "2.31x" in output.getvalue()
     assert last is rounds[-1]
+
+
+def test_a_busy_host_is_suspected_where_the_fast_job_was_slow(make_result):
+    slow = make_result("faster").model_copy(update={"speedup": 0.73})
+    (line,) = reasons((DemoStanding(DEMO_JOBS[0], JobState.COMPLETED, slow),))
+    assert (line.lead.plain.strip(), line.said.plain.split(":")[0]) == ("faster", "slower this time")
 
 
 def test_progress_on_a_terminal_ends_with_the_verdicts(make_result):
