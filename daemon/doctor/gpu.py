@@ -16,7 +16,8 @@ from kbd.daemon.doctor.check import Check, Patient, fail, ok, warn
 NAME: Final = "GPU driver"
 _CURES: Final[Mapping[int, str]] = {
     pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: (
-        "install the NVIDIA driver; in a container, start it with the NVIDIA Container Toolkit (--gpus all)"
+        "install the NVIDIA driver; in a container, start it with the NVIDIA Container "
+        "Toolkit (docker: --gpus all; podman: --device nvidia.com/gpu=all)"
     ),
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: (
         "load the kernel module: modprobe nvidia; if that fails, install the driver again for this kernel"
