@@ -11,7 +11,7 @@ import pytest
 
 SCRIPTS = Path(__file__).parent / "systemd"
 LIMIT_S = 550
-RUNNER_BYTES = 1 << 30
+RUNNER_BYTES = 640 << 20
 
 
 @pytest.fixture

@@ -24,15 +24,18 @@ END
 kbd init --system /srv/spool
 id kbd > /dev/null 2>&1 || useradd --system --home-dir /var/lib/kbd kbd
 chown -R kbd: /srv/spool /var/lib/kbd
-sed -i 's/^# memory_bytes = .*half.*/memory_bytes = 1073741824/' /etc/kbd/config.toml
+sed -i 's/^# memory_bytes = .*half.*/memory_bytes = 671088640/; s/^# correctness_s = .*/correctness_s = 250/' /etc/kbd/config.toml
 systemctl enable --now /etc/kbd/kbd.service
 
+# What they write into /tmp is memory of none of them alone: only their cgroup bounds it.
 deliver herd << 'END'
 import os, time
 def f(x):
-    for _ in range(8):
+    for number in range(4):
         if os.fork() == 0:
-            held = bytearray(b"1") * 200_000_000
+            with open(f"/tmp/{number}", "wb") as file:
+                for _ in range(15):
+                    file.write(bytes(1 << 24))
             time.sleep(200)
     time.sleep(200)
     return 2 * x

@@ -29,6 +29,6 @@ StandardOutput=file:/said
 StandardError=inherit
 END
 ln -s ../script.service "$units/multi-user.target.wants/"
-linux.uml mem=4G rootfstype=hostfs rootflags="$dir/root" rw init=/lib/systemd/systemd systemd.unit=multi-user.target \
-  con=null con0=fd:0,fd:1 < /dev/null > "$dir/console" 2>&1 || true
+timeout --kill-after=10 500 linux.uml mem=4G rootfstype=hostfs rootflags="$dir/root" rw init=/lib/systemd/systemd \
+  systemd.unit=multi-user.target con=null con0=fd:0,fd:1 < /dev/null > "$dir/console" 2>&1 || true
 cat "$dir/root/said" || { tail -c 2000 "$dir/console" >&2; exit 1; }
