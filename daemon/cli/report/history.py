@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 WIDTH: Final = 720
 HEIGHT: Final = 200
-LEFT: Final = 52
+LEFT: Final = 64
 RIGHT: Final = 704
 TOP: Final = 12
 FLOOR: Final = 160
