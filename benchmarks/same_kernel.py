@@ -1,6 +1,7 @@
 """A kernel against itself, and (on CUDA) against itself made 2 % slower: how often a difference is found.
 
-    python benchmarks/same_kernel.py [--device cpu|cuda] [--jobs 100] [--pairs 1] [--out FILE.json]
+    python benchmarks/same_kernel.py [--device cpu|cuda] [--jobs 100] [--pairs 1] [--kinds same slower]
+        [--out FILE.json]
 
 Each job is judged in so many pairs of processes of its own. Of the first kind at most 5 in 100 may be called
 significant (the interval claims 95 %), of the second at least 95 in 100 must be. The spread of the ratios of the
@@ -39,6 +40,7 @@ evaluation: {{num_correct_trials: 1, num_trials: 100, process_pairs: PAIRS}}
 LIMIT_S = 600  # since the job before it: all are dropped at once
 SIZES = {"cuda": 1 << 25, "cpu": 1 << 20}
 SLOWER_ELEMENTS = 1 << 16  # of a second launch, which takes 2 % of the first one's time (on an H100)
+KINDS = {"same": "pass", "slower": f"torch.relu(x[:{SLOWER_ELEMENTS}])"}
 
 
 def judge_all(daemon, kind, jobs, job):
@@ -86,34 +88,26 @@ def main():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=1)
+    parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    kinds = {"same": "pass"}
-    if options.device == "cuda":
-        kinds["slower"] = f"torch.relu(x[:{SLOWER_ELEMENTS}])"
-    found = {}
+    report = {"benchmark": "same_kernel"}
     with tempfile.TemporaryDirectory() as name:
         daemon = WarmDaemon(Path(name), options.device)
         try:
-            for kind, extra in kinds.items():
-                job = JOB.replace("EXTRA", extra).replace("ELEMENTS", str(SIZES[options.device]))
+            for kind in options.kinds if options.device == "cuda" else ["same"]:
+                job = JOB.replace("EXTRA", KINDS[kind]).replace("ELEMENTS", str(SIZES[options.device]))
                 job = job.replace("PAIRS", str(options.pairs))
                 rows, result = judge_all(daemon, kind, options.jobs, job)
-                found[kind] = summary(rows) | {"rows": rows}
-                print(said(kind, found[kind]), flush=True)
+                report |= {key: result[key] for key in ("device", "environment")}
+                report |= {"cores": os.cpu_count(), "pairs": options.pairs}
+                report[kind] = summary(rows) | {"rows": rows}
+                print(said(kind, report[kind]), flush=True)
+                if options.out:
+                    options.out.write_text(json.dumps(report, indent=2) + "\n")
         finally:
             daemon.stop()
-    report = {
-        "benchmark": "same_kernel",
-        "device": result["device"],
-        "environment": result["environment"],
-        "cores": os.cpu_count(),
-        "pairs": options.pairs,
-        **found,
-    }
-    print(f"device          {result['device']['name']}")
-    if options.out:
-        options.out.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"device          {report['device']['name']}")
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def _performance(
         cache="cold" if _is_cold(session, bench) else "warm",
         l2_policy=L2_POLICIES[bench.warm] if session.device.type == "cuda" else None,
         input_sets=bench.sets_in_use,
-        noise=_finite(ratio.half_width if ratio else relative_half_width(headline.candidate.measured_us)),
+        noise=_noise(headline.candidate, ratio, compares=_compares(session)),
         stop=headline.stop if ratio or not _compares(session) else f"{headline.stop}; {TOO_NOISY}",
         audit=audit,
         floor_us=max(floor.launch_us, floor.write_us) if floor else None,
@@ -157,6 +157,13 @@ def _samples(session: Session) -> int:
 
 def _compares(session: Session) -> bool:
     return session.reference is not None and not _interpreted(session)
+
+
+def _noise(candidate: Series, ratio: SpeedUp | None, *, compares: bool) -> float | None:
+    """Of the speed-up where one was to be found, else of the candidate's time; None: nothing is known of it."""
+    if compares:
+        return _finite(ratio.half_width) if ratio else None
+    return _finite(relative_half_width(candidate.measured_us))
 
 
 def _finite(figure: float) -> float | None:

@@ -104,7 +104,7 @@ def test_one_sample_gives_a_ratio_and_claims_no_more(time_it):
 def test_nothing_but_noise_is_said_to_be_that(time_it):
     found = time_it(ours={"noise": itertools.count(1e6, -1e3)}).findings[0].performance
     assert (found.speedup, found.speedup_ci95, found.significant, found.timing) == (None, None, None, None)
-    assert found.stop == "5 samples; too noisy for a speed-up"
+    assert (found.stop, found.noise) == ("5 samples; too noisy for a speed-up", None)
     assert found.candidate.as_called.median >= 0
 
 
