@@ -10,6 +10,7 @@ from typing import Final, Literal
 from kbd.daemon.judge.audit import Auditor, Suspicious
 from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
+from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_plausible
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
@@ -40,9 +41,8 @@ from kbd.outbox.verdict import Stage
 AS_CALLED_SAMPLES = 12
 AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
-DOUBTS: Final = {"cuda": 1, "cpu": 2}
-"""So many timings with figures of no honest kernel are evidence, unless as many after the first are plausible:
-a busy host may delay one process for a while."""
+TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
+"""On the CPU two of so many timings must have figures that no honest kernel has: a host may delay one process."""
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
@@ -54,20 +54,42 @@ def time_workload(session: Session, finding: Finding) -> None:
     """Time candidate and reference on the same input sets. Raises RunnerTrouble, Suspicious or BadData."""
     session.enter(finding)
     session.tell(Stage.TIMING)
-    doubts, plausible, enough = 0, 0, DOUBTS[session.device.type]
-    while plausible < enough:
+    timings = TIMINGS_IN_DOUBT[session.device.type]
+    most = timings // 2 + 1
+    doubts: list[_Doubt] = []
+    for number in range(timings):
         doubt = _time_once(session, finding)
-        if doubt is None and not doubts:
+        if doubt is not None:
+            doubts.append(doubt)
+        elif number + 1 - len(doubts) >= most or not doubts:
             return
-        if doubt is None:
-            plausible += 1
-            continue
-        doubts += 1
-        if doubts == enough:
-            raise doubt
+        proofs = [one.suspicious for one in doubts if not one.busy]
+        if len(proofs) >= most:
+            raise proofs[-1]
+    if len(doubts) >= most:
+        _withhold_speedup(session, finding, doubts[-1].suspicious)
 
 
-def _time_once(session: Session, finding: Finding) -> Suspicious | None:
+@dataclass(frozen=True)
+class _Doubt:
+    """Figures of a timing that no honest kernel has; on a `busy` host they prove nothing."""
+
+    suspicious: Suspicious
+    busy: bool
+
+
+def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> None:
+    assert finding.performance is not None
+    nothing = dict.fromkeys(("speedup", "speedup_ci95", "significant", "timing", "noise"))
+    stop = f"{finding.performance.stop}; {TOO_NOISY}"
+    finding.performance = finding.performance.model_copy(update=nothing | {"stop": stop})
+    session.notes.append(
+        f"no speed-up is told, since the host was busy and the candidate's figures contradict each other: {doubt}; "
+        "judge it again on a quiet host"
+    )
+
+
+def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     """Fill in what was found; returns what no honest kernel's figures could be, if they are so."""
     bench = stocked_bench(session, finding)
     on_device = session.device.type == "cuda"
@@ -78,7 +100,9 @@ def _time_once(session: Session, finding: Finding) -> Suspicious | None:
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         session.inspector.timing_begins()
+        before = HostLoad.now()
         ways = _time_in_each_way(session, bench, ready, as_called, auditor)
+        after = HostLoad.now()
         session.device_report = session.inspector.report()
     found = _performance(session, bench, ways, auditor.report(), floor)
     finding.performance = found.model_copy(update={"launches": finding.launches})
@@ -86,8 +110,8 @@ def _time_once(session: Session, finding: Finding) -> Suspicious | None:
         return None
     try:
         check_plausible(ways.headline, floor, on_device=on_device)
-    except Suspicious as doubt:
-        return doubt
+    except Suspicious as suspicious:
+        return _Doubt(suspicious, busy=not on_device and after.was_busy_since(before))
     return None
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kbd.daemon import scheduler as scheduler_module
+from kbd.daemon.assembly import JobIdentity
 from kbd.daemon.cancellation import cancelled_result
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.config import Limits
@@ -128,7 +129,12 @@ class Bench:
     async def cancel(self, job_id="a"):
         row = self.store.get(job_id)
         return await self.scheduler.cancel(
-            row, cancelled_result(row, self.scheduler.running.get(job_id), CANCEL)
+            row,
+            cancelled_result(
+                JobIdentity(row.job_id, row.manifest_sha256 or "", row.attempts, row.labels),
+                self.scheduler.running.get(job_id),
+                CANCEL,
+            ),
         )
 
 
@@ -310,7 +316,7 @@ def test_cancel_in_the_instant_before_the_attempt_is_recorded(on_bench, queue, d
     begin = desk.store.begin_attempt
 
     def beaten(job_id, *arguments):
-        text = cancelled_result(desk.store.get(job_id), None, CANCEL).to_json()
+        text = cancelled_result(JobIdentity(job_id, "", 0, {}), None, CANCEL).to_json()
         desk.store.finish(job_id, JobState.CANCELLED, text, "cancelled")
         return begin(job_id, *arguments)
 

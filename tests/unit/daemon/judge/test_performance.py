@@ -9,6 +9,7 @@ from kbd.daemon.judge import performance as performance_module
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.device_speed import host_cache_bytes
+from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.performance import time_workload
 from kbd.daemon.judge.runner_link import RunnerSilent
 from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
@@ -108,34 +109,57 @@ def test_nothing_but_noise_is_said_to_be_that(time_it):
     assert found.candidate.as_called.median >= 0
 
 
-@pytest.mark.parametrize(
-    ("delays", "timings", "ends"),
-    [
-        ([False], 1, "passes"),
-        ([True, False, False], 3, "passes"),
-        ([True, True], 2, "is suspect"),
-        ([True, False, True], 3, "is suspect"),
-    ],
-)
-def test_figures_are_evidence_when_two_timings_of_three_show_them(
-    time_it, monkeypatch, delays, timings, ends
-):
-    """As where a busy host delays the candidate's bursts for a while."""
-    rounds = itertools.count()
+QUIET, BUSY = False, True
+
+
+@pytest.fixture
+def implausible(monkeypatch):
+    """Have timing after timing plausible figures (None), or others on a quiet or busy host; counts them."""
+    timings = itertools.count()
     really = performance_module.check_plausible
 
-    def delayed(timed, floor, *, on_device):
-        if delays[next(rounds)]:
-            timed.candidate.whole_us[:] = [1e6] * len(timed.candidate.whole_us)
-        really(timed, floor, on_device=on_device)
+    def arrange(*rounds):
+        def check(timed, floor, *, on_device):
+            if rounds[next(timings)] is not None:
+                timed.candidate.whole_us[:] = [1e6] * len(timed.candidate.whole_us)
+            really(timed, floor, on_device=on_device)
 
-    monkeypatch.setattr(performance_module, "check_plausible", delayed)
-    if ends == "passes":
-        assert time_it(num_trials=20).findings[0].performance.candidate.as_called.median == pytest.approx(50)
-    else:
-        with pytest.raises(Suspicious, match="does not depend on how often"):
-            time_it(num_trials=20)
-    assert next(rounds) == timings
+        hosts = iter([busy for busy in rounds if busy is not None])
+        monkeypatch.setattr(performance_module, "check_plausible", check)
+        monkeypatch.setattr(HostLoad, "was_busy_since", lambda *_: next(hosts))
+        return timings
+
+    return arrange
+
+
+@pytest.mark.parametrize("rounds", [(None,), (QUIET, None, None), (BUSY, None, None)], ids=str)
+def test_figures_that_are_plausible_most_of_the_time(time_it, implausible, rounds):
+    timings = implausible(*rounds)
+    session = time_it(num_trials=20)
+    assert session.findings[0].performance.speedup == pytest.approx(2.0)
+    assert session.notes == []
+    assert next(timings) == len(rounds)
+
+
+@pytest.mark.parametrize("rounds", [(QUIET, QUIET), (QUIET, None, QUIET), (QUIET, BUSY, QUIET)], ids=str)
+def test_figures_are_evidence_when_two_timings_of_three_show_them(time_it, implausible, rounds):
+    timings = implausible(*rounds)
+    with pytest.raises(Suspicious, match="does not depend on how often"):
+        time_it(num_trials=20)
+    assert next(timings) == len(rounds)
+
+
+@pytest.mark.parametrize("rounds", [(BUSY, BUSY, BUSY), (QUIET, BUSY, None), (BUSY, None, QUIET)], ids=str)
+def test_on_a_busy_host_they_prove_nothing_and_make_no_speedup(time_it, implausible, rounds):
+    implausible(*rounds)
+    session = time_it(num_trials=20)
+    found = session.findings[0].performance
+    assert (found.speedup, found.speedup_ci95, found.significant, found.noise) == (None, None, None, None)
+    assert found.stop.endswith("; too noisy for a speed-up")
+    assert found.candidate.as_called.median == pytest.approx(50)
+    (note,) = session.notes
+    assert "the host was busy" in note
+    assert "does not depend on how often" in note
 
 
 def test_a_candidate_that_computes_only_while_it_is_judged_is_suspect(time_it):
