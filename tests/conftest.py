@@ -237,10 +237,15 @@ def sample_results(request, make_daemon):
     return results
 
 
+def is_withheld(result):
+    """Whether figures that prove nothing on a busy host were kept from making a speed-up."""
+    return result["speedup"] is None and any("the host was busy" in note for note in result["notes"])
+
+
 def in_a_calm_moment(daemon, case, result):
     """The result of a sample whose verdict rests on times: judged again while the host is too busy to say more."""
     for number in range(CALM_TRIES):
-        if result["status"] != "passed":
+        if result["status"] != "passed" or is_withheld(result):
             break
         job_id = f"{case.name}-{number}"
         daemon.deliver_sample(case, job_id)
@@ -288,6 +293,8 @@ def check_sample(case, result, device):
     expected = expected_of(case, device)
     if expected.get("needs") == "nvcc" and find_nvcc() is None:
         pytest.skip("nvcc is not installed")
+    if expected.get("calm") and is_withheld(result):
+        return
     found = {name: result[name] for name in ("status", "stage", "blame")}
     why = f"error: {result['error']}\nsuspect: {result['suspect']}"  # a text: of other things pytest shows the ends
     assert found == {name: expected[name] for name in found}, why
