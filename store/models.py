@@ -72,10 +72,10 @@ class Job(Base):
             f"(state IN ({_FINAL_STATES})) = (finished_at IS NOT NULL)", name="final_jobs_are_finished"
         ),
         CheckConstraint("published = false OR finished_at IS NOT NULL", name="published_jobs_are_finished"),
-        # SQLite appends the row's number to every index: these also give the order of arrival.
-        Index("jobs_by_state", "state"),
-        Index("jobs_by_status", "status"),
-        Index("jobs_by_owner", "owner"),
+        # Each gives the order of arrival too, and tells whose the jobs are without a look at their rows.
+        Index("jobs_by_state", "state", "sequence", "owner"),
+        Index("jobs_by_status", "status", "sequence", "owner"),
+        Index("jobs_by_owner", "owner", "sequence", "state", "status"),
         Index(
             "jobs_queue",
             "owner",

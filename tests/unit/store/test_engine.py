@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "tomorrow"
-down_revision = "0001"
+down_revision = "0002"
 
 def upgrade():
     op.add_column("jobs", sa.Column("mood", sa.String(8)))
@@ -86,7 +86,7 @@ def test_an_upgrade_copies_what_there_was(state_dir, engine, store, make_job, la
     backup = migrate(engine, scripts=later_scripts())
     assert backup is not None
     assert Path(backup).parent == state_dir
-    assert (revision_of(backup), revision_of(database_path(state_dir))) == ("0001", "tomorrow")
+    assert (revision_of(backup), revision_of(database_path(state_dir))) == ("0002", "tomorrow")
     assert "mood" not in columns_of(backup)
     assert "mood" in columns_of(database_path(state_dir))
     kept = sqlite3.connect(backup)
@@ -99,7 +99,7 @@ def test_an_upgrade_that_fails_changes_nothing(state_dir, engine, later_scripts)
     scripts = later_scripts(rest="raise RuntimeError('out of luck')")
     with pytest.raises(RuntimeError, match="out of luck"):
         migrate(engine, scripts=scripts)
-    assert revision_of(database_path(state_dir)) == "0001"
+    assert revision_of(database_path(state_dir)) == "0002"
     assert "mood" not in columns_of(database_path(state_dir))
 
 

@@ -1,3 +1,6 @@
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from kbd.store.job_filter import JobFilter
@@ -46,3 +49,19 @@ def test_one_index_is_left_to_choose():
     _, conditions, values = wanted.sql("owner")
     assert [condition for condition in conditions if "||" not in condition] == ["jobs.owner = :owner"]
     assert values == {"state": "completed", "status": "passed", "owner": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start"),
+    [
+        (JobFilter(state=JobState.FAILED, owner="ann"), "state"),
+        (JobFilter(status="crashed", owner="ann"), "status"),
+        (JobFilter(state=JobState.COMPLETED, status="passed", owner="ann"), "owner"),
+    ],
+)
+def test_of_thousands_it_starts_from_no_row_is_read_to_see_whose_it_is(empty_database, wanted, start):
+    tables, conditions, values = wanted.sql(start)
+    query = f"SELECT jobs.sequence FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY jobs.sequence DESC"
+    with closing(sqlite3.connect(empty_database)) as connection:
+        plan = [step[-1] for step in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+    assert plan == [f"SEARCH jobs USING COVERING INDEX jobs_by_{start} ({start}=?)"]

@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "tomorrow"
-down_revision = "0001"
+down_revision = "0002"
 
 def upgrade():
     with op.batch_alter_table("jobs") as jobs:
@@ -119,9 +119,9 @@ def test_an_upgrade_copies_what_there_was(writer, new_postgresql, later_scripts,
     migrate(engine)
     JobStore(engine).add([make_job("j", labels={"a": "b"})])
     schema = migrate(engine, scripts=later_scripts())
-    assert schema.startswith("kbd_0001_")
+    assert schema.startswith("kbd_0002_")
     assert asked(new_postgresql, f"SELECT job_id, labels FROM {schema}.jobs") == [("j", {"a": "b"})]
-    assert asked(new_postgresql, f"SELECT version_num FROM {schema}.alembic_version") == [("0001",)]
+    assert asked(new_postgresql, f"SELECT version_num FROM {schema}.alembic_version") == [("0002",)]
     assert asked(new_postgresql, "SELECT job_id, mood FROM jobs") == [("j", None)]
     with pytest.raises(StoreNewer, match="a newer kbd"):
         migrate(engine)
@@ -132,7 +132,7 @@ def test_an_upgrade_that_fails_changes_nothing(writer, new_postgresql, later_scr
     migrate(engine)
     with pytest.raises(RuntimeError, match="out of luck"):
         migrate(engine, scripts=later_scripts(rest="raise RuntimeError('out of luck')"))
-    assert asked(new_postgresql, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert asked(new_postgresql, "SELECT version_num FROM alembic_version") == [("0002",)]
     assert "mood" not in {column["name"] for column in inspect(engine).get_columns("jobs")}
 
 
