@@ -26,6 +26,7 @@ from kbd.inbox.lease import Lease
 from kbd.inbox.probe import probe_folders
 from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
+from kbd.inbox.strays import Strays
 from kbd.store.history import History
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import open_jobs
@@ -94,7 +95,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
     store = JobStore(engine)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)
-    take_in = TakeIn(spool, scanner, intake, store, _headroom(settings, spool, store))
+    take_in = TakeIn(spool, scanner, Strays(epoch), intake, store, _headroom(settings, spool, store))
     reconcile(spool, epoch, store, take_in, open_jobs(engine), max_attempts=settings.limits.max_attempts)
     return Desk(
         spool=spool,

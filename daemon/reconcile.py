@@ -19,13 +19,11 @@ from pathlib import Path
 import structlog
 
 from kbd.daemon.assembly import JobIdentity, refused
+from kbd.daemon.elsewhere import finish_as_published, result_elsewhere
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.claim import Taken
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
-from kbd.outbox.errors import UnreadableResult
-from kbd.outbox.publisher import published_text
 from kbd.outbox.report import ErrorReport
-from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import OpenJob
@@ -99,22 +97,9 @@ def _relocate(spool: Spool, store: JobStore, job: OpenJob, file: ClaimedPath) ->
 
 def _was_done_elsewhere(spool: Spool, store: JobStore, job: OpenJob) -> bool:
     """Whether the outbox has a result of this open job, which is its result then."""
-    if job.state not in OPEN or (text := published_text(spool, job.job_id)) is None:
+    if job.state not in OPEN or (found := result_elsewhere(spool, job.job_id)) is None:
         return False
-    try:
-        result = JobResult.from_json(text)
-    except UnreadableResult:
-        return False
-    store.finish(
-        job.job_id,
-        JobState(result.state),
-        text,
-        result.status.value,
-        stage=result.stage.value if result.stage else None,
-        blame=result.blame.value if result.blame else None,
-        speedup=result.speedup,
-        error_message=result.error.message if result.error else None,
-    )
+    finish_as_published(store, job.job_id, found)
     return True
 
 

@@ -8,13 +8,14 @@ daemon killed in between still publishes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from kbd.daemon.assembly import JobIdentity, refused
+from kbd.daemon.elsewhere import FoundResult, finish_as_published, result_elsewhere
 from kbd.daemon.headroom import Headroom
 from kbd.daemon.put_off import PutOff
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
@@ -23,6 +24,7 @@ from kbd.inbox.lookup import delivery_named
 from kbd.inbox.names import job_name
 from kbd.inbox.scanner import Delivery, Scanner
 from kbd.inbox.spool import Spool
+from kbd.inbox.strays import Strays
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -65,10 +67,17 @@ class TakeIn:
     """
 
     def __init__(
-        self, spool: Spool, scanner: Scanner, intake: Intake, store: JobStore, headroom: Headroom
+        self,
+        spool: Spool,
+        scanner: Scanner,
+        strays: Strays,
+        intake: Intake,
+        store: JobStore,
+        headroom: Headroom,
     ) -> None:
         self._spool = spool
         self._scanner = scanner
+        self._strays = strays
         self._intake = intake
         self._store = store
         self.headroom = headroom
@@ -81,7 +90,7 @@ class TakeIn:
         if room.jobs == 0:
             return TakenIn(held=room.why_none)
         unread = len(self.put_off)
-        self._taken += self.put_off.due()
+        self._taken += [*self.put_off.due(), *self._strays.look()]
         is_crowded = unread >= room.jobs
         if not is_crowded:
             for delivery in self._scanner.look(hints, limit=min(BATCH, room.jobs - unread)):
@@ -156,15 +165,30 @@ class TakeIn:
 
     def _record(self, answers: Sequence[Admitted]) -> list[Admitted]:
         claimed = [answer for answer in answers if isinstance(answer, Claimed)]
+        found = {answer.path: self._found(answer.job_file.job_id) for answer in claimed}
+        answers = [self._apart(answer, found) for answer in answers]
+        claimed = [answer for answer in answers if isinstance(answer, Claimed)]
         outcomes = iter(self._store.add([self._new_job(job) for job in claimed]) if claimed else [])
         recorded: list[Admitted] = []
         for answer in answers:
             if isinstance(answer, Claimed):
-                recorded.append(self._settled(answer, next(outcomes)))
+                recorded.append(self._settled(answer, next(outcomes), found[answer.path]))
             else:
                 self._record_refusal(answer)
                 recorded.append(answer)
         return recorded
+
+    def _found(self, job_id: str) -> FoundResult | None:
+        """The result that a job new to this database has already."""
+        found = result_elsewhere(self._spool, job_id)
+        return None if found is None or self._store.get(job_id) is not None else found
+
+    def _apart(self, answer: Admitted, found: Mapping[Path, FoundResult | None]) -> Admitted:
+        """Refuse a job whose id has the result of another one."""
+        if not isinstance(answer, Claimed):
+            return answer
+        result = found[answer.path]
+        return answer if result is None or result.is_of(answer.job_file.sha256) else _conflict(answer)
 
     def _new_job(self, claimed: Claimed) -> NewJob:
         job = claimed.job_file
@@ -178,25 +202,15 @@ class TakeIn:
             labels=job.manifest.labels,
         )
 
-    def _settled(self, claimed: Claimed, outcome: AddOutcome) -> Admitted:
+    def _settled(self, claimed: Claimed, outcome: AddOutcome, found: FoundResult | None) -> Admitted:
         """A copy of a known job is filed away; another job under a known id goes to quarantine."""
         job_id = claimed.job_file.job_id
         log.info("claimed", action="claimed", job=job_id, outcome=outcome.value)
+        if outcome is AddOutcome.ADDED and found is not None:
+            finish_as_published(self._store, job_id, found)
         if outcome is AddOutcome.SAME and not self._is_own_file(claimed):
             self._intake.finish(claimed.path)
-        if outcome is not AddOutcome.CONFLICT:
-            return claimed
-        return Refused(
-            path=claimed.path,
-            owner=claimed.owner,
-            job_id=None,
-            code=Refusal.ID_CONFLICT,
-            problems=(),
-            message=(
-                f"another job with the id {job_id!r} was delivered before, with other content; its result stays. "
-                "Deliver this one under another id"
-            ),
-        )
+        return _conflict(claimed) if outcome is AddOutcome.CONFLICT else claimed
 
     def _is_own_file(self, claimed: Claimed) -> bool:
         """Whether this is the very file of the known job, found again after a restart."""
@@ -225,6 +239,8 @@ class TakeIn:
     def _reject(
         self, job_id: str, owner: str | None, status: EvaluationStatus, blame: Blame, error: ErrorReport
     ) -> None:
+        if self._found(job_id) is not None:
+            return  # rubbish under the id of a job that has its result
         self._end(refused(JobIdentity(job_id, "", 0, {}), status, blame, Stage.INTAKE, error), owner)
 
     def _end(self, result: JobResult, owner: str | None, claimed_path: str | None = None) -> None:
@@ -244,3 +260,17 @@ class TakeIn:
             )
         )
         log.info(result.state, action=result.state, job=result.job_id, reason=message, outcome=outcome.value)
+
+
+def _conflict(claimed: Claimed) -> Refused:
+    return Refused(
+        path=claimed.path,
+        owner=claimed.owner,
+        job_id=None,
+        code=Refusal.ID_CONFLICT,
+        problems=(),
+        message=(
+            f"another job with the id {claimed.job_file.job_id!r} was delivered before, with other content; its "
+            "result stays. Deliver this one under another id"
+        ),
+    )

@@ -46,6 +46,13 @@ def fence_older(spool: Spool, epoch_folder: Path) -> None:
     fsync_folder(spool.claimed)
 
 
+def takeovers_in(epoch_folder: Path) -> list[Path]:
+    """What was taken over and holds jobs still; what holds none any more is removed. Raises OSError."""
+    with os.scandir(epoch_folder) as entries:
+        found = [Path(entry.path) for entry in entries if entry.name.startswith(_TAKEOVER)]
+    return [folder for folder in sorted(found) if not _remove_empty(folder)]
+
+
 def require_epoch(spool: Spool, epoch_folder: Path) -> None:
     """Raise EpochLost unless the folder can be opened just now (opening asks the server).
 

@@ -1,12 +1,14 @@
 """Reconciling: whatever a daemon left behind, the next start makes files and rows agree."""
 
 import json
+import os
 import shutil
 
 import pytest
 from structlog.testing import capture_logs
 
 from kbd.daemon.assembly import JobIdentity, refused
+from kbd.inbox import strays as strays_module
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.location import made_path
@@ -15,10 +17,10 @@ from kbd.store.states import JobState
 DEVICE = "cpu0"
 
 
-def done_text(job_id):
+def done_text(job_id, manifest_sha256=""):
     """A result as it is published."""
     result = refused(
-        JobIdentity(job_id, "", 1, {}),
+        JobIdentity(job_id, manifest_sha256, 1, {}),
         EvaluationStatus.UNSUPPORTED,
         Blame.JOB,
         Stage.LOAD,
@@ -29,7 +31,8 @@ def done_text(job_id):
 
 def finish(desk, job_id):
     """Make a running job final, as a verdict does."""
-    desk.store.finish(job_id, JobState.COMPLETED, done_text(job_id), "unsupported")
+    text = done_text(job_id, desk.store.get(job_id).manifest_sha256)
+    desk.store.finish(job_id, JobState.COMPLETED, text, "unsupported")
 
 
 def claimed_file(desk, job_id):
@@ -261,6 +264,21 @@ def test_a_job_that_another_owner_has_done_gets_its_result(restart, queue, desk)
     assert desk.store.get("there").published
 
 
+@pytest.mark.fault("a paused daemon wakes")
+def test_what_a_paused_owner_claims_by_a_handle_of_its_folder_is_found(restart, queue, desk, deliver, monkeypatch):
+    """As on NFS, where a folder that was moved away keeps its handle."""
+    queue("j")
+    handle = os.open(desk.lease.epoch_folder, os.O_RDONLY | os.O_DIRECTORY)
+    monkeypatch.setattr(strays_module, "LOOK_INTERVAL_S", 0.0)
+    desk = restart()
+    os.rename(deliver("late.yaml"), "late.yaml", dst_dir_fd=handle)
+    os.close(handle)
+    assert desk.take_in.round([]).queued == 1
+    assert [row.job_id for row in desk.store.next_submitted(10)] == ["j", "late"]
+    assert claimed_file(desk, "late").parent.name == "takeover-000001"
+    assert desk.take_in.round([]).queued == 0
+
+
 def test_a_lost_outbox_temporary_folder_is_no_trouble(restart, desk):
     shutil.rmtree(desk.spool.outbox_tmp)
     restart()
@@ -282,7 +300,7 @@ def test_whoever_begins_anew_after_a_deleted_database_has_nothing_judged_twice(
     assert found == NOTHING | {"read": 1}
     assert (desk.store.get("open").state, desk.store.get("done")) == (JobState.SUBMITTED, None)
     desk.take_in.round([deliver("done.yaml")])
-    desk.store.begin_attempt("done", DEVICE, JobState.COMPILING)
-    finish(desk, "done")
+    assert [row.job_id for row in desk.store.next_submitted(10)] == ["open"]
     desk.publishing.publish_owed()
+    assert desk.store.get("done").published
     assert (desk.spool.outbox / "done.json").read_text() == published

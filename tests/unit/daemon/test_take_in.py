@@ -1,5 +1,6 @@
 """From the inbox into the database: each delivery is queued, refused with a reason, or known already."""
 
+import hashlib
 import json
 from textwrap import dedent
 
@@ -7,11 +8,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from kbd.daemon import take_in as take_in_module
+from kbd.daemon.assembly import JobIdentity, refused
 from kbd.inbox.claim import Taken
 from kbd.inbox.scanner import Delivery
+from kbd.outbox.report import ErrorReport
+from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.errors import StoreUnavailable
 from kbd.store.states import JobState
 
+JOB = "version: 1\ncandidate: {kernel_type: torch, source_code: 'def f(x): return x'}\n"
 NOT_A_JOB = "version: 1\ncandidate: [\n"
 
 
@@ -112,6 +117,44 @@ def test_another_job_under_a_known_id_is_kept_apart(take, desk, files_in):
     assert files_in("quarantine") == ["j.yaml", "j.yaml.reason.json"]
     reason = json.loads((desk.spool.quarantine / "j.yaml.reason.json").read_text())
     assert reason["code"] == "id_conflict"
+
+
+def result_of_another_owner(desk, job_id, manifest):
+    """The outbox has it, this database does not."""
+    error = ErrorReport(type="Unsupported", message="not here")
+    identity = JobIdentity(job_id, hashlib.sha256(manifest.encode()).hexdigest(), 1, {})
+    result = refused(identity, EvaluationStatus.UNSUPPORTED, Blame.JOB, Stage.LOAD, error)
+    (desk.spool.outbox / f"{job_id}.json").write_text(result.to_json())
+    return result.to_json()
+
+
+@pytest.mark.fault("the same job is delivered again")
+def test_the_same_job_again_after_another_owner_had_done_it_is_not_judged(desk, deliver, files_in):
+    published = result_of_another_owner(desk, "j", JOB)
+    assert desk.take_in.round([deliver("j.yaml", JOB)]).queued == 1
+    assert desk.store.next_submitted(10) == []
+    row = desk.store.get("j")
+    assert (row.state, row.status, row.result_text) == (JobState.COMPLETED, "unsupported", published)
+    assert desk.publishing.publish_owed() == 1
+    assert (files_in("claimed"), files_in("done")) == ([], ["j.yaml"])
+    assert (desk.spool.outbox / "j.json").read_text() == published
+
+
+@pytest.mark.fault("another job has the same id")
+@pytest.mark.parametrize(("text", "code"), [(JOB, "id_conflict"), (NOT_A_JOB, "invalid_job")])
+def test_another_job_under_an_id_that_another_owner_has_published(desk, deliver, files_in, text, code):
+    published = result_of_another_owner(desk, "j", "something else")
+    assert desk.take_in.round([deliver("j.yaml", text)]).refused == 1
+    assert desk.store.get("j") is None
+    assert files_in("quarantine") == ["j.yaml", "j.yaml.reason.json"]
+    assert json.loads((desk.spool.quarantine / "j.yaml.reason.json").read_text())["code"] == code
+    assert (desk.spool.outbox / "j.json").read_text() == published
+
+
+def test_what_is_no_result_in_the_outbox_keeps_no_job_from_being_judged(desk, deliver):
+    (desk.spool.outbox / "j.json").write_text("{")
+    assert desk.take_in.round([deliver("j.yaml", JOB)]).queued == 1
+    assert desk.store.get("j").state is JobState.SUBMITTED
 
 
 def test_rubbish_under_a_known_id_does_not_touch_its_job(take, desk, files_in):

@@ -1,0 +1,57 @@
+"""Results that the outbox holds and this database does not know: of another owner of the spool, or of a history
+that was forgotten.
+
+An id has the result that lies in the outbox, whoever put it there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+
+from kbd.inbox.spool import Spool
+from kbd.outbox.errors import UnreadableResult
+from kbd.outbox.publisher import published_text
+from kbd.outbox.result import JobResult
+from kbd.store.jobs import JobStore
+from kbd.store.states import JobState
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class FoundResult:
+    """What was published for a job, and its text byte for byte."""
+
+    result: JobResult
+    text: str
+
+    def is_of(self, manifest_sha256: str) -> bool:
+        """Whether it is about these very bytes, rather than another job of the same id."""
+        return self.result.manifest_sha256 == manifest_sha256
+
+
+def result_elsewhere(spool: Spool, job_id: str) -> FoundResult | None:
+    """What the outbox has for a job that has no result here; None where it has nothing that can be read."""
+    try:
+        text = published_text(spool, job_id)
+        return None if text is None else FoundResult(JobResult.from_json(text), text)
+    except (OSError, UnreadableResult):
+        return None
+
+
+def finish_as_published(store: JobStore, job_id: str, found: FoundResult) -> None:
+    """Make an open job final with the result that it has already."""
+    result = found.result
+    store.finish(
+        job_id,
+        JobState(result.state),
+        found.text,
+        result.status.value,
+        stage=result.stage.value if result.stage else None,
+        blame=result.blame.value if result.blame else None,
+        speedup=result.speedup,
+        error_message=result.error.message if result.error else None,
+    )
+    log.info("was done elsewhere", action="done_elsewhere", job=job_id, status=result.status.value)
