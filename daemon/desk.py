@@ -19,7 +19,7 @@ from kbd.daemon.reconcile import reconcile
 from kbd.daemon.retrying import Retrying
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.control_reader import ControlReader
-from kbd.inbox.durable import remove
+from kbd.inbox.durable import remove_leftovers
 from kbd.inbox.epoch import fence_older
 from kbd.inbox.intake import Intake
 from kbd.inbox.lease import Lease
@@ -56,7 +56,7 @@ class Desk:
 
         Returns how much; raises OSError and StoreUnavailable.
         """
-        abandoned = sum(remove(path) for path in self.scanner.abandoned())
+        abandoned = remove_leftovers(self.scanner.abandoned())
         forgotten = self.store.forget(self.history)
         return abandoned + self.control.tidy() + self.logs.tidy(self.retention) + forgotten
 

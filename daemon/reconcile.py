@@ -22,6 +22,7 @@ from kbd.daemon.assembly import JobIdentity, refused
 from kbd.daemon.elsewhere import finish_as_published, result_elsewhere
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.claim import Taken
+from kbd.inbox.durable import remove_leftovers
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
@@ -141,6 +142,4 @@ def _finish(store: JobStore, job: OpenJob, error: ErrorReport) -> None:
 
 def _remove_half_written(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-                os.unlink(entry.path)
+        remove_leftovers(Path(entry.path) for entry in entries if not entry.is_dir(follow_symlinks=False))

@@ -16,7 +16,7 @@ from typing import Final
 from kbd.inbox.claim import Deferred, Refusal, Refused
 from kbd.inbox.control import Answer, AnswerCode, ControlRequest, answer_path, read_request, token_of
 from kbd.inbox.control import request_path as path_of_request
-from kbd.inbox.durable import make_folder, remove, write_durably
+from kbd.inbox.durable import make_folder, remove, remove_leftovers, write_durably
 from kbd.inbox.errors import InboxError, InvalidJob
 from kbd.inbox.failed_reads import READ_AGAIN_S, FailedReads
 from kbd.inbox.names import is_ignored
@@ -95,7 +95,7 @@ class ControlReader:
         So the time between two calls is how long something is kept at least, without a clock.
         """
         left = frozenset(self._answers_and_temporaries())
-        removed = sum(remove(Path(path)) for path in left & self._seen_by_tidy)
+        removed = remove_leftovers(Path(path) for path in left & self._seen_by_tidy)
         self._seen_by_tidy = left
         return removed
 

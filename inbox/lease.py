@@ -21,7 +21,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from kbd.inbox.durable import create_durably, fsync_folder, link_once, remove, replace_lightly
+from kbd.inbox.durable import (
+    create_durably,
+    fsync_folder,
+    link_once,
+    remove,
+    remove_leftovers,
+    replace_lightly,
+)
 from kbd.inbox.epoch import EpochLost, highest_epoch, make_epoch, require_epoch
 from kbd.inbox.errors import InboxError
 from kbd.inbox.safe_load import load_json, read_bounded
@@ -114,7 +121,8 @@ def take_lease(spool: Spool, record: LeaseRecord, former: FoundLease | None) -> 
     finally:
         remove(temporary)
     fsync_folder(spool.lease)
-    if max(_numbers(spool)) > number:  # a list of the folder that was out of date led here
+    # Lists of the folders that were out of date led here, or others have come and gone meanwhile.
+    if max(*_numbers(spool), highest_epoch(spool)) > number:
         lease.release()
         return None
     make_epoch(lease.epoch_folder)
@@ -226,8 +234,9 @@ def _numbers(spool: Spool) -> list[int]:
 
 def _sweep(spool: Spool, number: int) -> None:
     """Remove the leases of former owners, and what those who were slower have begun to write."""
-    for name in os.listdir(spool.lease):
-        match = _LEASE.fullmatch(name)
-        if name.endswith(".tmp") or (match and int(match[1]) < number):
-            with contextlib.suppress(OSError):
-                remove(spool.lease / name)
+    matches = {name: _LEASE.fullmatch(name) for name in os.listdir(spool.lease)}
+    remove_leftovers(
+        spool.lease / name
+        for name, match in matches.items()
+        if name.endswith(".tmp") or (match and int(match[1]) < number)
+    )

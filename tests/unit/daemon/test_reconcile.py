@@ -1,5 +1,6 @@
 """Reconciling: whatever a daemon left behind, the next start makes files and rows agree."""
 
+import errno
 import json
 import os
 import shutil
@@ -146,6 +147,23 @@ def test_half_written_results_are_removed(restart, desk):
     (desk.spool.outbox_tmp / "folder").mkdir()
     desk = restart()
     assert [path.name for path in desk.spool.outbox_tmp.iterdir()] == ["folder"]
+
+
+@pytest.mark.fault("a file handle is stale")
+def test_a_deleted_file_that_somebody_has_open_on_nfs_keeps_no_daemon_from_starting(restart, desk, monkeypatch):
+    busy = desk.spool.outbox_tmp / ".nfs0000000000a1"
+    busy.write_text("{")
+    (desk.spool.outbox_tmp / "j.json.123").write_text("{")
+    unlink = os.unlink
+
+    def refuse(path, **options):
+        if os.fspath(path) == os.fspath(busy):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    desk = restart()
+    assert [path.name for path in desk.spool.outbox_tmp.iterdir()] == [busy.name]
 
 
 def test_a_refusal_that_was_recorded_and_not_moved(restart, desk, deliver, files_in, monkeypatch):

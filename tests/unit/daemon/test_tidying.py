@@ -21,6 +21,16 @@ def test_what_dead_clients_left_is_removed(desk, monkeypatch):
     assert desk.tidy() == 0
 
 
+@pytest.mark.fault("a client dies while writing")
+def test_one_that_cannot_be_removed_keeps_nothing_else(desk, monkeypatch):
+    left = desk.spool.inbox / ".dead.tmp"
+    left.write_text("half a job")
+    no_folder = left / ".dead.tmp"
+    monkeypatch.setattr(desk.scanner, "abandoned", lambda: [no_folder, left])
+    desk.control.answer("nobody", Answer(code=AnswerCode.DONE, message=""))
+    assert [desk.tidy(), desk.tidy()] == [1, 1], "the file, then the answer"
+
+
 @pytest.fixture
 def narrow(settings):
     return replace(settings, limits=Limits(queue_limit=2))

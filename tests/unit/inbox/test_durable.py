@@ -282,3 +282,15 @@ class TestRemove:
 
     def test_what_is_not(self, tmp_path: Path) -> None:
         assert not durable.remove(tmp_path / "nothing")
+
+    @pytest.mark.fault("a file handle is stale")
+    def test_what_is_busy_keeps_nothing_else_from_being_removed(
+        self, tmp_path: Path, faults: Faults, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        names = [".nfs0000000000a1", "a.tmp", "b.tmp"]
+        for name in names:
+            (tmp_path / name).touch()
+        faults.fail("unlink", errno.EBUSY)
+        assert durable.remove_leftovers(tmp_path / name for name in names) == 2
+        assert names_in(tmp_path) == [".nfs0000000000a1"]
+        assert "busy" in caplog.text

@@ -1,6 +1,7 @@
 """Who owns the spool: one at a time, the others see silence on their own clock, whoever was replaced notices."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,6 +126,27 @@ def test_a_list_that_was_out_of_date_leads_to_nothing(spool: Spool, monkeypatch:
         assert take_lease(spool, record("b"), None) is None
     assert found(spool).number == 3
     assert [path.name for path in spool.lease.iterdir()] == ["000003.json"]
+
+
+@pytest.mark.fault("a second daemon on another host")
+def test_whoever_was_paused_while_others_came_and_went_gets_no_epoch_of_old(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that lie in a higher epoch would not be found by it."""
+    create = lease_module.create_durably
+
+    def others_come_and_go(*args: Any) -> None:
+        monkeypatch.undo()
+        for name in ("quicker", "quickest"):
+            lease = take(spool, name)
+            fence_older(spool, lease.epoch_folder)
+            lease.release()
+        create(*args)
+
+    monkeypatch.setattr(lease_module, "create_durably", others_come_and_go)
+    assert take_lease(spool, record("paused"), None) is None
+    assert [path.name for path in spool.claimed.iterdir()] == ["000002"]
+    assert take(spool, "paused").number == 3
 
 
 def test_without_the_spool_nothing_is_said_about_its_owner(spool: Spool) -> None:
