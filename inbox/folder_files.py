@@ -41,6 +41,9 @@ class SideFile:
 class FolderFiles:
     """Reads from one job's folder, and remembers what it has read in `side_files`.
 
+    Attributes:
+        missing: names that were asked for and are not there.
+
     All methods raise UnsafeFile for what must not be read, FileNotFoundError for what is not there, and OSError
     where the file system fails.
     """
@@ -49,6 +52,7 @@ class FolderFiles:
         self._folder_fd = folder_fd
         self._limits = limits
         self._read: dict[str, SideFile] = {}
+        self.missing: set[str] = set()
 
     @property
     def side_files(self) -> tuple[SideFile, ...]:
@@ -102,12 +106,25 @@ class FolderFiles:
         *folders, last = _components(name)
         with contextlib.ExitStack() as stack:
             here = self._folder_fd
-            for folder in folders:
-                here = open_folder(folder, dir_fd=here)
-                stack.callback(os.close, here)
-            descriptor = open_regular(last, dir_fd=here)
+            try:
+                for folder in folders:
+                    here = open_folder(folder, dir_fd=here)
+                    stack.callback(os.close, here)
+                descriptor = open_regular(last, dir_fd=here)
+            except FileNotFoundError:
+                self.missing.add(name)
+                raise
             stack.callback(os.close, descriptor)
             yield descriptor
+
+
+class ArrivingFiles(FolderFiles):
+    """Of a folder that may still be arriving: it counts which data files are there, and none is read."""
+
+    def check(self, name: str) -> None:
+        """See that a data file can be opened."""
+        with self.opened(name):
+            pass
 
 
 @contextlib.contextmanager

@@ -1,19 +1,20 @@
 """A delivered job on disk: a manifest file, or a folder with a manifest and the files it names."""
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from kbd.inbox.errors import InvalidJob, Problem
-from kbd.inbox.folder_files import FolderFiles, ReadLimits, SideFile
-from kbd.inbox.formats.kernelbench import pair_document
+from kbd.inbox.folder_files import ArrivingFiles, FolderFiles, ReadLimits, SideFile
+from kbd.inbox.formats.kernelbench import is_pair_of, pair_document
 from kbd.inbox.formats.registry import parse_manifest
 from kbd.inbox.manifest import JobManifest
 from kbd.inbox.names import JOB_DOCUMENTS, JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, NAME_PATTERN, job_name
 from kbd.inbox.safe_load import Document, load_document, open_folder, read_bounded
 
-__all__ = ["JobFile", "ReadLimits", "SideFile", "job_id_of", "read_job"]
+__all__ = ["JobFile", "ReadLimits", "SideFile", "job_id_of", "lacks_files", "read_job"]
 
 SOURCE_SUFFIXES = frozenset({".py", ".cu", ".cuh", ".cpp", ".c", ".h"})
 """What is mostly handed in by mistake instead of a job."""
@@ -77,17 +78,28 @@ def read_job(path: Path, *, limits: ReadLimits | None = None, name: str | None =
     return JobFile(manifest.id, manifest, hashlib.sha256(data).hexdigest(), path, None)
 
 
+def lacks_files(path: Path, *, limits: ReadLimits | None = None) -> bool:
+    """Whether a folder NAME.job holds no job yet, or lacks files that its job names: it may still be arriving.
+
+    Raises OSError where the file system fails. What else is wrong with it, `read_job` says.
+    """
+    folder_fd = open_folder(path)
+    try:
+        files = ArrivingFiles(folder_fd, limits or ReadLimits())
+        if _manifest_name(files) is None and not is_pair_of(files.names()):
+            return True
+        with contextlib.suppress(InvalidJob):
+            _parsed_folder(files, job_id_of(path))
+        return bool(files.missing)
+    finally:
+        os.close(folder_fd)
+
+
 def _read_folder(path: Path, default_id: str, limits: ReadLimits) -> JobFile:
     folder_fd = open_folder(path)
     try:
         files = FolderFiles(folder_fd, limits)
-        name = _manifest_name(files)
-        if name is None:
-            document, data = Document(pair_document(files.names()), ""), b""
-        else:
-            data = files.read_manifest(name)
-            document = load_document(data, Path(name).suffix)
-        manifest = _parse(document, default_id, files)
+        name, data, manifest = _parsed_folder(files, default_id)
     finally:
         os.close(folder_fd)
     digests = {side.name: side.sha256 for side in files.side_files}
@@ -95,6 +107,17 @@ def _read_folder(path: Path, default_id: str, limits: ReadLimits) -> JobFile:
         digests[name] = hashlib.sha256(data).hexdigest()
     document_path = path if name is None else path / name
     return JobFile(manifest.id, manifest, _digest_of(digests), document_path, path, files.side_files)
+
+
+def _parsed_folder(files: FolderFiles, default_id: str) -> tuple[str | None, bytes, JobManifest]:
+    """The name of its document, if it has one, what that holds, and the job."""
+    name = _manifest_name(files)
+    if name is None:
+        document, data = Document(pair_document(files.names()), ""), b""
+    else:
+        data = files.read_manifest(name)
+        document = load_document(data, Path(name).suffix)
+    return name, data, _parse(document, default_id, files)
 
 
 def _manifest_name(files: FolderFiles) -> str | None:

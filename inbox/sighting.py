@@ -7,6 +7,7 @@
   │                                                ├─parses, or cannot be read once more─► READY
   ├──cannot be read────────────────────────────────┤
   │                                                └─ends too early─► TRUNCATED ─truncated_s─► READY, not complete
+  │                                                  (a folder: lacks files)
   └──any change
 ```
 
@@ -92,7 +93,7 @@ class Finding(enum.Enum):
     """What opening a delivery showed."""
 
     WHOLE = "whole, or broken in a way that waiting does not mend"
-    TRUNCATED = "ends too early"
+    TRUNCATED = "ends too early, or lacks files"
     UNREADABLE = "cannot be read just now"
     CHANGED = "no longer what was listed"
     GONE = "gone"
@@ -161,7 +162,7 @@ def examine(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
 
 
 def examine_folder(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
-    """Look into a folder that seems settled, to see whether it is the same still and its job document parses."""
+    """Look into a folder that seems settled: is it the same still, does its document parse, are its files there?"""
     try:
         refresh(path)
         if Signature.at(os.fspath(path), os.lstat(path), anew=True) != signature:
@@ -179,5 +180,21 @@ def examine_folder(path: Path, signature: Signature, *, limit_bytes: int) -> Fin
         except OSError:
             return Finding.UNREADABLE
         finding = examine(document, signature, limit_bytes=limit_bytes)
-        return Finding.CHANGED if finding is Finding.GONE else finding
-    return Finding.WHOLE
+        if finding is not Finding.WHOLE:
+            return Finding.CHANGED if finding is Finding.GONE else finding
+        break
+    return _examine_completeness(path)
+
+
+def _examine_completeness(path: Path) -> Finding:
+    """Whether everything is there that a job needs whose document, if there is any, is whole."""
+    from kbd.inbox.job_file import lacks_files  # here: only daemons look into folders, and it is slow to import
+
+    try:
+        return Finding.TRUNCATED if lacks_files(path) else Finding.WHOLE
+    except FileNotFoundError:
+        return Finding.CHANGED
+    except OSError:
+        return Finding.UNREADABLE
+    except Exception:  # noqa: BLE001 - one that trips kbd is for intake, which says so; it must not end the scan
+        return Finding.WHOLE

@@ -41,15 +41,23 @@ def pair_document(names: list[str]) -> dict[str, object]:
 
     Raises InvalidJob where it is not clear which file is which.
     """
-    modules = [name for name in names if name.endswith(".py") and name != REFERENCE_FILE]
-    known = [name for name in modules if name in CANDIDATE_FILES]
-    candidates = modules if len(modules) == 1 else known
+    candidates = _candidates_of(names)
     if REFERENCE_FILE not in names or len(candidates) != 1:
         expected = f"job.yaml, or {REFERENCE_FILE} and one candidate ({', '.join(CANDIDATE_FILES)})"
         found = ", ".join(names[:20]) or "an empty folder"
         hint = "add a job.yaml that names the files"
         raise InvalidJob([Problem("", "the folder holds no job", expected, found, hint)])
     return {"reference": {"source_file": REFERENCE_FILE}, "candidate": {"source_file": candidates[0]}}
+
+
+def is_pair_of(names: list[str]) -> bool:
+    """Whether files of these names are a pair, or too many of them for one."""
+    return REFERENCE_FILE in names and bool(_candidates_of(names))
+
+
+def _candidates_of(names: list[str]) -> list[str]:
+    modules = [name for name in names if name.endswith(".py") and name != REFERENCE_FILE]
+    return modules if len(modules) == 1 else [name for name in modules if name in CANDIDATE_FILES]
 
 
 def guessed_type(source: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from kbd.inbox import job_file as job_file_module
 from kbd.inbox.sighting import Finding, Sighting, Signature, Stage, examine, examine_folder
 
 
@@ -73,7 +74,6 @@ def test_examine_what_is_no_longer_so(tmp_path: Path) -> None:
 
 
 def test_examine_a_folder(folder: Path) -> None:
-    assert examine_folder(folder, signature_of(folder), limit_bytes=100) is Finding.WHOLE
     (folder / "job.json").write_text("{")
     assert examine_folder(folder, signature_of(folder), limit_bytes=100) is Finding.TRUNCATED
     (folder / "job.yaml").write_text("a: 1")
@@ -83,6 +83,38 @@ def test_examine_a_folder(folder: Path) -> None:
     assert examine_folder(folder, signature, limit_bytes=100) is Finding.CHANGED
     shutil.rmtree(folder)
     assert examine_folder(folder, signature, limit_bytes=100) is Finding.CHANGED
+
+
+NAMED = """
+version: 1
+candidate: {kernel_type: torch, source_file: kernel.py}
+io: {args: [{name: x, type: tensor, tensor_spec: {shape: [4], dtype: float32, data: {file: deep/x.npy}}}]}
+"""
+
+
+@pytest.mark.fault("a file is still growing")
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"job.yaml": NAMED, "kernel.py": "def f(x): return x", "deep/x.npy": ""},
+        {"reference.py": "", "kernel.py": ""},
+        {"job.yaml": "candidate: {kernel_type: torch, source_file: ../kernel.py}"},
+    ],
+)
+def test_a_folder_is_whole_when_all_is_there_that_its_job_names(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        assert examine_folder(folder, signature_of(folder), limit_bytes=1000) is Finding.TRUNCATED, name
+        (folder / name).write_text(text)
+    assert examine_folder(folder, signature_of(folder), limit_bytes=1000) is Finding.WHOLE
+
+
+def test_a_folder_that_trips_kbd_is_left_to_intake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trip(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    (folder / "job.json").write_text("{}")
+    monkeypatch.setattr(job_file_module, "parse_manifest", trip)
+    assert examine_folder(folder, signature_of(folder), limit_bytes=100) is Finding.WHOLE
 
 
 def test_what_cannot_be_read_is_not_taken_for_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
