@@ -10,7 +10,6 @@ was paused and wakes finds a higher number and stops: nothing of its successor's
 No clock is compared with another: whoever waits only sees whether the file changes (`LeaseWatch`).
 """
 
-import contextlib
 import os
 import re
 import secrets
@@ -171,8 +170,8 @@ class Lease:
 
     def release(self) -> None:
         """Give it back, so that a standby need not wait. What cannot be removed runs out by itself."""
-        with contextlib.suppress(OSError):
-            remove(self.path)
+        if not remove_leftovers([self.path]):  # gone already, or a file system that failed for a moment
+            remove_leftovers([self.path])
 
     def _require_highest(self) -> None:
         highest = max(_numbers(self._spool), default=0)

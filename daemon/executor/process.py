@@ -198,7 +198,8 @@ class ChildProcess:
     async def ended_within(self, seconds: float) -> ExitStatus | None:
         """Its exit status if it ends in time by itself, else None."""
         try:
-            return await asyncio.wait_for(self.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                return await self.wait()
         except TimeoutError:
             return None
 

@@ -75,8 +75,10 @@ class Pulse:
         while True:
             await self.beat()
             self._wake()
+            # Not wait_for: a cancel that comes as the wait ends would be lost in it, and this would never end.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self.interval_s)
+                async with asyncio.timeout(self.interval_s):
+                    await self._hurry.wait()
             self._hurry.clear()
 
     async def beat(self) -> bool:

@@ -1,5 +1,7 @@
 """Who owns the spool: one at a time, the others see silence on their own clock, whoever was replaced notices."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,20 @@ def test_given_back_it_is_free_and_the_next_epoch_is_a_new_one(spool: Spool) -> 
     take(spool, "a").release()
     assert find_lease(spool) is None
     assert take(spool, "b").number == 2
+
+
+def test_it_is_given_back_though_the_file_system_fails_for_a_moment(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease, unlink = take(spool, "a"), os.unlink
+
+    def fail_once(path: Path) -> None:
+        monkeypatch.setattr(os, "unlink", unlink)
+        raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
+
+    monkeypatch.setattr(os, "unlink", fail_once)
+    lease.release()
+    assert find_lease(spool) is None
 
 
 def test_a_list_that_was_out_of_date_leads_to_nothing(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:

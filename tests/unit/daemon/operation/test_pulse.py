@@ -13,6 +13,9 @@ from kbd.daemon.operation.pulse import BEAT_S, Pulse
 from kbd.daemon.operation.thread_activity import Activity, activity_of
 
 
+PATIENCE_S = 5.0
+
+
 @pytest.fixture
 def clerk():
     found = Clerk()
@@ -76,6 +79,25 @@ def test_being_ready_is_not_told_a_beat_later(pulse, manager, on_loop):
     pulse.round_done()
     on_loop(life())
     assert manager.heard() == ["WATCHDOG=1", "WATCHDOG=1", "READY=1"]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_it_ends_when_the_daemon_is_ready_and_over_at_once(pulse, on_loop, turns):
+    async def life():
+        beats = asyncio.Queue()
+        pulse._wake = lambda: beats.put_nowait("beat")
+        beating = asyncio.create_task(pulse.run())
+        await beats.get()
+        await asyncio.sleep(0)
+        pulse.become_ready()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        beating.cancel()
+        await asyncio.wait([beating], timeout=PATIENCE_S)
+        return beating.cancelled()
+
+    pulse.interval_s = 3_600.0
+    assert on_loop(life())
 
 
 def test_a_loop_that_does_no_rounds_is_dead(pulse, manager, on_loop):
