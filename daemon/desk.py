@@ -18,6 +18,7 @@ from kbd.daemon.publishing import Publishing
 from kbd.daemon.reconcile import reconcile
 from kbd.daemon.retrying import Retrying
 from kbd.daemon.take_in import TakeIn
+from kbd.daemon.upkeep import Upkeep
 from kbd.inbox.control_reader import ControlReader
 from kbd.inbox.durable import remove_leftovers
 from kbd.inbox.epoch import fence_older
@@ -38,6 +39,7 @@ class Desk:
 
     spool: Spool
     lease: Lease
+    upkeep: Upkeep
     state: Path
     database: str
     engine: Engine
@@ -100,6 +102,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
     return Desk(
         spool=spool,
         lease=lease,
+        upkeep=Upkeep(spool, lease),
         state=settings.state,
         database=settings.database,
         engine=engine,

@@ -1,7 +1,7 @@
-"""Results that the outbox holds and this database does not know: of another owner of the spool, or of a history
-that was forgotten.
+"""Results that the outbox holds and this database does not know.
 
-An id has the result that lies in the outbox, whoever put it there.
+They are of another owner of the spool, or of a history that was forgotten. An id has the result that lies in the
+outbox, whoever put it there.
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Service:
     async def hold(self) -> None:
         """See that the spool is still ours. Raises EpochLost, which ends this daemon."""
         try:
-            await self._clerk.do(self._desk.lease.require)
+            await self._clerk.do(self._desk.upkeep.round)
         except (SpoolMissing, OSError):
             self._spool_away = True  # nobody can tell just now; each of the others copes with that
         else:

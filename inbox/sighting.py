@@ -162,7 +162,7 @@ def examine(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
 
 
 def examine_folder(path: Path, signature: Signature, *, limit_bytes: int) -> Finding:
-    """Look into a folder that seems settled: is it the same still, does its document parse, are its files there?"""
+    """Look into a folder that seems settled: it is the same still, its document parses, its files are there."""
     try:
         refresh(path)
         if Signature.at(os.fspath(path), os.lstat(path), anew=True) != signature:
@@ -188,7 +188,9 @@ def examine_folder(path: Path, signature: Signature, *, limit_bytes: int) -> Fin
 
 def _examine_completeness(path: Path) -> Finding:
     """Whether everything is there that a job needs whose document, if there is any, is whole."""
-    from kbd.inbox.job_file import lacks_files  # here: only daemons look into folders, and it is slow to import
+    from kbd.inbox.job_file import (
+        lacks_files,  # here: only daemons look into folders, and it is slow to import
+    )
 
     try:
         return Finding.TRUNCATED if lacks_files(path) else Finding.WHOLE

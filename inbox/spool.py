@@ -71,14 +71,16 @@ class Spool:
                 f"Mount the file system that holds it, or create one with: kbd init --spool {self.root}"
             ) from error
 
-    def mend(self) -> None:
-        """Make the folders that an older version did not know or somebody has removed. Raises OSError."""
-        self.require()
-        self._add_missing_folders()
+    def mend(self) -> list[Path]:
+        """Make the folders that an older version did not know or somebody has removed. Raises OSError.
 
-    def _add_missing_folders(self) -> None:
-        for folder in self.folders:
-            make_folder(folder)
+        Returns those that were missing.
+        """
+        self.require()
+        return self._add_missing_folders()
+
+    def _add_missing_folders(self) -> list[Path]:
+        return [folder for folder in self.folders if make_folder(folder)]
 
     @property
     def inbox(self) -> Path:

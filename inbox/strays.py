@@ -23,8 +23,8 @@ class Strays:
     """Looks into the folders that this epoch took over, from time to time.
 
     Args:
-        epoch_folder: `claimed/EPOCH` of the present owner. What lies there already is left to its reconciling, which
-            must come later: so nothing is missed in between.
+        epoch_folder: `claimed/EPOCH` of the present owner. What lies there already is left to its reconciling,
+            which must come later: so nothing is missed in between.
         clock: our own monotonic clock, in seconds.
     """
 

@@ -150,7 +150,9 @@ def test_half_written_results_are_removed(restart, desk):
 
 
 @pytest.mark.fault("a file handle is stale")
-def test_a_deleted_file_that_somebody_has_open_on_nfs_keeps_no_daemon_from_starting(restart, desk, monkeypatch):
+def test_a_deleted_file_that_somebody_has_open_on_nfs_keeps_no_daemon_from_starting(
+    restart, desk, monkeypatch
+):
     busy = desk.spool.outbox_tmp / ".nfs0000000000a1"
     busy.write_text("{")
     (desk.spool.outbox_tmp / "j.json.123").write_text("{")
@@ -283,7 +285,9 @@ def test_a_job_that_another_owner_has_done_gets_its_result(restart, queue, desk)
 
 
 @pytest.mark.fault("a paused daemon wakes")
-def test_what_a_paused_owner_claims_by_a_handle_of_its_folder_is_found(restart, queue, desk, deliver, monkeypatch):
+def test_what_a_paused_owner_claims_by_a_handle_of_its_folder_is_found(
+    restart, queue, desk, deliver, monkeypatch
+):
     """As on NFS, where a folder that was moved away keeps its handle."""
     queue("j")
     handle = os.open(desk.lease.epoch_folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -169,7 +169,9 @@ class TestTruncation:
         self, spool: Spool, scanner: Scanner, clock: Clock
     ) -> None:
         (spool.inbox / "a.job").mkdir()
-        (spool.inbox / "a.job" / "job.yaml").write_text("candidate: {kernel_type: torch, source_file: typo.py}")
+        (spool.inbox / "a.job" / "job.yaml").write_text(
+            "candidate: {kernel_type: torch, source_file: typo.py}"
+        )
         assert look_twice(scanner, clock) == []
         clock.now += 60
         assert [delivery.complete for delivery in scanner.look()] == [False]

@@ -12,7 +12,6 @@ from kbd.daemon.operation.notifier import Notifier
 from kbd.daemon.operation.pulse import BEAT_S, Pulse
 from kbd.daemon.operation.thread_activity import Activity, activity_of
 
-
 PATIENCE_S = 5.0
 
 
