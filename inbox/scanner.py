@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from kbd.inbox.leftovers import Leftovers
 from kbd.inbox.names import is_ignored, is_owner
+from kbd.inbox.scan_bounds import USUAL_BOUNDS, ScanBounds
 from kbd.inbox.settling import Look, Settling
 from kbd.inbox.sighting import Sighting, Signature, Stage
 from kbd.inbox.spool import Spool
@@ -39,31 +40,6 @@ class Delivery:
     name: str
     owner: str | None
     complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ScanBounds:
-    """How much the scanner reads and remembers.
-
-    Attributes:
-        manifest_bytes: larger manifests are not waited for, since intake refuses them.
-        examined_bytes: how much one look may read; what is left over is due at once at the next look.
-        names_per_owner: how many names of one owner are remembered; others enter as these leave.
-        leftovers: how many temporary names are remembered.
-        stock: how many ready names are kept for the next looks.
-        listings_share: so much of the time goes into listing, where looks follow each other closely.
-        listed_again_s: the stock is handed out for so long at least before the inbox is listed again.
-        abandoned_s: how long a client's temporary file may stay unchanged before it counts as left behind.
-    """
-
-    manifest_bytes: int = 1 << 20
-    examined_bytes: int = 2 << 20
-    names_per_owner: int = 20_000
-    leftovers: int = 10_000
-    stock: int = 10_000
-    listings_share: float = 0.1
-    listed_again_s: float = 1.0
-    abandoned_s: float = 24 * 3600.0
 
 
 class _Candidate(NamedTuple):
@@ -98,7 +74,7 @@ class Scanner:
         settle_s: float = 2.0,
         truncated_s: float = 60.0,
         *,
-        bounds: ScanBounds = ScanBounds(),
+        bounds: ScanBounds = USUAL_BOUNDS,
     ) -> None:
         self._spool = spool
         self._clock = clock
@@ -152,7 +128,6 @@ class Scanner:
         """List the whole inbox."""
         self._looks += 1
         look = Look(self._looks, self._clock(), frozenset(self._moved), self._bounds.examined_bytes)
-        self._moved.clear()
         self._unreadable = {}
         candidates: list[_Candidate] = []
         for owner, entry in self._listing(look):
@@ -160,6 +135,8 @@ class Scanner:
             if sighting is not None and sighting.may_be_chosen:
                 place = sighting.first_look, entry.name, owner or ""
                 candidates.append(_Candidate(*place, entry.path, sighting))
+        # Not before, and not of a folder whose listing failed: it is listed again.
+        self._moved = {path for path in self._moved if os.path.dirname(path) in self._unreadable}
         has_room = self._forget_unseen()
         if look.has_turned_away:
             look.due_at(look.now if has_room else look.now + self._settling.settle_s)
@@ -201,10 +178,18 @@ class Scanner:
             for entry in entries:
                 if is_ignored(entry.name):
                     self._leftovers.note(entry, look.number, look.now)
-                elif entry.is_dir(follow_symlinks=False) and is_owner(entry.name):
+                elif is_owner(entry.name) and self._is_folder(entry):
                     yield from ((entry.name, part) for part in self._listing_of(entry, look))
                 else:
                     yield None, entry
+
+    def _is_folder(self, entry: os.DirEntry[str]) -> bool:
+        """Where listing does not tell types, each is asked for; one that cannot be told is no folder."""
+        try:
+            return entry.is_dir(follow_symlinks=False)
+        except OSError as error:
+            self._unreadable[entry.path] = str(error)
+            return False
 
     def _listing_of(self, folder: os.DirEntry[str], look: Look) -> Iterator[os.DirEntry[str]]:
         try:
@@ -277,7 +262,9 @@ class Scanner:
         """Drop what this look did not see; True when that was anything."""
         has_dropped = False
         self._leftovers.forget_all_but(self._looks)
-        for names in self._names.values():
+        for owner, names in self._names.items():
+            if owner is not None and os.fspath(self._spool.inbox / owner) in self._unreadable:
+                continue
             for name in [name for name, seen in names.items() if seen.last_look != self._looks]:
                 del names[name]
                 has_dropped = True

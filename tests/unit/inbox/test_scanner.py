@@ -1,9 +1,13 @@
+import contextlib
+import errno
 import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -11,7 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from kbd.inbox import settling as settling_module
-from kbd.inbox.scanner import Delivery, ScanBounds, Scanner
+from kbd.inbox.scan_bounds import ScanBounds
+from kbd.inbox.scanner import Delivery, Scanner
 from kbd.inbox.sighting import Signature
 from kbd.inbox.spool import Spool, SpoolMissing
 
@@ -199,6 +204,45 @@ class TestHints:
         assert scanner.look([path]) == [Delivery(path, "a.yaml", "bob", complete=True)]
 
 
+@contextlib.contextmanager
+def listed(entries: Iterable[Any]) -> Iterator[Iterator[Any]]:
+    """As what scandir returns."""
+    yield iter(entries)
+
+
+def ending_in_the_middle(folder: str) -> Callable[[str | Path], Any]:
+    """A scandir of a network file system that loses this folder while it is listed."""
+    scandir = os.scandir
+
+    def halves(path: str | Path) -> Iterator[Any]:
+        with scandir(path) as entries:
+            whole = list(entries)
+        yield from whole[: len(whole) // 2]
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), os.fspath(path))
+
+    return lambda path: listed(halves(path)) if Path(path).name == folder else scandir(path)
+
+
+def with_broken_entry(name: str) -> Callable[[str | Path], Any]:
+    """A scandir of a file system that does not tell types, with one file of which nothing can be told."""
+    scandir = os.scandir
+
+    class Broken:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.path = entry.name, entry.path
+
+        def is_dir(self, **_: bool) -> bool:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), self.path)
+
+        stat = is_dir
+
+    def entries_of(path: str | Path) -> Any:
+        with scandir(path) as entries:
+            return listed([Broken(entry) if entry.name == name else entry for entry in entries])
+
+    return entries_of
+
+
 class TestListing:
     @pytest.mark.fault("a client dies while writing")
     def test_ignored_names(self, spool: Spool, scanner: Scanner, clock: Clock) -> None:
@@ -282,6 +326,43 @@ class TestListing:
         (spool.inbox / "z.json").unlink()
         (spool.inbox / "z.json").write_text(WHOLE)
         assert names(look_twice(scanner, clock)) == ["a.json", "z.json"]
+
+    @pytest.mark.fault("a file handle is stale")
+    def test_a_listing_that_ends_in_the_middle_is_done_again(
+        self, spool: Spool, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        paths = [spool.inbox / f"{n}.json" for n in range(4)]
+        for path in paths:
+            path.write_text(WHOLE)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", ending_in_the_middle("inbox"))
+            with pytest.raises(OSError, match="Stale"):
+                scanner.look(paths)
+        assert sorted(delivery.path for delivery in scanner.look()) == paths
+
+    @pytest.mark.fault("a file handle is stale")
+    def test_nothing_is_forgotten_of_an_owner_whose_listing_ends_in_the_middle(
+        self, spool: Spool, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (spool.inbox / "bob").mkdir()
+        paths = [spool.inbox / "bob" / f"{n}.json" for n in range(4)]
+        for path in paths:
+            path.write_text(WHOLE)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", ending_in_the_middle("bob"))
+            assert len(scanner.look(paths)) == 2
+            assert "Stale" in scanner.unreadable[str(spool.inbox / "bob")]
+        assert sorted(delivery.path for delivery in scanner.look()) == paths
+
+    def test_one_whose_type_cannot_be_told_hides_nothing_else(
+        self, spool: Spool, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a.json", "broken", "z.json"):
+            (spool.inbox / name).write_text(WHOLE)
+        monkeypatch.setattr(os, "scandir", with_broken_entry("broken"))
+        found = scanner.look([spool.inbox / "a.json", spool.inbox / "z.json"])
+        assert names(found) == ["a.json", "z.json"]
+        assert "Input/output error" in scanner.unreadable[str(spool.inbox / "broken")]
 
     def test_an_unreadable_folder_is_told_and_hides_nothing_else(
         self, spool: Spool, scanner: Scanner, monkeypatch: pytest.MonkeyPatch
