@@ -7,6 +7,7 @@ outbox, whoever put it there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypedDict
 
 import structlog
 
@@ -20,6 +21,14 @@ from kbd.store.states import JobState
 log = structlog.get_logger(__name__)
 
 
+class _Columns(TypedDict):
+    status: str
+    stage: str | None
+    blame: str | None
+    speedup: float | None
+    error_message: str | None
+
+
 @dataclass(frozen=True)
 class FoundResult:
     """What was published for a job, and its text byte for byte."""
@@ -27,7 +36,7 @@ class FoundResult:
     result: JobResult
     text: str
 
-    def is_of(self, manifest_sha256: str) -> bool:
+    def is_of(self, manifest_sha256: str | None) -> bool:
         """Whether it is about these very bytes, rather than another job of the same id."""
         return self.result.manifest_sha256 == manifest_sha256
 
@@ -43,15 +52,21 @@ def result_elsewhere(spool: Spool, job_id: str) -> FoundResult | None:
 
 def finish_as_published(store: JobStore, job_id: str, found: FoundResult) -> None:
     """Make an open job final with the result that it has already."""
-    result = found.result
-    store.finish(
-        job_id,
-        JobState(result.state),
-        found.text,
-        result.status.value,
-        stage=result.stage.value if result.stage else None,
-        blame=result.blame.value if result.blame else None,
-        speedup=result.speedup,
-        error_message=result.error.message if result.error else None,
-    )
-    log.info("was done elsewhere", action="done_elsewhere", job=job_id, status=result.status.value)
+    store.finish(job_id, JobState(found.result.state), found.text, **_columns(found.result))
+    log.info("was done elsewhere", action="done_elsewhere", job=job_id, status=found.result.status.value)
+
+
+def adopt_published(store: JobStore, job_id: str, found: FoundResult) -> None:
+    """Give a job that was judged twice its first result, in place of the one that could not be published."""
+    store.adopt(job_id, JobState(found.result.state), found.text, **_columns(found.result))
+    log.info("has a result of elsewhere", action="adopted", job=job_id, status=found.result.status.value)
+
+
+def _columns(result: JobResult) -> _Columns:
+    return {
+        "status": result.status.value,
+        "stage": result.stage.value if result.stage else None,
+        "blame": result.blame.value if result.blame else None,
+        "speedup": result.speedup,
+        "error_message": result.error.message if result.error else None,
+    }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import structlog
 
+from kbd.daemon.elsewhere import adopt_published, result_elsewhere
 from kbd.inbox.intake import Intake
 from kbd.inbox.lease import Lease
 from kbd.inbox.spool import Spool
@@ -52,8 +53,15 @@ class Publishing:
             log.error(
                 "outbox holds another result", action="publish_conflict", job=row.job_id, reason=str(error)
             )
+            self._adopt(row)
         self._store.mark_published(row.job_id, self._file_away(row))
         log.info("published", action="published", job=row.job_id, status=row.status)
+
+    def _adopt(self, row: JobRow) -> None:
+        """Tell of a job what the outbox tells, where that is about the same job: another owner was quicker."""
+        found = result_elsewhere(self._spool, row.job_id)
+        if found is not None and found.is_of(row.manifest_sha256):
+            adopt_published(self._store, row.job_id, found)
 
     def _file_away(self, row: JobRow) -> str | None:
         """Move the job's own file to done/; where it lies now, or None if it was not there to be moved."""

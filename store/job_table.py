@@ -88,6 +88,11 @@ def insert_result(connection: Connection, sequence: int, text: str) -> None:
     connection.execute(insert(Result).values(job=sequence, text=text))
 
 
+def update_result(connection: Connection, sequence: int, text: str) -> None:
+    """Put another text in place of the one that was to be published."""
+    connection.execute(update(Result).where(Result.job == sequence).values(text=text))
+
+
 def insert_attempt(connection: Connection, sequence: int, values: Mapping[str, Any]) -> None:
     """Record the beginning of an attempt."""
     connection.execute(insert(Attempt).values(job=sequence, **values))
@@ -198,6 +203,13 @@ def tally(connection: Connection, state: JobState, status: str | None, by: int) 
 def uncount(connection: Connection, state: JobState, status: str | None) -> None:
     """One job less in a state and status: it is forgotten."""
     tally(connection, state, status, -1)
+
+
+def recount(connection: Connection, job: Standing, state: JobState, status: str) -> None:
+    """A final job is about to have another state and status."""
+    former = connection.execute(select(Job.status).where(Job.sequence == job.sequence)).scalar_one()
+    uncount(connection, job.state, former)
+    tally(connection, state, status, 1)
 
 
 def insert_labels(

@@ -171,6 +171,31 @@ class JobStore:
                 job_table.update_attempt(connection, job, {"finished_at": now, "outcome": status})
             return True
 
+    def adopt(
+        self,
+        job_id: str,
+        state: JobState,
+        result_text: str,
+        status: str,
+        *,
+        stage: str | None = None,
+        blame: str | None = None,
+        speedup: float | None = None,
+        error_message: str | None = None,
+    ) -> None:
+        """Give a final job another result in place of its own: one that was published before.
+
+        Raises IllegalTransition for a job that is not final, or if `state` is not.
+        """
+        with self._change(job_id) as (connection, job):
+            if job.state not in FINAL or state not in FINAL:
+                raise IllegalTransition(f"job {job_id} is {job.state} and cannot adopt a result as {state}")
+            verdict = {"status": status, "stage": stage, "blame": blame, "speedup": speedup}
+            job_table.recount(connection, job, state, status)
+            ending = {"state": state, "error_message": shortened(error_message)}
+            job_table.update_job(connection, job.sequence, verdict | ending)
+            job_table.update_result(connection, job.sequence, result_text)
+
     def mark_published(self, job_id: str, filed_path: str | None = None) -> None:
         """The result lies in the outbox, and the job's own file at `filed_path` (None: where it was).
 

@@ -12,6 +12,8 @@ from kbd.inbox.epoch import EpochLost
 from kbd.outbox.publisher import read_result
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.readers import JobReader
+from kbd.store.sqlite_file import open_reader
 from kbd.store.states import JobState
 
 
@@ -139,6 +141,24 @@ def test_another_result_that_lies_there_stays(desk, finished, files_in):
     assert [record["job"] for record in logs if record["action"] == "publish_conflict"] == ["a"]
     assert (desk.spool.outbox / "b.json").exists()
     assert desk.publishing.publish_owed() == 0, "a conflict is not tried again for ever"
+
+
+@pytest.mark.fault("a paused daemon wakes")
+def test_a_job_that_was_judged_twice_is_told_as_it_was_published(desk, finished, files_in):
+    finished("a", "b")
+    identity = JobIdentity("a", desk.store.get("a").manifest_sha256, 2, {})
+    error = ErrorReport(type="Lost", message="by the other owner")
+    status, blame = EvaluationStatus.HARNESS_ERROR, Blame.HARNESS
+    theirs = refused(identity, status, blame, Stage.INTAKE, error).to_json()
+    (desk.spool.outbox / "a.json").write_text(theirs)
+    assert desk.publishing.publish_owed() == 2
+    row = desk.store.get("a")
+    assert (row.state, row.status, row.blame) == (JobState.FAILED, "harness_error", "harness")
+    assert (row.result_text, row.error_message) == (theirs, "by the other owner")
+    assert (desk.spool.outbox / "a.json").read_text() == theirs
+    assert (desk.publishing.publish_owed(), files_in("done")) == (0, ["a.yaml", "b.yaml"])
+    with open_reader(desk.state) as source:
+        assert JobReader(source).status_counts() == {"harness_error": 1, "unsupported": 1}
 
 
 def test_a_rejected_file_has_a_result_and_no_file_to_be_filed(desk, deliver, files_in):

@@ -277,3 +277,21 @@ def test_where_the_file_of_a_published_job_lies(store, make_job):
     assert store.get("a").claimed_path == "done/20250101/a.yaml"
     assert store.get("b").claimed_path == "claimed/000001/b.yaml"
     assert store.get("a").published
+
+
+def test_a_final_job_adopts_a_result_that_was_published_before(store, reader, make_job):
+    store.add([make_job("j"), make_job("open")])
+    store.finish("j", JobState.COMPLETED, "ours", "passed", speedup=2.0)
+    store.adopt("j", JobState.FAILED, "theirs", "harness_error", blame="harness", error_message="lost")
+    row = store.get("j")
+    assert (row.state, row.status, row.blame, row.speedup) == (
+        JobState.FAILED,
+        "harness_error",
+        "harness",
+        None,
+    )
+    assert (row.result_text, row.error_message, row.published) == ("theirs", "lost", False)
+    assert reader.status_counts() == {"harness_error": 1}
+    assert (reader.counts()[JobState.FAILED], reader.counts()[JobState.COMPLETED]) == (1, 0)
+    with pytest.raises(IllegalTransition, match="cannot adopt"):
+        store.adopt("open", JobState.FAILED, "theirs", "harness_error")
