@@ -16,6 +16,8 @@ from tests.crash.quick_daemons import NoTracing, quick_daemons
 CALLS = (
     *("rename,renameat2", "link,linkat", "unlink,unlinkat", "mkdir", "fsync", "fdatasync"),
     *("write", "pwrite64", "ftruncate", "openat"),
+    # What only looks, or cannot leave anything half done: to fail, not to be killed at.
+    *("getdents64", "newfstatat", "read", "pread64", "close", "fchmod", "rmdir", "fcntl", "statfs,fstatfs"),
 )
 
 
