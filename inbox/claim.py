@@ -11,12 +11,13 @@
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kbd.inbox.errors import Problem
 from kbd.inbox.failed_reads import FailedReads
 from kbd.inbox.job_file import JobFile
+from kbd.inbox.sighting import Signature
 
 
 class Refusal(enum.StrEnum):
@@ -34,11 +35,16 @@ class Refusal(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Renamed into `claimed/`, so it is ours; not read yet, or in vain."""
+    """Renamed into `claimed/`, so it is ours; not read yet, or in vain.
+
+    Attributes:
+        signature: what it was when it was chosen, or read the last time; None: not known.
+    """
 
     path: Path
     owner: str | None
     failed_reads: FailedReads | None = None
+    signature: Signature | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class Deferred:
         error: what the file system said.
         message: the same for people, with what to do.
         failed_reads: those of an error that becomes a refusal when it stays.
+        signature: what it is now, where it is still being written.
     """
 
     path: Path
@@ -115,11 +122,12 @@ class Deferred:
     error: OSError
     message: str
     failed_reads: FailedReads | None = None
+    signature: Signature | None = field(default=None, compare=False)
 
     @property
     def taken(self) -> Taken:
         """The same, to be read once more."""
-        return Taken(self.path, self.owner, self.failed_reads)
+        return Taken(self.path, self.owner, self.failed_reads, self.signature)
 
 
 Claim = Claimed | Quarantined | Vanished | Deferred

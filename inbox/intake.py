@@ -30,6 +30,7 @@ from kbd.inbox.job_id import intended_id
 from kbd.inbox.names import JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, NAME_PATTERN, job_name
 from kbd.inbox.quarantine import Quarantine
 from kbd.inbox.scanner import Delivery
+from kbd.inbox.sighting import Signature
 from kbd.inbox.spool import Spool, move_to_place, owner_of
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class Intake:
             if isinstance(error, PermissionError):
                 message += "; the daemon needs write permission on its folder, and on a job folder itself"
             return Deferred(delivery.path, delivery.owner, was_claimed=False, error=error, message=message)
-        return Taken(path, delivery.owner)
+        return Taken(path, delivery.owner, signature=delivery.signature)
 
     def make_durable(self, items: Iterable[Taken | Vanished | Deferred]) -> None:
         """See to it that what was taken is under `claimed/` after a loss of power too. Raises OSError."""
@@ -150,6 +151,8 @@ class Intake:
         try:
             return Claimed(read_job(taken.path, limits=self._limits), taken.path, taken.owner)
         except InvalidJob as error:
+            if (unfinished := self._still_written(taken)) is not None:
+                return unfinished
             return self._refuse(taken, Refusal.INVALID_JOB, str(error), error.problems)
         except InboxError as error:
             return self._refuse(taken, Refusal.UNSAFE_FILE, str(error))
@@ -162,6 +165,22 @@ class Intake:
             )
             message = f"kbd failed while reading this job ({type(error).__name__}: {error}); please report it"
             return self._refuse(taken, Refusal.INTERNAL_ERROR, message)
+
+    def _still_written(self, taken: Taken) -> Deferred | None:
+        """Whether somebody writes to it: a `cp` onto a file that was just being claimed goes on in `claimed/`."""
+        if taken.signature is None:
+            return None
+        try:
+            signature = Signature.at(os.fspath(taken.path), os.lstat(taken.path), anew=True)
+        except OSError:
+            return None
+        now = self._clock()
+        failed = FailedReads.one_more(taken.failed_reads, now)
+        if signature == taken.signature or failed.are_a_verdict(now):
+            return None
+        error = OSError(errno.EAGAIN, "it is still being written", os.fspath(taken.path))
+        message = f"{taken.path} was claimed while somebody writes to it"
+        return Deferred(taken.path, taken.owner, True, error, message, failed, signature)
 
     def _unreadable(self, taken: Taken, error: OSError) -> Refused | Vanished | Deferred:
         if isinstance(error, FileNotFoundError) and not is_there(taken.path):

@@ -13,7 +13,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,12 +34,14 @@ class Delivery:
         name: its file name (undecodable bytes as surrogates, like everywhere in `os`).
         owner: the sub-folder it lies in, None at the top.
         complete: False when it still ended too early after the whole waiting time.
+        signature: what it was when it was chosen; None: not known.
     """
 
     path: Path
     name: str
     owner: str | None
     complete: bool
+    signature: Signature | None = field(default=None, compare=False)
 
 
 class _Candidate(NamedTuple):
@@ -53,7 +55,8 @@ class _Candidate(NamedTuple):
 
     def delivery(self) -> Delivery:
         complete = self.sighting.stage is Stage.READY
-        return Delivery(Path(self.path), self.name, self.owner_or_empty or None, complete)
+        owner, signature = self.owner_or_empty or None, self.sighting.signature
+        return Delivery(Path(self.path), self.name, owner, complete, signature)
 
 
 class Scanner:

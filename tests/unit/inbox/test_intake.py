@@ -1,9 +1,11 @@
 import errno
+import itertools
 import json
 import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from kbd.inbox.epoch import EpochLost, fence_older, highest_epoch, make_epoch
 from kbd.inbox.intake import Intake
 from kbd.inbox.job_file import ReadLimits
 from kbd.inbox.scanner import Delivery, Scanner
+from kbd.inbox.sighting import Signature
 from kbd.inbox.spool import Spool, jobs_under
 
 JOB = json.dumps({"version": 1, "candidate": {"kernel_type": "torch", "source_code": "class ModelNew: ..."}})
@@ -45,6 +48,11 @@ def intake(spool: Spool, epoch: Path) -> Intake:
 
 def delivery_of(path: Path, owner: str | None = None) -> Delivery:
     return Delivery(path, path.name, owner, complete=True)
+
+
+def seen(delivery: Delivery) -> Delivery:
+    """As the scanner hands it out."""
+    return replace(delivery, signature=Signature.at(os.fspath(delivery.path), delivery.path.lstat()))
 
 
 def put(spool: Spool, name: str, text: str = JOB, owner: str | None = None) -> Delivery:
@@ -194,6 +202,39 @@ class TestWhatUsersCanDo:
         assert [item["message"] for item in reason_of(claim)["problems"]] == [
             problem.message for problem in claim.reason
         ]
+
+    @pytest.mark.fault("a file is still growing")
+    def test_what_is_replaced_while_it_is_claimed_is_read_when_it_is_whole(
+        self, spool: Spool, intake: Intake
+    ) -> None:
+        """By a plain `cp`, which empties the file that lies there and goes on to write into it."""
+        delivery = seen(put(spool, "a.yaml"))
+        with delivery.path.open("w") as copying:
+            claim = intake.claim(delivery)
+            assert isinstance(claim, Deferred)
+            assert "somebody writes to it" in claim.message
+            copying.write(JOB)
+        (admitted,) = intake.admit_all([claim.taken])
+        assert isinstance(admitted, Claimed)
+
+    def test_what_is_no_job_and_as_it_was_seen_is_refused_at_once(self, spool: Spool, intake: Intake) -> None:
+        folder = spool.inbox / "b.job"
+        folder.mkdir()
+        (folder / "job.yaml").write_text("no job")
+        for delivery in (put(spool, "a.yaml", "no job"), delivery_of(folder)):
+            assert quarantined(intake.claim(seen(delivery))).code is Refusal.INVALID_JOB
+
+    def test_whoever_writes_without_end_is_refused(self, spool: Spool, epoch: Path) -> None:
+        now = itertools.count(0.0, 2.0)
+        intake = Intake(spool, epoch, clock=lambda: next(now))
+        delivery = seen(put(spool, "a.yaml", "no"))
+        claim: Any = intake.take(delivery)
+        for _ in range(4):
+            assert not isinstance(claim, Refused)
+            with claim.path.open("a") as file:
+                file.write(" job")
+            (claim,) = intake.admit_all([claim if isinstance(claim, Taken) else claim.taken])
+        assert isinstance(claim, Refused)
 
     def test_a_broken_document_with_an_id_is_rejected_under_it(self, spool: Spool, intake: Intake) -> None:
         claim = quarantined(intake.claim(put(spool, "a.json", '{"id": "mine", "unknown": 1}')))
