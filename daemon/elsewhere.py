@@ -11,6 +11,8 @@ from typing import TypedDict
 
 import structlog
 
+from kbd.inbox.errors import UnsafeFile
+from kbd.inbox.result_files import read_published
 from kbd.inbox.spool import Spool
 from kbd.outbox.errors import UnreadableResult
 from kbd.outbox.publisher import published_text
@@ -39,6 +41,14 @@ class FoundResult:
     def is_of(self, manifest_sha256: str | None) -> bool:
         """Whether it is about these very bytes, rather than another job of the same id."""
         return self.result.manifest_sha256 == manifest_sha256
+
+
+def is_published(spool: Spool, job_id: str) -> bool:
+    """Whether the outbox has anything for a job that may be its result; quicker than to understand it."""
+    try:
+        return read_published(spool, job_id) is not None
+    except (OSError, UnsafeFile):
+        return False
 
 
 def result_elsewhere(spool: Spool, job_id: str) -> FoundResult | None:

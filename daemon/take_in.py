@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from kbd.daemon.assembly import JobIdentity, refused
-from kbd.daemon.elsewhere import FoundResult, finish_as_published, result_elsewhere
+from kbd.daemon.elsewhere import FoundResult, finish_as_published, is_published, result_elsewhere
 from kbd.daemon.headroom import Headroom
 from kbd.daemon.put_off import PutOff
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
@@ -180,8 +180,9 @@ class TakeIn:
 
     def _found(self, job_id: str) -> FoundResult | None:
         """The result that a job new to this database has already."""
-        found = result_elsewhere(self._spool, job_id)
-        return None if found is None or self._store.get(job_id) is not None else found
+        if not is_published(self._spool, job_id) or self._store.get(job_id) is not None:
+            return None
+        return result_elsewhere(self._spool, job_id)
 
     def _apart(self, answer: Admitted, found: Mapping[Path, FoundResult | None]) -> Admitted:
         """Refuse a job whose id has the result of another one."""
