@@ -109,6 +109,9 @@ class ControlReader:
                     status = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
+                except OSError:  # opening it says more, and the others are read nevertheless
+                    yield 0, entry.name, Signature(0, 0, 0)
+                    continue
                 yield status.st_mtime_ns, entry.name, Signature.of(status)
 
     def _read(self, name: str, signature: Signature) -> Requested | None:

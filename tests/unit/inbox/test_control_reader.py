@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import json
 import os
@@ -233,3 +234,44 @@ def test_tidying_removes_what_it_has_seen_before_and_no_request(spool, reader):
     assert reader.tidy() == 2
     assert sorted(path.name for path in spool.control.iterdir()) == [".new.tmp", "answers", "x.json"]
     assert [path.name for path in spool.answers.iterdir()] == ["new.json"]
+
+
+@pytest.mark.fault("a file handle is stale")
+def test_one_of_which_nothing_can_be_told_keeps_no_other_waiting(spool, reader, monkeypatch):
+    for name in ("a.json", "broken.json"):
+        put(spool, name)
+    monkeypatch.setattr(os, "scandir", with_broken_entry("broken.json"))
+    with monkeypatch.context() as patch:
+        patch.setattr(control_reader, "read_request", unless_broken(control_reader.read_request))
+        assert tokens(reader) == ["a"]
+        assert reader.next_look_s() == READ_AGAIN_S
+    assert sorted(tokens(reader)) == ["a", "broken"]
+
+
+def with_broken_entry(name):
+    """A scandir of a file system that has lost the handle of one file."""
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def entries_of(path):
+        with scandir(path) as entries:
+            yield [Broken(entry) if entry.name == name else entry for entry in entries]
+
+    return entries_of
+
+
+class Broken:
+    def __init__(self, entry):
+        self.name, self.path = entry.name, entry.path
+
+    def stat(self, **_):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self.path)
+
+
+def unless_broken(read):
+    def read_others(path):
+        if path.name == "broken.json":
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        return read(path)
+
+    return read_others
