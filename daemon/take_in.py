@@ -90,7 +90,8 @@ class TakeIn:
         if room.jobs == 0:
             return TakenIn(held=room.why_none)
         unread = len(self.put_off)
-        self._taken += [*self.put_off.due(), *self._strays.look()]
+        self._taken += self.put_off.due()
+        self._taken += self._strays.look()
         is_crowded = unread >= room.jobs
         if not is_crowded:
             for delivery in self._scanner.look(hints, limit=min(BATCH, room.jobs - unread)):

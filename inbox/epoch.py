@@ -50,7 +50,7 @@ def takeovers_in(epoch_folder: Path) -> list[Path]:
     """What was taken over and holds jobs still; what holds none any more is removed. Raises OSError."""
     with os.scandir(epoch_folder) as entries:
         found = [Path(entry.path) for entry in entries if entry.name.startswith(_TAKEOVER)]
-    return [folder for folder in sorted(found) if not _remove_empty(folder)]
+    return [folder for folder in sorted(found) if not _try_to_remove(folder)]
 
 
 def require_epoch(spool: Spool, epoch_folder: Path) -> None:
@@ -95,6 +95,14 @@ def _remove_empty(folder: Path) -> bool:
             raise
         return False
     return True
+
+
+def _try_to_remove(folder: Path) -> bool:
+    """As `_remove_empty`; one that cannot be removed just now stays."""
+    try:
+        return _remove_empty(folder)
+    except OSError:
+        return False
 
 
 def _epochs_in(folder: Path) -> list[str]:

@@ -37,18 +37,14 @@ class Strays:
 
     def look(self) -> list[Taken]:
         """What has come since the last look. Raises OSError."""
-        if not self._folders or self._clock() < self._look_at:
+        now = self._clock()
+        if not self._folders or now < self._look_at:
             return []
+        self._look_at = now + LOOK_INTERVAL_S  # also where it fails: others are to be claimed meanwhile
         self._folders = takeovers_in(self._epoch_folder)
-        known, self._known = self._known, set[str]()
-        new: list[Taken] = []
-        for job in self._jobs():
-            name = os.fspath(job.path)
-            self._known.add(name)
-            if name not in known:
-                new.append(Taken(job.path, job.owner))
-        self._look_at = self._clock() + LOOK_INTERVAL_S
-        return new
+        found = {os.fspath(job.path): Taken(job.path, job.owner) for job in self._jobs()}
+        known, self._known = self._known, set(found)
+        return [taken for name, taken in found.items() if name not in known]
 
     def _jobs(self) -> Iterator[ClaimedPath]:
         return (job for folder in self._folders for job in jobs_under(folder))

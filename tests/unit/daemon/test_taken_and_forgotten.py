@@ -161,3 +161,16 @@ def test_what_waits_to_be_read_takes_up_room_in_the_queue(desk, deliver, files_i
         assert "2 claimed files cannot be read" in taken.held
         assert (taken.waiting, len(files_in("claimed"))) == (2, 2)
     assert desk.take_in.round([]).queued == 2
+
+
+@pytest.mark.fault("a file handle is stale")
+def test_what_was_put_off_is_not_forgotten_where_strays_cannot_be_looked_for(desk, deliver, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "read_job", fails)
+        desk.take_in.round([deliver("j.yaml")])
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.take_in._strays, "look", fails)
+        with pytest.raises(OSError, match="Input/output error"):
+            desk.take_in.round([])
+    desk.take_in.round([])
+    assert desk.store.get("j") is not None

@@ -1,8 +1,10 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from kbd.inbox import strays as strays_module
 from kbd.inbox.claim import Taken
 from kbd.inbox.epoch import fence_older, make_epoch
 from kbd.inbox.spool import Spool
@@ -74,3 +76,38 @@ def test_a_folder_without_jobs_is_shut_for_those_who_hold_it(epoch: Path, clock:
     assert list(epoch.iterdir()) == []
     clock.next_look()
     assert strays.look() == []
+
+
+@pytest.mark.fault("a file handle is stale")
+def test_where_looking_fails_nothing_is_forgotten(
+    epoch: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strays = Strays(epoch, clock)
+    late = epoch / "takeover-000001" / "late.yaml"
+    late.touch()
+    clock.next_look()
+    with monkeypatch.context() as patch:
+        patch.setattr(strays_module, "jobs_under", stale)
+        with pytest.raises(OSError, match="Stale"):
+            strays.look()
+        assert strays.look() == [], "not at once again"
+    clock.next_look()
+    assert strays.look() == [Taken(late, None)]
+
+
+def test_an_empty_folder_that_cannot_be_removed_stays(
+    epoch: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strays = Strays(epoch, clock)
+    (epoch / "takeover-000001" / "a.yaml").unlink()
+    clock.next_look()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", stale)
+        assert strays.look() == []
+    clock.next_look()
+    assert strays.look() == []
+    assert list(epoch.iterdir()) == []
+
+
+def stale(_path: object) -> None:
+    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
