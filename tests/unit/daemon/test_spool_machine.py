@@ -4,6 +4,7 @@ Two hosts with a database each; one owns the spool. Files, locks and databases a
 """
 
 import errno
+import os
 import shutil
 import tempfile
 from functools import partial
@@ -20,7 +21,7 @@ from kbd.daemon.assembly import JobIdentity, refused
 from kbd.daemon.claimant import claimant
 from kbd.daemon.config import Limits, Settings
 from kbd.daemon.desk import open_desk
-from kbd.inbox import durable
+from kbd.inbox import durable, strays
 from kbd.inbox.epoch import EpochLost
 from kbd.inbox.lease import find_lease, take_lease
 from kbd.inbox.scanner import Scanner
@@ -47,9 +48,9 @@ def full(*_):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def verdict(job_id, word):
+def verdict(row, word):
     return refused(
-        JobIdentity(job_id, "", 1, {}),
+        JobIdentity(row.job_id, row.manifest_sha256 or "", 1, {}),
         EvaluationStatus.UNSUPPORTED,
         Blame.JOB,
         Stage.LOAD,
@@ -130,7 +131,7 @@ class SpoolMachine(RuleBasedStateMachine):
         for row in self.desk.store.running()[:1]:
             self.number += 1
             self.desk.store.finish(
-                row.job_id, JobState.COMPLETED, verdict(row.job_id, f"verdict {self.number}"), "unsupported"
+                row.job_id, JobState.COMPLETED, verdict(row, f"verdict {self.number}"), "unsupported"
             )
 
     @rule(name=NAMES)
@@ -139,7 +140,7 @@ class SpoolMachine(RuleBasedStateMachine):
         if row is None:
             return
         final, result = row.state in FINAL, row.result_text
-        first = self.desk.store.finish(name, JobState.CANCELLED, verdict(name, "cancelled"), "unsupported")
+        first = self.desk.store.finish(name, JobState.CANCELLED, verdict(row, "cancelled"), "unsupported")
         assert first is not final
         assert not final or self.desk.store.get(name).result_text == result
 
@@ -160,15 +161,30 @@ class SpoolMachine(RuleBasedStateMachine):
         self.own(1 - self.host)
         rows = former.store.next_submitted(1)
         for row in rows:  # it wakes, and does not know yet
-            former.store.finish(
-                row.job_id, JobState.COMPLETED, verdict(row.job_id, "too late"), "unsupported"
-            )
+            former.store.finish(row.job_id, JobState.COMPLETED, verdict(row, "too late"), "unsupported")
         if former.store.unpublished():
             with pytest.raises(EpochLost):
                 former.publishing.publish_owed()
         with pytest.raises(EpochLost):
             former.lease.require()
         former.close()
+
+    @precondition(lambda self: not self.is_full)
+    @rule(name=NAMES, text=TEXTS)
+    def take_over_from_one_that_claims_by_a_handle(self, name, text):
+        """As NFS lets a daemon do that was paused after it had looked its folder up."""
+        handle = os.open(self.desk.lease.epoch_folder, os.O_RDONLY | os.O_DIRECTORY)
+        self.take_over()
+        hidden = self.spool.inbox / ".late.tmp"
+        hidden.write_text(text)
+        try:
+            if f"{name}.yaml" not in os.listdir(handle):
+                os.rename(hidden, f"{name}.yaml", dst_dir_fd=handle)
+                self.delivered.add(name)
+        except FileNotFoundError:
+            pass  # the folder was empty, so that it is gone
+        finally:
+            os.close(handle)
 
     @rule()
     def disk_fills_or_empties(self):
@@ -197,7 +213,6 @@ class SpoolMachine(RuleBasedStateMachine):
         assert self.seen.keys() == self.delivered
         for _, text in self.seen.values():
             JobResult.from_json(text)
-        assert [path for path in self.spool.claimed.rglob("*") if path.is_file()] == []
         assert [path for path in self.spool.inbox.rglob("*.yaml") if path.is_file()] == []
         assert self.desk.store.running() == self.desk.store.unpublished() == []
 
@@ -209,6 +224,16 @@ class SpoolMachine(RuleBasedStateMachine):
             self.end()
         while self.desk.publishing.publish_owed():
             pass
+        assert [path for path in self.spool.claimed.rglob("*") if path.is_file()] == []
+        self.results_stay()
+        for name, (_, text) in self.seen.items():
+            self.told_as_published(name, text)
+
+    def told_as_published(self, name, text):
+        """No database tells of a job anything else than the outbox."""
+        row = self.desk.store.get(name)
+        if row is not None and row.manifest_sha256 == JobResult.from_json(text).manifest_sha256:
+            assert row.result_text == text
 
 
 @pytest.mark.timeout(600)
@@ -219,4 +244,5 @@ def test_every_delivery_has_one_result_whatever_happens(migrated_database):
     Machine.TestCase.settings = settings(
         max_examples=20, stateful_step_count=30, suppress_health_check=list(HealthCheck)
     )
-    Machine.TestCase().runTest()
+    with mock.patch.object(strays, "LOOK_INTERVAL_S", 0.0):
+        Machine.TestCase().runTest()
