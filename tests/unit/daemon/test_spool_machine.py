@@ -173,6 +173,8 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(name=NAMES, text=TEXTS)
     def take_over_from_one_that_claims_by_a_handle(self, name, text):
         """As NFS lets a daemon do that was paused after it had looked its folder up."""
+        self.submit("a", text, None)  # a folder that holds nothing is gone when it is taken over
+        self.claim()
         handle = os.open(self.desk.lease.epoch_folder, os.O_RDONLY | os.O_DIRECTORY)
         self.take_over()
         hidden = self.spool.inbox / ".late.tmp"
@@ -182,9 +184,11 @@ class SpoolMachine(RuleBasedStateMachine):
                 os.rename(hidden, f"{name}.yaml", dst_dir_fd=handle)
                 self.delivered.add(name)
         except FileNotFoundError:
-            pass  # the folder was empty, so that it is gone
+            return  # the folder was empty, so that it is gone
         finally:
             os.close(handle)
+        self.claim()
+        assert self.desk.store.get(name) is not None or name in self.seen
 
     @rule()
     def disk_fills_or_empties(self):
