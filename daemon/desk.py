@@ -97,7 +97,9 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
     store = JobStore(engine)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)
-    take_in = TakeIn(spool, scanner, Strays(epoch), intake, store, _headroom(settings, spool, store))
+    publishing = Publishing(spool, lease, intake, store)
+    room = _headroom(settings, spool, store)
+    take_in = TakeIn(spool, scanner, Strays(epoch), intake, store, publishing, room)
     reconcile(spool, epoch, store, take_in, open_jobs(engine), max_attempts=settings.limits.max_attempts)
     return Desk(
         spool=spool,
@@ -109,7 +111,7 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
         store=store,
         scanner=scanner,
         take_in=take_in,
-        publishing=Publishing(spool, lease, intake, store),
+        publishing=publishing,
         control=ControlReader(spool),
         retrying=Retrying(spool, store),
         logs=LogArchive(settings.state),

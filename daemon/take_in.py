@@ -2,12 +2,13 @@
 
     room? → look → take (rename) → admit (read) → record (one transaction) → quarantine what cannot be a job
 
-A refusal that has a job's name gets its `rejected` result recorded before its file is moved away, so that a
-daemon killed in between still publishes it.
+A refusal that has a job's name gets its `rejected` result recorded, and published if the outbox takes it, before
+its file is moved away: a daemon that is killed in between still publishes it, or another one refuses it again.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,14 @@ import structlog
 from kbd.daemon.assembly import JobIdentity, refused
 from kbd.daemon.elsewhere import FoundResult, finish_as_published, is_published, result_elsewhere
 from kbd.daemon.headroom import Headroom
+from kbd.daemon.publishing import Publishing
 from kbd.daemon.put_off import PutOff
 from kbd.inbox.claim import Claimed, Deferred, Refusal, Refused, Taken, Vanished
 from kbd.inbox.intake import Intake
 from kbd.inbox.lookup import delivery_named
 from kbd.inbox.names import job_name
 from kbd.inbox.scanner import Delivery, Scanner
-from kbd.inbox.spool import Spool
+from kbd.inbox.spool import Spool, SpoolMissing
 from kbd.inbox.strays import Strays
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
@@ -73,6 +75,7 @@ class TakeIn:
         strays: Strays,
         intake: Intake,
         store: JobStore,
+        publishing: Publishing,
         headroom: Headroom,
     ) -> None:
         self._spool = spool
@@ -80,6 +83,7 @@ class TakeIn:
         self._strays = strays
         self._intake = intake
         self._store = store
+        self._publishing = publishing
         self.headroom = headroom
         self.put_off = PutOff()
         self._taken: list[Taken | Vanished | Deferred] = []
@@ -148,6 +152,7 @@ class TakeIn:
         """Admit what was renamed into claimed/; what the database or the disk refuses now is tried again later."""
         self._intake.make_durable(self._taken)
         admitted = self._record(self._intake.admit_all(self._taken))
+        self._publish_refusals(admitted)
         answers: list[Admitted] = []
         for answer, sorted_out in zip(admitted, self._intake.quarantine_all(admitted), strict=True):
             if isinstance(sorted_out, Deferred):
@@ -178,6 +183,16 @@ class TakeIn:
                 self._record_refusal(answer)
                 recorded.append(answer)
         return recorded
+
+    def _publish_refusals(self, answers: Iterable[Admitted]) -> None:
+        """Before their files are moved away, where no other host would look for them, should this one be lost.
+
+        What the outbox refuses now is owed to it.
+        """
+        for answer in answers:
+            if isinstance(answer, Refused) and answer.job_id is not None:
+                with contextlib.suppress(OSError, SpoolMissing):
+                    self._publishing.publish_one(answer.job_id)
 
     def _found(self, job_id: str) -> FoundResult | None:
         """The result that a job new to this database has already."""

@@ -161,11 +161,27 @@ def test_a_job_that_was_judged_twice_is_told_as_it_was_published(desk, finished,
         assert JobReader(source).status_counts() == {"harness_error": 1, "unsupported": 1}
 
 
-def test_a_rejected_file_has_a_result_and_no_file_to_be_filed(desk, deliver, files_in):
+def test_a_rejected_file_has_its_result_before_it_is_moved_away(desk, deliver, files_in, monkeypatch):
+    """In quarantine no other host looks for jobs without a result."""
+
+    def die(_refusals):
+        raise SystemExit
+
+    monkeypatch.setattr(desk.take_in._intake._quarantine, "put_all", die)
+    with pytest.raises(SystemExit):
+        desk.take_in.round([deliver("bad.yaml", "nonsense")])
+    assert read_result(desk.spool, "bad").status == "invalid_job"
+    assert (files_in("claimed"), files_in("done")) == (["bad.yaml"], [])
+
+
+@pytest.mark.fault("a disk is full")
+def test_a_rejected_file_has_its_result_when_the_outbox_takes_it(desk, deliver, outbox_refuses, monkeypatch):
+    outbox_refuses(errno.ENOSPC)
     desk.take_in.round([deliver("bad.yaml", "nonsense")])
+    assert read_result(desk.spool, "bad") is None
+    monkeypatch.undo()
     assert desk.publishing.publish_owed() == 1
     assert read_result(desk.spool, "bad").status == "invalid_job"
-    assert files_in("done") == []
 
 
 @pytest.mark.fault("a job is deleted from claimed/")

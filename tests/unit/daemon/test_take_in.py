@@ -220,7 +220,8 @@ def test_a_database_that_refuses_is_told_and_nothing_is_lost_for_the_next_start(
 def test_the_log_says_what_happened_to_each(take):
     with capture_logs() as logs:
         take(good=None, bad=NOT_A_JOB)
-    assert sorted((record["action"], record["job"], record["outcome"]) for record in logs) == [
+    assert sorted((record["action"], record["job"], record.get("outcome", "")) for record in logs) == [
         ("claimed", "good", "added"),
+        ("published", "bad", ""),
         ("rejected", "bad", "added"),
     ]

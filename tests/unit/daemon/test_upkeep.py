@@ -34,7 +34,6 @@ def test_folders_that_somebody_has_removed_are_made_again(desk, deliver, upkeep,
         upkeep.round()
     assert [len(record["folders"]) for record in logs] == [8], "those in outbox/ and control/ too"
     desk.take_in.round([deliver("bad.yaml", "no job")])
-    assert desk.publishing.publish_owed() == 1
     assert (files_in("outbox"), len(files_in("quarantine"))) == (["bad.json"], 2)
     with capture_logs() as logs:
         clock.now += MEND_INTERVAL_S
