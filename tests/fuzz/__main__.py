@@ -103,7 +103,7 @@ def _draw(name, seconds, folder):
             target.check(value)
 
     while time.monotonic() - started < seconds:
-        settings(max_examples=200, suppress_health_check=list(HealthCheck), database=None)(
+        settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)(
             given(target.inputs)(one)
         )()
     print(f"Done {runs} runs in {int(time.monotonic() - started)} second(s)", file=sys.stderr)
