@@ -20,7 +20,6 @@ from kbd.daemon.retrying import Retrying
 from kbd.daemon.take_in import TakeIn
 from kbd.daemon.upkeep import Upkeep
 from kbd.inbox.control_reader import ControlReader
-from kbd.inbox.durable import remove_leftovers
 from kbd.inbox.epoch import fence_older
 from kbd.inbox.intake import Intake
 from kbd.inbox.lease import Lease
@@ -28,6 +27,7 @@ from kbd.inbox.probe import probe_folders
 from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
 from kbd.inbox.strays import Strays
+from kbd.inbox.tidying import remove_leftovers
 from kbd.store.history import History
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import open_jobs

@@ -22,8 +22,8 @@ from kbd.daemon.assembly import JobIdentity, refused
 from kbd.daemon.elsewhere import finish_as_published, result_elsewhere
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.claim import Taken
-from kbd.inbox.durable import remove_leftovers
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
+from kbd.inbox.tidying import remove_leftovers
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.jobs import JobStore

@@ -16,13 +16,14 @@ from typing import Final
 from kbd.inbox.claim import Deferred, Refusal, Refused
 from kbd.inbox.control import Answer, AnswerCode, ControlRequest, answer_path, read_request, token_of
 from kbd.inbox.control import request_path as path_of_request
-from kbd.inbox.durable import make_folder, remove, remove_leftovers, write_durably
+from kbd.inbox.durable import make_folder, remove, write_durably
 from kbd.inbox.errors import InboxError, InvalidJob
 from kbd.inbox.failed_reads import READ_AGAIN_S, FailedReads
 from kbd.inbox.names import is_ignored
 from kbd.inbox.quarantine import Quarantine
 from kbd.inbox.sighting import Signature
 from kbd.inbox.spool import Spool
+from kbd.inbox.tidying import remove_leftovers
 
 logger = logging.getLogger(__name__)
 

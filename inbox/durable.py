@@ -14,14 +14,11 @@ All functions raise plain OSError: what that means for a job is decided by the c
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
-
-logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -194,20 +191,6 @@ def remove(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def remove_leftovers(paths: Iterable[Path]) -> int:
-    """Delete what nobody needs any more; returns how many. What cannot be deleted keeps nothing else from it.
-
-    On NFS an open file that is deleted becomes `.nfsXXXX`, which is busy as long as somebody has it open.
-    """
-    removed = 0
-    for path in paths:
-        try:
-            removed += remove(path)
-        except OSError as error:
-            logger.warning("%s stays: %s", path, error.strerror, extra={"action": "leftover_stays"})
-    return removed
 
 
 def _write_group(group: Sequence[tuple[Path, bytes]], tmp_folder: Path, *, overwrite: bool) -> None:

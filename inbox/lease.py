@@ -25,13 +25,13 @@ from kbd.inbox.durable import (
     fsync_folder,
     link_once,
     remove,
-    remove_leftovers,
     replace_lightly,
 )
 from kbd.inbox.epoch import EpochLost, highest_epoch, make_epoch, require_epoch
 from kbd.inbox.errors import InboxError
 from kbd.inbox.safe_load import load_json, read_bounded
 from kbd.inbox.spool import Spool
+from kbd.inbox.tidying import remove_leftovers
 from kbd.inbox.validation import StrictModel, validate
 
 LIMIT_BYTES: Final = 16 << 10

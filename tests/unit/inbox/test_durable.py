@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kbd.inbox import durable
+from kbd.inbox.tidying import remove_leftovers
 
 
 class Faults:
@@ -291,6 +292,6 @@ class TestRemove:
         for name in names:
             (tmp_path / name).touch()
         faults.fail("unlink", errno.EBUSY)
-        assert durable.remove_leftovers(tmp_path / name for name in names) == 2
+        assert remove_leftovers(tmp_path / name for name in names) == 2
         assert names_in(tmp_path) == [".nfs0000000000a1"]
         assert "busy" in caplog.text
