@@ -85,6 +85,8 @@ def _performance(performance: "Performance", *, headline: bool) -> Lines:
         )
         yield row("speed-up", said)
     yield row("measured", _method(performance))
+    if performance.pairs:
+        yield row("pairs", "  ".join(map(wording.speedup, performance.pairs)))
     beside = []
     if performance.setup_us is not None:
         beside.append(f"set-up {wording.microseconds(performance.setup_us)}")

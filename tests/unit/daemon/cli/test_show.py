@@ -192,7 +192,7 @@ def everything(make_result):
     )
     audit = Audit(bursts=30, compared=4, failed=0)
     performance = workload.performance.model_copy(
-        update={"launches": launches, "audit": audit, "floor_us": 2.0}
+        update={"launches": launches, "audit": audit, "floor_us": 2.0, "pairs": (2.31, 0.98, 2.4)}
     )
     return workload.model_copy(update={"performance": performance})
 
