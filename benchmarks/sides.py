@@ -11,7 +11,7 @@ from pathlib import Path
 from kbd.inbox.spool import Spool
 
 HERE = Path(__file__).parent
-JOB = """
+REFERENCE = """
 version: 1
 id: {name}
 reference:
@@ -20,6 +20,10 @@ reference:
     import torch
     def shifted_relu(x):
         return torch.relu(x) + 1
+"""
+JOB = (
+    REFERENCE
+    + """\
 candidate:
   kernel_type: torch
   source_code: |
@@ -29,15 +33,10 @@ candidate:
 io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: [65536], dtype: float32}}}}]}}
 evaluation: {{num_correct_trials: 5, num_trials: 100}}
 """
-TRITON_JOB = """
-version: 1
-id: {name}
-reference:
-  kernel_type: torch
-  source_code: |
-    import torch
-    def shifted_relu(x):
-        return torch.relu(x) + 1
+)
+TRITON_JOB = (
+    REFERENCE
+    + """\
 candidate:
   kernel_type: triton
   source_code: |
@@ -57,6 +56,7 @@ io:
   launch: {{grid: "ceildiv(n, BLOCK)"}}
 evaluation: {{num_correct_trials: 5, num_trials: 100}}
 """
+)
 JOBS = {"torch": JOB, "triton": TRITON_JOB}
 START_LIMIT_S = 60
 JOB_LIMIT_S = 60

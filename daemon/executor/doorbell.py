@@ -8,7 +8,8 @@
 A frame on a socket is written, read and checked on either side, and each wakes the other up: two tenths of a
 millisecond, which vary by as much. A word that the other side is watching arrives within a microsecond; so it is
 where kernels run on a device. Where they run on the host, watching would take a core from them: either side sleeps
-until the other's waker (an eventfd) rouses it, which takes some 20 microseconds for both.
+until a byte from the other rouses it, which takes some 20 microseconds for both. These bytes say nothing: each side
+has an end of its own, whose state the other cannot change, and what the page says is what counts.
 
 Only timing uses this: everything else is a frame. A runner can write whatever it likes here, and gains nothing:
 `done` must repeat a number it has not seen before, and what was computed by then is compared.
@@ -16,12 +17,14 @@ Only timing uses this: everything else is a frame. A runner can write whatever i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
 import select
+import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Final
 
 from kbd.daemon.executor.channel import PeerSilent
@@ -45,24 +48,22 @@ LONGEST_CLAIM_NS: Final = 1 << 53
 class Doorbell:
     """Either end. Words are 64 bits wide, aligned, and written by one side only.
 
-    `wakers` are none, or two eventfds, for go and for done, which it closes.
+    `waker`: this side's end of what rouses the other, which it closes; None where both watch the page.
     """
 
-    def __init__(self, page: int, wakers: Sequence[int] = ()) -> None:
+    def __init__(self, page: int, waker: int | None = None) -> None:
         self._words = memoryview(mmap.mmap(page, PAGE_BYTES)).cast("Q")
         self._seen = 0
-        self._go: int | None = None
-        self._done: int | None = None
-        if wakers:
-            self._go, self._done = wakers
+        self._waker = waker
         self._asleep = select.poll()
+        if waker is not None:
+            self._asleep.register(waker, select.POLLIN)
 
     def close(self) -> None:
         """No more is rung or heard."""
-        for waker in (self._go, self._done):
-            if waker is not None:
-                os.close(waker)
-        self._go = self._done = None
+        if self._waker is not None:
+            os.close(self._waker)
+            self._waker = None
 
     # --- the judge's end ----------------------------------------------------------------------------
 
@@ -75,14 +76,14 @@ class Doorbell:
         """Start burst number `burst`; `keep`: what all its launches return is kept until the next one."""
         self._words[_BURST] = burst | (_KEEP if keep else 0)
         self._words[_GO] = nonce
-        _wake(self._go)
+        self._rouse()
 
     def done(self, nonce: int) -> bool:
         """Look again and again for a moment, or sleep for one; whether the burst is over."""
         words = self._words
-        if self._done is not None:
+        if self._waker is not None:
             if words[_DONE] != nonce:
-                self._sleep_until(self._done, SLEEP_S)
+                self._sleep(self._waker, SLEEP_S)
             return words[_DONE] == nonce
         for _ in range(CHECKS_AT_ONCE):  # noqa: SIM110 - a generator would double the time of a look
             if words[_DONE] == nonce:
@@ -119,8 +120,8 @@ class Doorbell:
             waited_s = time.monotonic() - started
             if waited_s > idle_s:
                 raise PeerSilent(f"nobody rang for {idle_s:g} s")
-            if self._go is not None:
-                self._sleep_until(self._go, idle_s - waited_s)
+            if self._waker is not None:
+                self._sleep(self._waker, idle_s - waited_s)
             elif waited_s > SPIN_S:
                 time.sleep(NAP_S)
         self._seen = words[_GO]
@@ -132,28 +133,31 @@ class Doorbell:
         self._words[_UNFIT] = sum({1 << place for place in unfit if place < WORD_BITS})
         self._words[_VIEWS] = views
         self._words[_DONE] = self._seen
-        _wake(self._done)
+        self._rouse()
 
-    def _sleep_until(self, waker: int, seconds: float) -> None:
-        """Until it is rung, or the time is over; whatever was rung until then is heard."""
-        self._asleep.register(waker, select.POLLIN)
-        if self._asleep.poll(max(seconds, 0.0) * 1e3):
-            os.eventfd_read(waker)
+    def _rouse(self) -> None:
+        """One that is full or closed at the other end rouses nobody: whoever waits looks again by itself."""
+        if self._waker is not None:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                os.write(self._waker, b"!")
 
-
-def _wake(waker: int | None) -> None:
-    if waker is not None:
-        os.eventfd_write(waker, 1)
+    def _sleep(self, waker: int, seconds: float) -> None:
+        """Until somebody rouses us, or the time is over; nothing here waits for longer."""
+        if not self._asleep.poll(max(seconds, 0.0) * 1e3):
+            return
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            if os.read(waker, PAGE_BYTES):
+                return
+        time.sleep(NAP_S)  # closed at the other end: it would be ready for ever
 
 
 def make_wakers() -> tuple[int, int]:
-    """Two eventfds, for go and for done. Raises OSError."""
-    go = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-    try:
-        return go, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-    except OSError:
-        os.close(go)
-        raise
+    """One end for each side; neither ever blocks. Raises OSError."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    for end in ends:
+        end.setblocking(False)
+    mine, theirs = (end.detach() for end in ends)
+    return mine, theirs
 
 
 def make_page() -> int:

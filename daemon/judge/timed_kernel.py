@@ -191,15 +191,22 @@ class TimedKernel:
     def _start_listening(self) -> None:
         if not self._link.rings:
             return
-        page = make_page()
-        try:
-            wakers = () if self.takes_turns_on_device else make_wakers()
-            self._bell = bell = Doorbell(page, wakers)
-            limit_s = self._link.limit(self._limit_s)
-            self._listen = self._link.pose(Listen(), limit_s, [page, *wakers])
-        finally:
-            os.close(page)
-        self._wait_until_listening(bell, limit_s)
+        limit_s = self._link.limit(self._limit_s)
+        with contextlib.ExitStack() as lent:
+            page = make_page()
+            lent.callback(os.close, page)
+            mine, theirs = (None, None) if self.takes_turns_on_device else make_wakers()
+            bell, descriptors = Doorbell(page, mine), [page]
+            if theirs is not None:
+                lent.callback(os.close, theirs)
+                descriptors.append(theirs)
+            try:
+                self._listen = self._link.pose(Listen(), limit_s, descriptors)
+                self._wait_until_listening(bell, limit_s)
+            except BaseException:
+                bell.close()
+                raise
+        self._bell = bell
 
     def _stop_listening(self) -> None:
         if self._bell is None:

@@ -263,8 +263,8 @@ class Harness:
     def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
         """Run bursts as a doorbell asks for them, until it says stop."""
         del message
-        page, *wakers = descriptors
-        bell, bursts = Doorbell(page, wakers), self._prepared_bursts()
+        page, *waker = descriptors
+        bell, bursts = Doorbell(page, *waker), self._prepared_bursts()
         os.close(page)
         bell.listen()
         while True:

@@ -1,12 +1,14 @@
 """The doorbell between two real processes."""
 
+import contextlib
 import mmap
 import os
 
 import pytest
 
 from kbd.daemon.executor.channel import PeerSilent
-from kbd.daemon.executor.doorbell import PAGE_BYTES, STOP, Doorbell, make_page, make_wakers
+from kbd.daemon.executor.doorbell import PAGE_BYTES, STOP, WORD_BITS, Doorbell, make_page, make_wakers
+from kbd.daemon.judge.stocking import MOST_SETS
 
 PATIENT_S = 60.0
 
@@ -20,7 +22,8 @@ def page():
 
 @pytest.fixture(params=["watching", "asleep"])
 def wakers(request):
-    return () if request.param == "watching" else make_wakers()
+    """The judge's end, and the runner's."""
+    return (None, None) if request.param == "watching" else make_wakers()
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def runner(page, wakers):
     if pid == 0:
         status = 1
         try:
-            bell = Doorbell(page, wakers)
+            bell = Doorbell(page, wakers[1])
             bell.listen()
             while (heard := bell.wait(PATIENT_S))[0] != STOP:
                 burst, keep = heard
@@ -38,7 +41,7 @@ def runner(page, wakers):
             status = 0
         finally:
             os._exit(status)
-    bell = Doorbell(page, wakers)
+    bell = Doorbell(page, wakers[0])
     while not bell.listening:
         os.sched_yield()
     yield bell, pid
@@ -77,10 +80,10 @@ def test_what_a_burst_that_was_kept_has_shown(runner):
 def test_stop_ends_it(page, wakers):
     pid = os.fork()
     if pid == 0:
-        bell = Doorbell(page, wakers)
+        bell = Doorbell(page, wakers[1])
         bell.listen()
         os._exit(7 if bell.wait(PATIENT_S)[0] == STOP else 1)
-    bell = Doorbell(page, wakers)
+    bell = Doorbell(page, wakers[0])
     while not bell.listening:
         os.sched_yield()
     bell.ring(5, STOP)
@@ -88,14 +91,14 @@ def test_stop_ends_it(page, wakers):
 
 
 def test_nobody_is_listening_until_somebody_is(page, wakers):
-    bell = Doorbell(page, wakers)
+    bell = Doorbell(page, wakers[0])
     assert not bell.listening
     bell.ring(9, 1)
     assert not bell.done(9)
 
 
 def test_a_ring_from_before_is_not_heard(page, wakers):
-    judge, runner = Doorbell(page, wakers), Doorbell(page, wakers)
+    judge, runner = map(Doorbell, (page, page), wakers)
     judge.ring(9, 1)
     runner.listen()
     with pytest.raises(PeerSilent):
@@ -103,7 +106,7 @@ def test_a_ring_from_before_is_not_heard(page, wakers):
 
 
 def test_a_runner_that_nobody_rings_gives_up(page, wakers):
-    bell = Doorbell(page, wakers)
+    bell = Doorbell(page, wakers[0])
     bell.listen()
     with pytest.raises(PeerSilent, match="nobody rang"):
         bell.wait(0.02)
@@ -115,21 +118,44 @@ def test_a_claim_is_bounded(page):
     assert judge.claimed_us <= 2**53 / 1e3
 
 
-def test_a_waker_that_was_not_rung_says_nothing(page):
-    """A runner may write to them as often as it likes."""
-    go, done = make_wakers()
-    bell = Doorbell(page, (go, done))
-    for _ in range(3):
-        os.eventfd_write(done, 1)
-        assert not bell.done(9)
+def flood(end):
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(end, b"x" * 4096)
+    os.set_blocking(end, True)
+
+
+@pytest.mark.parametrize("spite", [flood, os.close], ids=["floods it", "closes it"])
+def test_whatever_a_runner_does_to_its_end_the_judge_neither_fails_nor_waits(page, spite):
+    mine, theirs = make_wakers()
+    judge = Doorbell(page, mine)
+    for number in range(3):
+        judge.ring(number + 1, 5)
+    spite(theirs)
+    judge.ring(9, 5)
+    assert not any(judge.done(9) for _ in range(200))
+    Doorbell(page).listen()
+    Doorbell(page).answer(1)
+    judge.ring(10, STOP)
+    judge.close()
+
+
+def test_a_runner_that_never_reads_holds_nobody_up(page):
+    mine, _ = make_wakers()
+    judge = Doorbell(page, mine)
+    for number in range(100_000):
+        judge.ring(number + 1, 5)
 
 
 def test_what_is_closed_is_given_back(page):
-    wakers = make_wakers()
-    Doorbell(page, wakers).close()
-    for waker in wakers:
-        with pytest.raises(OSError, match="Bad file descriptor"):
-            os.fstat(waker)
+    mine, _ = make_wakers()
+    Doorbell(page, mine).close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(mine)
+
+
+def test_every_set_on_the_cpu_can_be_told_of():
+    assert MOST_SETS["cpu"] <= WORD_BITS
 
 
 @pytest.mark.parametrize("nbytes", [0, PAGE_BYTES - 1, 2 * PAGE_BYTES])
