@@ -43,6 +43,8 @@ STATE_OF_STAGE = {
     Stage.CORRECTNESS: JobState.VALIDATING,
     Stage.TIMING: JobState.PROFILING,
 }
+STAGES_OF_LOADED = frozenset({Stage.CORRECTNESS, Stage.TIMING})
+"""Who loads once more, in further processes, has not gone back."""
 COMPILER = "compiler"
 COMPILE_ANYWHERE = "mode compile needs no device; name what to compile for in device.arch, such as sm_90"
 TRIED_AGAIN = frozenset({EvaluationStatus.DEVICE_ERROR, EvaluationStatus.HARNESS_ERROR})
@@ -245,8 +247,9 @@ class JobRunner:
         """Write down which stage a job has reached; the writing must not hold the judge up."""
         if news.stage == run.stage:
             return
+        loads_again = run.stage in STAGES_OF_LOADED and news.stage == Stage.LOAD
         run.stage = news.stage
-        state = STATE_OF_STAGE.get(Stage(news.stage))
+        state = None if loads_again else STATE_OF_STAGE.get(Stage(news.stage))
         log.info("stage reached", action="stage", job=run.row.job_id, stage=news.stage)
         if state is not None:
             task = asyncio.ensure_future(self._clerk.do(self._store.advance, run.row.job_id, state))

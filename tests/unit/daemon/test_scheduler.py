@@ -160,6 +160,26 @@ def test_stages_are_written_down(make_scheduler, desk, queue, on_loop):
     assert seen[0::2] == ["load", "correctness", "timing"]
 
 
+def test_further_pairs_of_processes_take_no_job_back_to_compiling(make_scheduler, desk, queue, on_loop):
+    scheduler, executor = make_scheduler()
+    seen = []
+
+    async def judge_twice(request, on_progress):
+        for stage in ("load", "correctness", "timing") * 2:
+            on_progress(Progress(stage=stage))
+            await asyncio.sleep(0)  # the clerk is told of the stage first
+            seen.append(await scheduler._clerk.do(lambda: desk.store.get("j").state))
+        return PASSED
+
+    executor.script = judge_twice
+    queue("j")
+    with capture_logs() as logs:
+        on_loop(work(scheduler))
+    once = [JobState.COMPILING, JobState.VALIDATING, JobState.PROFILING]
+    assert seen == [*once, JobState.PROFILING, *once[1:]]
+    assert not [record for record in logs if record.get("action") == "advance_failed"]
+
+
 def test_the_judge_is_asked_what_the_manifest_says(make_scheduler, queue, on_loop):
     scheduler, executor = make_scheduler()
     text = job(
