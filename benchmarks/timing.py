@@ -2,10 +2,10 @@
 
     python benchmarks/timing.py --device cuda [--repeats 10] [--out FILE.json]
 
-A daemon judges each kernel `repeats` times, in new processes every time; then a process of this benchmark measures
-the same code over as many input sets, larger together than the L2 cache: with CUPTI (torch.profiler), with a
-captured graph between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the
-yardstick: the time from one launch in a graph to the next, so that the gap between kernels counts on both sides.
+A daemon judges each kernel `repeats` times, in new processes every time; then a process of the benchmark measures
+the same code over as many input sets, which lie at the same distances: with CUPTI (torch.profiler), with a captured
+graph between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick: in
+a captured graph, from the beginning of a launch's first kernel to the end of its last one.
 """
 
 import argparse
@@ -45,16 +45,17 @@ evaluation: {{num_correct_trials: 1, num_trials: 100, timing: device}}
 
 
 def judged(daemon, case, code, shape, repeats):
-    """The judge's medians, one for each job."""
+    """The judge's medians, one for each job; all are dropped at once."""
     found = []
-    for number in range(repeats):
-        name = f"{case.replace(' ', '-')}-{number}"
-        _, result = daemon.judge(name, JOB.format(name=name, code=code, shape=shape))
+    names = [f"{case.replace(' ', '-')}-{number}" for number in range(repeats)]
+    daemon.drop({name: JOB.format(name=name, code=code, shape=shape) for name in names})
+    for name in names:
+        result = daemon.result(name)
         assert result["status"] == "passed", result["error"] or result["suspect"]
         performance = result["workloads"][0]["performance"]
         assert performance["method"] == "graph", performance["method_reason"]
         found.append(performance["candidate"]["device"]["median"])
-    return found, result
+    return found, performance["input_sets"], result
 
 
 OTHERS = r"""
@@ -63,16 +64,19 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 import triton.testing
 
-code, shape = sys.argv[1], json.loads(sys.argv[2])
-kernel = eval("lambda x: " + code)
-cache = torch.cuda.get_device_properties(0).L2_cache_size
-one = 4 * torch.Size(shape).numel()
-sets = max(3, min(256, 3 * cache // one))
-xs = [torch.randn(shape, device="cuda") for _ in range(sets)]
-for x in xs[:3]:
-    kernel(x)
-torch.cuda.synchronize()
-launches = max(sets, 20)
+from kbd.daemon.judge.canaries import GUARD_BYTES
+
+
+def prepare(code, shape, judges_sets):
+    global kernel, sets, xs, launches
+    kernel, sets = eval("lambda x: " + code), judges_sets
+    elements, guard = torch.Size(shape).numel(), GUARD_BYTES // 4
+    room = torch.randn(sets, elements + 2 * guard, device="cuda")
+    xs = [row[guard : guard + elements].view(shape) for row in room]
+    for x in xs[:3]:
+        kernel(x)
+    torch.cuda.synchronize()
+    launches = max(sets, 20)
 
 
 def graph_us():
@@ -121,20 +125,35 @@ def cupti_us():
     alone = statistics.median(
         sum(end - start for start, end in spans[at : at + kernels]) for at in range(0, len(spans), kernels)
     )
-    starts = [spans[at][0] for at in range(0, len(spans), kernels)]
+    firsts = range(0, len(spans), kernels)
+    starts = [spans[at][0] for at in firsts]
     period = statistics.median(later - earlier for earlier, later in zip(starts, starts[1:]))
-    return {"kernels": kernels, "kernel": alone, "period": period}
+    span = statistics.median(spans[at + kernels - 1][1] - spans[at][0] for at in firsts)
+    return {"kernels": kernels, "kernel": alone, "span": span, "period": period}
 
 
-do_bench_us = 1e3 * triton.testing.do_bench(lambda: kernel(xs[0]), warmup=10, rep=50, return_mode="median")
-print(json.dumps({"sets": sets, "cupti": cupti_us(), "graph_events": graph_us(), "event_pairs": events_us(),
-                  "do_bench": do_bench_us}))
+def do_bench_us():
+    return 1e3 * triton.testing.do_bench(lambda: kernel(xs[0]), warmup=10, rep=50, return_mode="median")
+
+
+found = []
+for each in json.loads(sys.argv[1]):
+    prepare(*each)
+    figures = {"do_bench": do_bench_us(), "cupti": cupti_us(), "graph_events": graph_us()}
+    found.append({"event_pairs": events_us()} | figures)
+print(json.dumps(found))
 """
 
 
-def others(code, shape, visible):
+def others(rows, visible):
+    """What the other ways make of the same kernels, all in one process."""
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": visible}
-    command = [sys.executable, "-c", OTHERS, code, json.dumps(shape)]
+    command = [
+        sys.executable,
+        "-c",
+        OTHERS,
+        json.dumps([[row[key] for key in ("code", "shape", "sets")] for row in rows]),
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if ended.returncode:
         raise RuntimeError(ended.stderr[-2000:])
@@ -147,20 +166,19 @@ def measure(folder, device, repeats, cases):
     try:
         for case in cases:
             code, shape = CASES[case]
-            figures, result = judged(daemon, case, code, shape, repeats)
-            rows.append({"case": case, "code": code, "shape": shape, "judge": figures})
+            figures, sets, result = judged(daemon, case, code, shape, repeats)
+            rows.append({"case": case, "code": code, "shape": shape, "sets": sets, "judge": figures})
     finally:
         daemon.stop()
-    for row in rows:
-        row |= others(row["code"], row["shape"], result["device"]["uuid"])
+    for row, found in zip(rows, others(rows, result["device"]["uuid"]), strict=True):
+        row |= found
     return rows, result
 
 
 def shown(row):
     judge = statistics.median(row["judge"])
     spread = statistics.pstdev(row["judge"]) / judge
-    # Launches in a graph follow each other with the gap between two kernels, which is no kernel's own time.
-    yardstick = row["cupti"]["period"]
+    yardstick = row["cupti"]["span"]
     row |= {"judge_us": judge, "cv": spread, "off_cupti": judge / yardstick - 1}
     return (
         f"{row['case']:<20} {judge:9.3f} {yardstick:9.3f} {row['cupti']['kernel']:9.3f} "
@@ -179,8 +197,8 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         rows, result = measure(Path(name), options.device, options.repeats, options.cases)
     print(f"device: {result['device']['name']}; microseconds per launch")
-    print("kernel                   judge    CUPTI    kernel    graph+    event       do_     off     repeat")
-    print("                                 period     alone    events     pair     bench   CUPTI         cv")
+    print("kernel                   judge    CUPTI    kernels   graph+    event       do_     off     repeat")
+    print("                                   span     alone    events     pair     bench   CUPTI         cv")
     for row in rows:
         print(shown(row))
     if options.out:

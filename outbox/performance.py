@@ -116,6 +116,22 @@ def check_speedup(
         raise ValueError(f"[{low}, {high}] contains 1: such a speedup is not significant")
 
 
+class LeaseUse(Report):
+    """Seconds for which the workload had the device alone, and what some of them went into.
+
+    Args:
+        held: all of them.
+        bursts: launches that were timed.
+        contents: new contents for the input sets and a cold cache, before every turn.
+        audits: the secret comparison of what launches left.
+    """
+
+    held: float = Field(ge=0)
+    bursts: float = Field(ge=0)
+    contents: float = Field(ge=0)
+    audits: float = Field(ge=0)
+
+
 class Performance(Report):
     """How fast one workload ran, how that was measured, and how far it was checked.
 
@@ -129,6 +145,7 @@ class Performance(Report):
         method: graph | events | wall, with `method_reason` where a weaker one had to do.
         noise: relative half-width that was reached; `stop` says in words why sampling ended.
         input_sets: number of input sets in rotation (K).
+        lease: where the time went for which the device was held exclusively.
         floor_us: least time physics allows for the bytes that must move.
         setup_us, peak_memory_bytes, launches: of the candidate.
         interpreted: a kernel ran in Triton's interpreter; its times say nothing about its speed, and no speed-up
@@ -150,6 +167,7 @@ class Performance(Report):
     noise: float | None = Field(default=None, ge=0)
     stop: str | None = None
     audit: Audit | None = None
+    lease: LeaseUse | None = None
     floor_us: float | None = Field(default=None, ge=0)
     peak_memory_bytes: int | None = Field(default=None, ge=0)
     setup_us: float | None = Field(default=None, ge=0)

@@ -30,6 +30,13 @@ LARGEST_TENSOR_ELEMENTS = 1 << 40
 MAX_LAUNCHES = 256
 """Different ones in one call."""
 MOST_SETS = 4096
+MOST_BURSTS = 16
+MOST_HANDLES = 512
+MOST_PLACES = 16_384
+"""Outputs of all launches together whose places are told; more would make too long a frame."""
+
+Handle: TypeAlias = Annotated[str, Field(max_length=128)]
+"""Of memory on a device, for another process (base64)."""
 
 
 # --- what several of them carry ---------------------------------------------------------------------
@@ -129,7 +136,7 @@ class Map(Question):
     kind: Literal["map"] = "map"
     arena: Count
     nbytes: Count
-    handle: Name | None = None
+    handle: Handle | None = None
 
 
 class Bind(Question):
@@ -201,12 +208,13 @@ class Prepare(Question):
     """Get ready for bursts: each a launch on every set that it names, in that order.
 
     `kept`: where what a launch on set 0 returns is copied by bursts that are to keep it; for set i it is i strides
-    behind.
+    behind. `expose`: tell where captured launches leave what they return.
     """
 
     kind: Literal["prepare"] = "prepare"
     bursts: tuple[tuple[Count, ...], ...]
     method: Literal["graph", "eager"]
+    expose: bool = False
     kept: tuple[Slot, ...] = ()
     kept_stride: Count = 0
 
@@ -318,12 +326,29 @@ class SetsBound(Answer):
     in_place: bool
 
 
+class Exposure(Message):
+    """Where the launches of captured bursts leave what they return, so that nobody needs to be asked for it.
+
+    `handles` are of device allocations; for every burst `places` tells of each output, launch by launch, the number
+    of a handle and the bytes from the beginning of its memory.
+    """
+
+    handles: tuple[Handle, ...] = Field(default=(), max_length=MOST_HANDLES)
+    places: tuple[tuple[tuple[Count, Count], ...], ...] = Field(max_length=MOST_BURSTS)
+
+
 class Prepared(Answer):
-    """Bursts are ready; `method` may be weaker than asked, then `reason` says why."""
+    """Bursts are ready; `method` may be weaker than asked, then `reason` says why.
+
+    `exposure`: None where it was not asked for, or memory cannot be shared. `views`: a captured launch returns
+    memory of its inputs.
+    """
 
     kind: Literal["prepared"] = "prepared"
     method: Literal["graph", "eager"]
     reason: Text | None = None
+    exposure: Exposure | None = None
+    views: bool = False
 
 
 class Done(Answer):

@@ -12,6 +12,7 @@ import base64
 import fcntl
 import mmap
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,6 +40,8 @@ def _cuda(result: tuple[Any, ...]) -> Any:
         raise OutOfDeviceMemory("the device is out of memory")
     if int(error) != 0:
         raise SharingFailed(f"CUDA: {error.name}")
+    if len(values) > 1:
+        return tuple(values)
     return values[0] if values else None
 
 
@@ -122,8 +125,7 @@ class Arena:
 
         self.nbytes = -(-self.nbytes // DEVICE_UNIT) * DEVICE_UNIT
         self._pointer = int(_cuda(runtime.cudaMalloc(self.nbytes)))
-        handle = _cuda(runtime.cudaIpcGetMemHandle(self._pointer))
-        self.handle = base64.b64encode(bytes(handle.reserved)).decode()
+        self.handle = handle_of(self._pointer)
         self.memory = _device_bytes(self._pointer, self.nbytes)
 
     def release(self) -> None:
@@ -142,9 +144,7 @@ class Arena:
 def unmap_arena(memory: torch.Tensor) -> None:
     """Let go of a device arena that `map_arena` gave; on the CPU it goes with its last tensor."""
     if memory.is_cuda:
-        from cuda.bindings import runtime
-
-        _cuda(runtime.cudaIpcCloseMemHandle(memory.data_ptr()))
+        close_handle(memory)
 
 
 def map_arena(nbytes: int, handle: str | None, descriptors: list[int]) -> torch.Tensor:
@@ -155,9 +155,54 @@ def map_arena(nbytes: int, handle: str | None, descriptors: list[int]) -> torch.
             return _host_bytes(descriptor, nbytes)
         finally:
             os.close(descriptor)
+    return _device_bytes(_opened(handle), nbytes)
+
+
+def handle_of(pointer: int) -> str:
+    """By which another process opens the device allocation that begins there. Raises SharingFailed."""
+    from cuda.bindings import runtime
+
+    handle = _cuda(runtime.cudaIpcGetMemHandle(pointer))
+    return base64.b64encode(bytes(handle.reserved)).decode()
+
+
+def allocation_at(pointer: int) -> tuple[int, int]:
+    """Where the device allocation that holds this address begins, and its bytes. Raises SharingFailed."""
+    from cuda.bindings import driver
+
+    begin, nbytes = _cuda(driver.cuMemGetAddressRange(pointer))
+    return int(begin), int(nbytes)
+
+
+def open_handle(handle: str) -> torch.Tensor:
+    """Another process's device allocation, as bytes: as many as the driver says. Raises SharingFailed."""
+    pointer = _opened(handle)
+    return _device_bytes(pointer, allocation_at(pointer)[1])
+
+
+def close_handle(memory: torch.Tensor) -> None:
+    """Let go of what `open_handle` gave."""
+    from cuda.bindings import runtime
+
+    _cuda(runtime.cudaIpcCloseMemHandle(memory.data_ptr()))
+
+
+def fetch_to_host(copies: Sequence[tuple[int, int, int]], stream: int) -> None:
+    """Copy from the device to pinned memory of the host: (to, from, bytes), in this order. Raises SharingFailed.
+
+    With as little as can be between the call and the first copy.
+    """
+    from cuda.bindings import runtime
+
+    copy, kind = runtime.cudaMemcpyAsync, runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
+    results = [copy(target, source, nbytes, kind, stream) for target, source, nbytes in copies]
+    for result in (*results, runtime.cudaStreamSynchronize(stream)):
+        _cuda(result)
+
+
+def _opened(handle: str) -> int:
     from cuda.bindings import runtime
 
     opened = runtime.cudaIpcMemHandle_t()
     opened.reserved = base64.b64decode(handle)
-    pointer = _cuda(runtime.cudaIpcOpenMemHandle(opened, runtime.cudaIpcMemLazyEnablePeerAccess))
-    return _device_bytes(int(pointer), nbytes)
+    return int(_cuda(runtime.cudaIpcOpenMemHandle(opened, runtime.cudaIpcMemLazyEnablePeerAccess)))

@@ -16,6 +16,7 @@ import torch
 from kbd.daemon.judge.bench import Bench
 from kbd.daemon.judge.compare import agrees, compare
 from kbd.daemon.judge.expected import Yardstick
+from kbd.daemon.judge.glance import Glance
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged
 from kbd.outbox.performance import Audit
 from kbd.outbox.report import Suspicion
@@ -26,6 +27,11 @@ FEW_TURNS: Final = 16
 STEPS: Final = ((12, 3), (24, 4), (math.inf, 16))
 """Of a longer job one turn in each step of so many, which are longer after the first turns: most jobs end soon."""
 PLACES: Final = 8
+GLANCES: Final = 8
+UNFINISHED: Final = (
+    "{changed} parts of what its launches left were not there yet when its process said that they were done, and "
+    "were a moment later"
+)
 
 
 class Suspicious(Exception):
@@ -43,13 +49,16 @@ class Auditor:
         self._bench = bench
         self._yardsticks = yardsticks
         # An audited turn is no sample where keeping costs: there are as many more of them.
-        self._expected = samples + (FEWEST if bench.candidate.keeping_costs else 0)
+        keeps = bench.candidate.keeping_costs
+        self._expected = samples + (FEWEST if keeps else 0)
         self._due: set[int] = set()
         self._decided = 0
         self._turns = 0
         self._compared = 0
         self._failed = 0
         self._comparable = True
+        self._places: list[tuple[int, int]] = []
+        self._glance = Glance(bench.device, GLANCES) if bench.can_compare and not keeps else None
 
     def is_due(self, turn: int) -> bool:
         """Whether this turn will be compared; to be asked once for every turn, before it."""
@@ -72,16 +81,26 @@ class Auditor:
         self._due.update(self._decided + place for place in self._bench.some_below(length, 1))
         self._decided += length
 
+    def choose(self) -> None:
+        """Choose in secret which launches of the coming turn will be compared."""
+        self._places = self._bench.shared_places(PLACES)
+        if self._glance is not None:
+            self._glance.choose(self._bench.left_at_once(GLANCES), self._bench.secret)
+
+    def glance(self) -> None:
+        """Look at what the candidate left, in the moment in which its bursts are over."""
+        if self._glance is not None:
+            self._glance.take()
+
     def check(self) -> None:
-        """Compare what some launches of both kernels left in the turn that is just over.
+        """Compare what the launches that were chosen left in the turn that is just over.
 
         Raises Suspicious or RunnerTrouble.
         """
-        places = self._bench.shared_places(PLACES)
-        if not places:
+        if not self._places:
             return
         try:
-            left = self._bench.outputs_at(places) or self._bench.outputs_at([self._bench.last_places])
+            left = self._bench.outputs_at(self._places) or self._bench.outputs_at([self._bench.last_places])
         except RunnerFailed as error:
             if error.role != "reference":
                 raise
@@ -96,6 +115,9 @@ class Auditor:
         if problem := self._problem(expected, found) or self._view():
             self._failed += 1
             raise Suspicious("timed_output_wrong", problem)
+        if self._glance is not None and (changed := self._glance.changed()):
+            self._failed += 1
+            raise Suspicious("unfinished_when_done", UNFINISHED.format(changed=changed))
 
     def _problem(self, expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> str | None:
         if len(found) != len(expected):
@@ -107,7 +129,7 @@ class Auditor:
         """Whatever it returned when it was judged had memory of its own, unless the reference's had not either."""
         candidate, reference = self._bench.candidate, self._bench.reference
         assert reference is not None
-        if candidate.returns_views and not (reference.returns_views or candidate.written):
+        if candidate.left.views and not (reference.left.views or candidate.written):
             return "it returns memory of its input while it is timed, and made a copy whenever it was judged"
         return None
 

@@ -20,10 +20,12 @@ from typing import Final
 
 import torch
 
-from kbd.daemon.judge.device_speed import cache_bytes
+from kbd.daemon.judge.device_speed import cache_bytes, forget_persisting_lines
 from kbd.daemon.judge.freshening import Freshener
 from kbd.daemon.judge.timed_kernel import TimedKernel
 
+EMPTY, SHORT, LONG, SINGLE = range(4)
+"""The bursts of a turn."""
 FLUSH_CACHES: Final = 2
 ONCE_MORE: Final = 1  # a set of its own for the burst of a single launch
 
@@ -47,8 +49,8 @@ class BurstPlan:
         return [[], *([[0] * len(sets) for sets in ranges] if warm else ranges)]
 
     def launch_of(self, place: int) -> tuple[int, int]:
-        """Which launch of which burst (1 or 2) has the set at this place."""
-        return (1, place) if place < self.short else (2, place - self.short)
+        """Which launch of which burst (the short or the long one) has the set at this place."""
+        return (SHORT, place) if place < self.short else (LONG, place - self.short)
 
 
 class Bench:
@@ -69,7 +71,7 @@ class Bench:
         self.device = device
         self.warm = warm
         self._freshener = freshener
-        self._secret = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
+        self.secret = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
         self._chosen: list[int] = []
         self._candidate_plan: BurstPlan | None = None
         self._reference_plan: BurstPlan | None = None
@@ -112,7 +114,7 @@ class Bench:
             self._chosen = list(range(narrow))
             if not self.warm:  # the last launches of both are a pair, and so are the single ones
                 ends = ONCE_MORE + 1
-                others = self._secret.sample(range(wide - ends), narrow - ends)
+                others = self.secret.sample(range(wide - ends), narrow - ends)
                 self._chosen = [*others, *range(wide - ends, wide)]
             self._align()
 
@@ -131,6 +133,7 @@ class Bench:
     def flush(self) -> None:
         """Leave nothing of the inputs in the device's cache, and wait until the judge's own work is over."""
         if self._flushed.numel():
+            forget_persisting_lines()
             self._flushed.zero_()
         self.settle()
 
@@ -162,9 +165,9 @@ class Bench:
         """Those in the same bursts as one that is chosen at random: what a burst left is fetched in one piece."""
         if not pairs:
             return []
-        bursts = self._bursts_of(self._secret.choice(pairs))
+        bursts = self._bursts_of(self.secret.choice(pairs))
         alike = [pair for pair in pairs if self._bursts_of(pair) == bursts]
-        return self._secret.sample(alike, min(most, len(alike)))
+        return self.secret.sample(alike, min(most, len(alike)))
 
     def _bursts_of(self, pair: tuple[int, int]) -> tuple[int, int]:
         assert self._candidate_plan is not None
@@ -193,9 +196,26 @@ class Bench:
         found = self._returned(self.candidate, self._candidate_plan, ours)
         return None if found is None else (expected, found)
 
+    def left_at_once(self, most: int) -> list[torch.Tensor]:
+        """Of some launches of the candidate's long burst, the last one first, one tensor that each will leave.
+
+        Of the last one alone where all leave theirs in the same memory; none that its process must be asked for.
+        """
+        candidate, plan = self.candidate, self._candidate_plan
+        assert plan is not None
+        last = plan.long - 1
+        launches = [last, *self.secret.sample(range(last), min(most - 1, last))]
+        if not candidate.returns:
+            left = [candidate.written_at(0 if self.warm else plan.short + launch) for launch in launches]
+        elif candidate.left.reuses(LONG, launches) or self.warm:
+            left = [candidate.left.at_once(LONG, last, self.last_places[0])]
+        else:
+            left = [candidate.left.at_once(LONG, launch, plan.short + launch) for launch in launches]
+        return [self.secret.choice(tensors) for tensors in left if tensors]
+
     def some_below(self, limit: int, count: int) -> list[int]:
         """Different numbers from 0 to limit-1, as many as asked for where there are as many; unpredictable."""
-        return self._secret.sample(range(limit), min(count, limit))
+        return self.secret.sample(range(limit), min(count, limit))
 
     def _returned(
         self, kernel: TimedKernel, plan: BurstPlan, places: Sequence[int]

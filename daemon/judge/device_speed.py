@@ -31,6 +31,13 @@ def cache_bytes(device: torch.device) -> int:
     return host_cache_bytes()
 
 
+def forget_persisting_lines() -> None:
+    """Of the CUDA device's cache: what a kernel has told it to keep is evicted like anything else from here on."""
+    from cuda.bindings import driver
+
+    driver.cuCtxResetPersistingL2Cache()  # older devices know no such lines, and refuse
+
+
 @cache
 def host_cache_bytes() -> int:
     """Size of the last-level cache as Linux tells it."""

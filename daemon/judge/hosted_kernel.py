@@ -13,6 +13,7 @@ from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import Role, StageLimits
 from kbd.daemon.executor.runner_protocol import Ran, Slot, TensorMeta, Values
 from kbd.daemon.executor.shared_memory import extent
+from kbd.daemon.judge.borrowing import Borrower
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.output_buffers import beginnings, buffer_metas, freshen
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
@@ -59,6 +60,7 @@ class HostedKernel:
         self.limits = limits
         self.device_kind = device_kind
         self.lender = Lender(link, device_kind, limits.load_s)
+        self.borrower = Borrower()
         self._contracts: tuple[BoundContract, ...] = ()
         self._takes_outputs = False
         self._bound: dict[int, Loan] = {}
@@ -249,6 +251,7 @@ class HostedKernel:
         """Let the runner exit and take the lent memory back; it must be dead by now, or have forgotten its job."""
         self._close_archive()
         self.link.close()
+        self.borrower.give_back()
         self.lender.release()
 
     def _fetch(self, what: Any, values: Values, limit_s: float) -> list[torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,7 +22,6 @@ from kbd.daemon.judge.timing import (
     Series,
     TimedKernels,
     Way,
-    calibrated,
     get_ready,
     prepared,
     time_kernels,
@@ -32,6 +32,7 @@ from kbd.outbox.performance import (
     Audit,
     ClaimedTiming,
     KernelTiming,
+    LeaseUse,
     Performance,
     TimingBasis,
     TimingFigures,
@@ -95,17 +96,20 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     on_device = session.device.type == "cuda"
     floor = Floor.of(device_speed(), bench.candidate.output_bytes) if on_device else None
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
-    as_called = calibrated(bench, "eager") if wants_graph else None
+    as_called = [timer.plan for timer in get_ready(bench, "eager").timers] if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
+        held_since = time.perf_counter()
         session.inspector.timing_begins()
         before = HostLoad.now()
         ways = _time_in_each_way(session, bench, ready, as_called, auditor)
         after = HostLoad.now()
         session.device_report = session.inspector.report()
+        held_s = time.perf_counter() - held_since
     found = _performance(session, bench, ways, auditor.report(), floor)
-    finding.performance = found.model_copy(update={"launches": finding.launches})
+    told = {"launches": finding.launches, "lease": ways.lease_use(held_s)}
+    finding.performance = found.model_copy(update=told)
     if _interpreted(session):
         return None
     try:
@@ -125,6 +129,16 @@ class _Ways:
     @property
     def headline(self) -> TimedKernels:
         return self.device or self.as_called
+
+    def lease_use(self, held_s: float) -> LeaseUse:
+        """Where so many seconds on the device alone went."""
+        spent = [timed.spent for timed in (self.device, self.as_called) if timed is not None]
+        return LeaseUse(
+            held=held_s,
+            bursts=sum(one.bursts for one in spent),
+            contents=sum(one.contents for one in spent),
+            audits=sum(one.audits for one in spent),
+        )
 
 
 def _time_in_each_way(

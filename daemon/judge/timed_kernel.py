@@ -23,13 +23,9 @@ from kbd.daemon.executor.doorbell import (
     make_wakers,
 )
 from kbd.daemon.executor.runner_protocol import (
-    OTHER_TENSORS,
     BindSets,
     Burst,
     Done,
-    Exported,
-    ExportLaunches,
-    Failed,
     Listen,
     Okay,
     Prepare,
@@ -39,8 +35,9 @@ from kbd.daemon.executor.runner_protocol import (
 )
 from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.left_outputs import LeftOutputs
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, new_nonce
-from kbd.daemon.judge.set_table import SetTable, lend_sets
+from kbd.daemon.judge.set_table import lend_sets
 
 HEALTH_CHECK_S = 0.001
 # Shapes may depend on the inputs, but room is made for what a runner claims.
@@ -81,10 +78,8 @@ class TimedKernel:
         self._hosted = hosted
         self._link = hosted.link
         self._limit_s = hosted.limits.timing_s
-        self._bound: SetsBound | None = None
-        self._exports: SetTable | None = None
-        self._unfit: dict[int, frozenset[int]] = {}
-        self._views: dict[int, bool] = {}
+        self._left: LeftOutputs | None = None
+        self._bursts: Sequence[Sequence[int]] = ()
         self._bell: Doorbell | None = None
         self._listen = self._asked = 0
         self._asked_limit_s = 0.0
@@ -106,7 +101,8 @@ class TimedKernel:
 
     def bound(self) -> None:
         """Wait until the runner has tried out the first set."""
-        self._bound = self._link.answer_to(self._asked, SetsBound, self._asked_limit_s)
+        bound = self._link.answer_to(self._asked, SetsBound, self._asked_limit_s)
+        self._left = LeftOutputs(self._hosted, self.count, self._outputs, bound)
         judged = self._hosted.returned_bytes
         if self.output_bytes > RETURN_FACTOR * judged + RETURN_MARGIN_BYTES:
             raise RunnerForged(
@@ -120,25 +116,15 @@ class TimedKernel:
         return len(self._written)
 
     @property
+    def left(self) -> LeftOutputs:
+        """What its timed launches return, once it is bound."""
+        assert self._left is not None
+        return self._left
+
+    @property
     def returns(self) -> bool:
         """Whether it returned tensors when it was tried out."""
-        return self._bound is not None and bool(self._bound.outputs)
-
-    @property
-    def returns_views(self) -> bool:
-        """Whether memory of its inputs was returned in one of the latest bursts that were kept."""
-        return any(self._views.values())
-
-    @property
-    def returns_scattered(self) -> bool:
-        """Whether something that it returns has gaps, so that a copy has another layout."""
-        metas = self._bound.outputs if self._bound is not None else ()
-        return any(meta.stride is not None and self._hosted.dense(meta).stride is None for meta in metas)
-
-    @property
-    def _fills_buffers(self) -> bool:
-        """Whether what it returns lies in buffers of the judge's."""
-        return self._outputs is not None and self._bound is not None and self._bound.in_place
+        return bool(self.left.metas)
 
     @property
     def takes_turns_on_device(self) -> bool:
@@ -153,29 +139,29 @@ class TimedKernel:
     @property
     def output_bytes(self) -> int:
         """What one launch writes, by what it returned."""
-        return sum(extent(meta) for meta in self._returned_metas()) if self._bound else 0
+        return sum(map(extent, self.left.metas)) if self._left is not None else 0
 
-    def start_preparing(self, bursts: Sequence[Sequence[int]], method: str) -> None:
-        """Have bursts over these sets made ready; `prepared` waits for it."""
+    def start_preparing(self, bursts: Sequence[Sequence[int]], method: str, *, final: bool = True) -> None:
+        """Have bursts over these sets made ready; `prepared` waits for it. `final`: they will be audited."""
         self._asked_limit_s = self._link.limit(self._limit_s)
-        room = self._room_to_keep()
+        self._bursts = bursts
+        self.left.forget_bursts()
+        room = self.left.room_to_keep
         kept, stride = (room.slots, room.stride) if room is not None else ((), 0)
-        question = Prepare(bursts=tuple(map(tuple, bursts)), method=method, kept=kept, kept_stride=stride)
+        question = Prepare(
+            bursts=tuple(map(tuple, bursts)),
+            method=method,
+            expose=final and method == "graph" and self.left.may_be_exposed,
+            kept=kept,
+            kept_stride=stride,
+        )
         self._asked = self._link.pose(question, self._asked_limit_s)
-
-    def _room_to_keep(self) -> SetTable | None:
-        """Where a loop on the CPU copies all that launches return, when it is told to; None where it need not."""
-        if not (self.keeping_costs and self.returns) or self._fills_buffers:
-            return None
-        if self._exports is None:
-            self._exports = lend_sets(
-                self._hosted.lender, "timed exports", self._returned_metas(), self.count
-            )
-        return self._exports
 
     def prepared(self) -> Prepared:
         """How they were made ready."""
-        return self._link.answer_to(self._asked, Prepared, self._asked_limit_s)
+        told = self._link.answer_to(self._asked, Prepared, self._asked_limit_s)
+        self.left.prepared(told, self._bursts)
+        return told
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -226,12 +212,17 @@ class TimedKernel:
 
     def burst(self, index: int, *, keep: bool = False) -> tuple[float, float]:
         """Run a burst: microseconds by the judge's clock, and what the runner claims."""
+        self.left.ran(index)
         if self._bell is not None:
             return self._ring(self._bell, index, keep=keep)
         measured_us, done = self._link.ask_timed(Burst(index=index, keep=keep), Done, self._limit_s)
         if keep:
-            self._unfit[index], self._views[index] = frozenset(done.unfit), bool(done.views)
+            self.left.kept(index, done.unfit, views=bool(done.views))
         return measured_us, done.claimed_us
+
+    def written_at(self, place: int) -> list[torch.Tensor]:
+        """The inout arguments of this set, where they lie."""
+        return [self.inputs.columns[column][place] for column in self._written]
 
     def written_to(self, sets: Sequence[int]) -> list[torch.Tensor]:
         """The inout arguments of these sets as they are now, each of all sets as one tensor (sets first)."""
@@ -244,42 +235,17 @@ class TimedKernel:
 
         None where later launches have used the memory again.
         """
-        assert self._bound is not None
-        if self._fills_buffers:
-            assert self._outputs is not None
-            return [column[list(sets)] for column in self._outputs.columns]
-        metas = self._returned_metas()
-        if not metas:
-            return []
-        if self.keeping_costs:
-            return self._kept_by(burst, sets)
+        if not self.left.must_be_asked_for:
+            return self.left.read(burst, launches, sets)
         listening = self._bell is not None
         self._stop_listening()
-        if self._exports is None or self._exports.count < len(launches):
-            self._exports = lend_sets(self._hosted.lender, "timed exports", metas, len(launches))
-        slots = self._exports.slots_of(len(launches))
-        question = ExportLaunches(burst=burst, launches=tuple(launches), slots=slots)
         try:
-            exported = self._link.ask(question, Exported, self._limit_s)
+            found = self.left.read(burst, launches, sets)
         except RunnerFailed:
             self._listen_again(listening)
             raise
         self._listen_again(listening)
-        if exported.overwritten:
-            return None
-        return [column[: len(launches)].clone() for column in self._exports.columns]
-
-    def _kept_by(self, burst: int, sets: Sequence[int]) -> list[torch.Tensor]:
-        """As it lies there: the runner copied it while the burst ran."""
-        assert self._exports is not None
-        if not self._unfit.get(burst, frozenset()).isdisjoint(sets):
-            failed = Failed(status="runtime_error", type="RuntimeError", message=OTHER_TENSORS)
-            raise RunnerFailed(self.role, failed)
-        return [column[list(sets)] for column in self._exports.columns]
-
-    def _returned_metas(self) -> list[TensorMeta]:
-        assert self._bound is not None
-        return [self._hosted.dense(meta) for meta in self._bound.outputs]
+        return found
 
     @property
     def adds_to_outputs(self) -> bool:
@@ -327,7 +293,7 @@ class TimedKernel:
             health_check_ns = now + int(HEALTH_CHECK_S * 1e9)
         measured_us = (time.perf_counter_ns() - started) / 1e3
         if keep:
-            self._unfit[index], self._views[index] = bell.unfit, bell.views
+            self.left.kept(index, bell.unfit, views=bell.views)
         return measured_us, bell.claimed_us
 
     def _check_health(self, waited_ns: int, limit_s: float) -> None:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from kbd.daemon.judge.audit import Auditor
-from kbd.daemon.judge.bench import ONCE_MORE, Bench, BurstPlan
+from kbd.daemon.judge.bench import EMPTY, LONG, ONCE_MORE, SHORT, SINGLE, Bench, BurstPlan
 from kbd.daemon.judge.runner_link import RunnerForged
 from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, slope
 from kbd.daemon.judge.timed_kernel import TimedKernel
@@ -38,7 +38,6 @@ FIRST_CHECK = 20
 TARGET_HALF_WIDTH = {"cuda": 0.005, "cpu": 0.01}
 """Noise at which sampling ends: well below what two processes differ by anyway (`PROCESS_BIAS`)."""
 SINGLE_LAUNCHES = 8
-EMPTY, SHORT, LONG, SINGLE = range(4)
 CANDIDATE = 0
 
 
@@ -64,6 +63,24 @@ class Series:
     scattered: bool = False
 
 
+@dataclass
+class Spent:
+    """Seconds that went into bursts, into new contents before them, and into audits after them."""
+
+    bursts: float = 0.0
+    contents: float = 0.0
+    audits: float = 0.0
+
+    @contextlib.contextmanager
+    def on(self, what: Literal["bursts", "contents", "audits"]) -> Iterator[None]:
+        """What is done meanwhile."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, what, getattr(self, what) + time.perf_counter() - started)
+
+
 @dataclass(frozen=True)
 class TimedKernels:
     """One way of timing, for the candidate and (in a comparison) the reference."""
@@ -73,6 +90,7 @@ class TimedKernels:
     candidate: Series
     reference: Series | None
     stop: str
+    spent: Spent = field(default_factory=Spent)
 
 
 @dataclass(frozen=True)
@@ -104,11 +122,19 @@ class Timer:
     kernel: TimedKernel
     plan: BurstPlan
 
-    def turn(self, series: Series, *, keep: bool, single: bool, empty_at_most_us: float = math.inf) -> float:
+    def turn(
+        self,
+        series: Series,
+        *,
+        keep: bool,
+        single: bool,
+        empty_at_most_us: float = math.inf,
+        at_end: Callable[[], None] | None = None,
+    ) -> float:
         """One sample, or none where a loop had to keep its outputs on the CPU; returns what an empty burst took.
 
         Only there is the runner told beforehand that its outputs will be looked at. Of what an empty burst takes no
-        more than `empty_at_most_us` is believed.
+        more than `empty_at_most_us` is believed. `at_end` is done at once when the bursts are over.
         """
         keep = keep and self.kernel.keeping_costs
         if self.kernel.takes_turns_on_device:
@@ -119,8 +145,10 @@ class Timer:
         if self.plan.short:
             short, short_claimed = self.kernel.burst(SHORT, keep=keep)
         long, long_claimed = self.kernel.burst(LONG, keep=keep)
+        if at_end is not None:
+            at_end()
         lengths = self.plan.short, self.plan.long
-        series.launches, series.scattered = sum(lengths), self.kernel.returns_scattered
+        series.launches, series.scattered = sum(lengths), self.kernel.left.scattered
         together, bursts = (short + long, 2) if self.plan.short else (long, 1)
         if keep:
             series.kept_us.append(together)
@@ -143,9 +171,10 @@ def get_ready(bench: Bench, method: Method) -> Readiness:
     Both are timed by the same method: where one cannot be captured, both fall back to the eager loop.
     """
     try:
-        return prepared(bench, calibrated(bench, method), method)
+        ready = prepared(bench, calibrated(bench, method), method)
     except _CannotCapture as error:
-        return prepared(bench, calibrated(bench, "eager"), "eager", str(error))
+        ready = prepared(bench, calibrated(bench, "eager"), "eager", str(error))
+    return tried_out(bench, ready) if bench.device.type == "cuda" else ready
 
 
 def prepared(
@@ -168,19 +197,20 @@ def time_kernels(
 
     Raises RunnerTrouble, or Suspicious.
     """
-    ready = _tried_out(bench, ready)
-    series = [Series() for _ in ready.timers]
+    ready = tried_out(bench, ready)
+    series, spent = [Series() for _ in ready.timers], Spent()
     with contextlib.ExitStack() as listening:
         for kernel in bench.kernels:
             listening.enter_context(kernel.listening())
-        stop = _take_turns(bench, ready, way, auditor, series, clock)
-    return TimedKernels(ready.method, ready.reason, series[0], series[1] if bench.reference else None, stop)
+        stop = _take_turns(bench, ready, way, auditor, series, spent, clock)
+    reference = series[1] if bench.reference else None
+    return TimedKernels(ready.method, ready.reason, series[0], reference, stop, spent)
 
 
-def _tried_out(bench: Bench, ready: Readiness) -> Readiness:
+def tried_out(bench: Bench, ready: Readiness) -> Readiness:
     """Run every burst once before it counts; prepare others if launches take far less or more than they seemed to.
 
-    They were chosen while others used the device.
+    A few launches, while others use the device, tell little of how long one takes. Raises RunnerTrouble.
     """
     plans = [_fitting(timer, _try_out(timer)) for timer in ready.timers]
     if all(plan == timer.plan for plan, timer in zip(plans, ready.timers, strict=True)):
@@ -208,6 +238,7 @@ def _take_turns(
     way: Way,
     auditor: Auditor,
     series: Sequence[Series],
+    spent: Spent,
     clock: Callable[[], float],
 ) -> str:
     """Fill the series; returns why it ended."""
@@ -215,19 +246,30 @@ def _take_turns(
     while len(series[0].measured_us) < way.max_samples:
         keep = auditor.is_due(turn)
         single = turn < SINGLE_LAUNCHES and not keep  # nothing may come after what is to be looked at
-        bench.refresh()
+        with spent.on("contents"):
+            bench.refresh()
         # The candidate comes last where it was told, so that it has no time left when it is looked at.
         forth = turn % 2 == 0 and not (keep and bench.candidate.keeping_costs)
         order = range(len(ready.timers)) if forth else reversed(range(len(ready.timers)))
-        for place in order:
-            bench.flush()
-            if place == CANDIDATE:
-                ours = reference_empty_us
-                ready.timers[place].turn(series[place], keep=keep, single=single, empty_at_most_us=ours)
-            else:
-                reference_empty_us = ready.timers[place].turn(series[place], keep=keep, single=single)
         if keep:
-            auditor.check()
+            auditor.choose()
+        for place in order:
+            with spent.on("contents"):
+                bench.flush()
+            with spent.on("bursts"):
+                if place == CANDIDATE:
+                    ready.timers[place].turn(
+                        series[place],
+                        keep=keep,
+                        single=single,
+                        empty_at_most_us=reference_empty_us,
+                        at_end=auditor.glance if keep else None,
+                    )
+                else:
+                    reference_empty_us = ready.timers[place].turn(series[place], keep=keep, single=single)
+        if keep:
+            with spent.on("audits"):
+                auditor.check()
         turn += 1
         samples = len(series[0].measured_us)
         if verdict := _stop(series, samples, TARGET_HALF_WIDTH[bench.device.type]):
@@ -238,11 +280,15 @@ def _take_turns(
 
 
 def _prepare(
-    kernels: Sequence[TimedKernel], bursts: Sequence[Sequence[Sequence[int]]], method: Method
+    kernels: Sequence[TimedKernel],
+    bursts: Sequence[Sequence[Sequence[int]]],
+    method: Method,
+    *,
+    final: bool = True,
 ) -> None:
     """All at once: each runner captures on its own."""
     for kernel, wanted in zip(kernels, bursts, strict=True):
-        kernel.start_preparing(wanted, method)
+        kernel.start_preparing(wanted, method, final=final)
     for kernel, prepared in [(kernel, kernel.prepared()) for kernel in kernels]:
         if prepared.method == method:
             continue
@@ -255,7 +301,7 @@ def calibrated(bench: Bench, method: Method) -> list[BurstPlan]:
     """Choose burst lengths that make one launch's time stand out from the clock's noise. Raises RunnerTrouble."""
     kernels = bench.kernels
     several = min(PROBED_LAUNCHES, *(kernel.count for kernel in kernels))
-    _prepare(kernels, [[[], [0], list(range(several))]] * len(kernels), method)
+    _prepare(kernels, [[[], [0], list(range(several))]] * len(kernels), method, final=False)
     return [burst_plan(_rough_launch_us(kernel, several), kernel.count) for kernel in kernels]
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Prepared
+from kbd.daemon.executor.runner_protocol import Prepared, TensorMeta
 from kbd.daemon.runner.copying import Target, copy_all, lies_within
+from kbd.daemon.runner.exposing import exposure_of
 from kbd.daemon.runner.values import pack, tensors_in
 
 WARM_UP_S = 0.1
@@ -76,6 +77,14 @@ class Bursts:
                 self._graphs, self._returned = None, [[] for _ in plans]
                 torch.cuda.synchronize(self._device)
         return Prepared(method="eager", reason=reason)
+
+    def exposed(self, forms: Sequence[TensorMeta]) -> dict[str, Any]:
+        """Of `Prepared`: where captured launches leave tensors of these forms; whether that is in the inputs."""
+        if self._graphs is None:
+            return {}
+        returned = (tensor for burst in self._returned for value in burst for tensor in pack(value)[1])
+        views = any(lies_within(tensor, self._inputs) for tensor in returned)
+        return {"exposure": exposure_of(self._returned, forms), "views": views}
 
     def warm_up(self) -> None:
         """Call the kernel a few times, so that nothing is built, tuned or loaded later; a slow one once."""

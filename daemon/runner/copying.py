@@ -95,3 +95,18 @@ def _words_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
     memory = (_memory * (reach * size)).from_address(_address_of(tensor))
     memory.owner = tensor  # it may be new: a conjugated tensor is made plain first
     return _array(shape, _WORDS[size], memory, 0, tuple(step * size for step in stride))
+
+
+def in_order_of_stream(
+    tensors: Sequence[torch.Tensor], buffers: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Copies of what a kernel returned on a device as whoever uses it next on the same stream would find it.
+
+    Work that was left on another stream is not waited for. Not of the `buffers` that it was given, nor where there
+    is no room for copies.
+    """
+    given = {buffer.data_ptr() for buffer in buffers}
+    try:
+        return [tensor if tensor.data_ptr() in given else tensor.clone() for tensor in tensors]
+    except torch.cuda.OutOfMemoryError:
+        return list(tensors)

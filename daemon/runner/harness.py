@@ -27,7 +27,7 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at, unmap_arena
 from kbd.daemon.runner.bursts import Bursts
-from kbd.daemon.runner.copying import can_copy, copy_to
+from kbd.daemon.runner.copying import can_copy, copy_to, in_order_of_stream
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.screening import notes_on
@@ -59,6 +59,7 @@ class Harness:
         self._precise = Float64Form()
         self._bursts: Bursts | None = None
         self._timed_sets: TimedSets | None = None
+        self._timed_forms: tuple[runner_protocol.TensorMeta, ...] = ()
         self._contracts: tuple[BoundContract, ...] = ()
         self._workload: int | None = None
 
@@ -170,10 +171,12 @@ class Harness:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         returned = self.kernel(inputs, outputs)
-        self._synchronize()
         peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None
         values = self._keep("outputs", returned)
         overlaps = overlaps_of(self._made["outputs"], tensors_in(inputs))
+        if self._device.type == "cuda":
+            self._made["outputs"] = in_order_of_stream(self._made["outputs"], outputs)
+        self._synchronize()
         return runner_protocol.Ran(
             values=values.model_copy(update={"overlaps": overlaps}),
             peak_bytes=peak,
@@ -243,6 +246,7 @@ class Harness:
         values, returned = pack_values(sets.calls[0]())
         in_place = [tensor.data_ptr() for tensor in returned] == sets.output_addresses(0)
         self._bursts.warm_up()
+        self._timed_forms = values.tensors
         return runner_protocol.SetsBound(outputs=values.tensors, in_place=in_place)
 
     def prepare(self, message: runner_protocol.Prepare) -> runner_protocol.Prepared:
@@ -250,7 +254,8 @@ class Harness:
         bursts = self._prepared_bursts()
         assert self._timed_sets is not None
         kept = self._timed_sets.places(message.kept, message.kept_stride)
-        return bursts.prepare(message.bursts, message.method, kept)
+        prepared = bursts.prepare(message.bursts, message.method, kept)
+        return prepared.model_copy(update=bursts.exposed(self._timed_forms)) if message.expose else prepared
 
     def burst(self, message: runner_protocol.Burst) -> runner_protocol.Done:
         """Run one burst to its end."""

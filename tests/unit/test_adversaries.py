@@ -21,13 +21,13 @@ ROWS = [
     for number, samples in re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
 ]
 KNOWN = {
-    "Timing": {*range(1, 8), 9, 11, 12, 14, 15, *range(66, 75), 76},
+    "Timing": {*range(1, 8), 9, 11, 12, 14, 15, *range(66, 75), *range(76, 79)},
     "Caching": {16, 17, 18, 19, 21, 22},
     "Stealing": {24, 25, 26, 28, 30, 31, 32, 33, 34, 35, 37},
     "Correctness": {38, 39, 40, 41, 42, 43, 46, 48, 49, 50, 75},
 }
 # Right answers that gain nothing. Of others it must be seen that they found nothing, or a remark be made.
-HARMLESS = {"patches_the_clocks", "leaves_a_daemonised_child"}
+HARMLESS = {"patches_the_clocks", "leaves_a_daemonised_child", "persists_in_the_cache"}
 SEEN_BY = {"log_lacks", "weak_test", "note"}
 
 
@@ -45,9 +45,7 @@ def test_every_trick_has_its_row():
 
 
 @pytest.mark.parametrize(("family", "number", "samples"), ROWS)
-def test_a_trick_is_tried_or_said_to_need_a_gpu(family, number, samples):
-    if samples.startswith("needs a GPU: "):
-        return
+def test_a_trick_is_tried(family, number, samples):
     assert named(samples)
     for sample in named(samples):
         expected = expected_of(sample)

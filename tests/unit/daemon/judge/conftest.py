@@ -25,6 +25,7 @@ from kbd.daemon.executor.runner_protocol import (
 from kbd.daemon.executor.shared_memory import tensor_at
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.bench import Bench
+from kbd.daemon.judge.borrowing import Borrower
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.freshening import Freshener, Origin
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet, _dense
@@ -150,6 +151,8 @@ class FakeKernel:
     ):
         self.link = FakeLink(self)
         self.lender = Lender(self.link, "cpu", 60)
+        self.borrower = Borrower()
+        self.exposed = None
         self.role = role
         self.setup_us = 12.0
         self.makes_inputs = False
@@ -269,6 +272,9 @@ class FakeKernel:
         self.kept_at = question
         if question.method == "graph" and not self._captures:
             return Prepared(method="eager", reason="no capture here")
+        if question.expose and self.exposed is not None:
+            exposure = self.exposed.prepare(question.bursts)
+            return Prepared(method=question.method, exposure=exposure, views=self.views)
         return Prepared(method=question.method)
 
     def on_burst(self, question):
@@ -277,6 +283,8 @@ class FakeKernel:
         self.bursts.append((question.index, sets))
         self.kept.append(question.keep)
         self._returned[question.index] = [self._launch(place) for place in sets]
+        if self.exposed is not None and question.index < len(self.exposed.places):
+            self.exposed.burst(question.index, self._returned[question.index])
         unfit = [place for launch, place in enumerate(sets) if not self._kept(question, launch, place)]
         measured_us = self._overhead_us + len(sets) * self.launch_us + next(self.noise)
         views = sets if question.keep and self.views else ()

@@ -14,6 +14,7 @@ from kbd.daemon.judge.timing import Way, get_ready, time_kernels
 from kbd.daemon.judge.tolerance import AppliedTolerance
 from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.dtypes import DType
+from tests.unit.daemon.judge.exposed_memory import ExposedMemory
 
 YARDSTICK = Yardstick("out", AppliedTolerance(1e-6, 1e-6), 1.0)
 
@@ -206,6 +207,65 @@ def test_nothing_can_have_overwritten_the_last_launch(make_kernel, make_bench):
     ready = get_ready(bench, "eager")
     with pytest.raises(RunnerForged):
         time_kernels(bench, ready, Way("eager", 20, 1e9), Auditor(bench, (), 20), lambda: 0.0)
+
+
+# --- memory of the runner's that the judge reads by itself ---------------------------------------------
+
+
+def exposing(kernel, **how):
+    """One on a device whose runner tells where captured launches leave what they return."""
+    kernel.exposed = kernel.borrower = ExposedMemory(torch.zeros(4), **how)
+    return on_device(kernel)
+
+
+def timed_in_graphs(make_bench, *kernels):
+    bench = make_bench(*kernels)
+    auditor = Auditor(bench, (YARDSTICK,), 20)
+    time_kernels(bench, get_ready(bench, "graph"), Way("graph", 20, 1e9), auditor, lambda: 0.0)
+    return auditor.report()
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_nobody_is_asked_for_what_can_be_read(make_kernel, make_bench, reuse):
+    kernels = [exposing(make_kernel(role, double), reuse=reuse) for role in ("candidate", "reference")]
+    assert timed_in_graphs(make_bench, *kernels).compared >= FEWEST
+    assert [kernel.verbs.count("export_launches") for kernel in kernels] == [0, 0]
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_what_is_read_is_compared(make_kernel, make_bench, reuse):
+    candidate = exposing(make_kernel("candidate", double, timed=lambda x: x * 3), reuse=reuse)
+    with pytest.raises(Suspicious) as found:
+        timed_in_graphs(make_bench, candidate, exposing(make_kernel("reference", double)))
+    assert found.value.suspicion.rule == "timed_output_wrong"
+
+
+def test_outputs_that_come_after_it_was_done_are_found(make_kernel, make_bench):
+    candidate = exposing(make_kernel("candidate", double), late=True)
+
+    def finish_and_double(x):
+        candidate.exposed.finish()
+        return x * 2
+
+    reference = exposing(make_kernel("reference", double, timed=finish_and_double))
+    with pytest.raises(Suspicious) as found:
+        timed_in_graphs(make_bench, candidate, reference)
+    assert found.value.suspicion.rule in {"unfinished_when_done", "timed_output_wrong"}
+
+
+def test_memory_that_cannot_be_borrowed_is_asked_for(make_kernel, make_bench):
+    candidate = exposing(make_kernel("candidate", double))
+    candidate.exposed.borrow = lambda handles: None
+    report = timed_in_graphs(make_bench, candidate, exposing(make_kernel("reference", double)))
+    assert report.compared >= FEWEST
+    assert candidate.verbs.count("export_launches") == report.compared
+
+
+def test_a_runner_that_names_places_outside_of_its_memory_is_found_out(make_kernel, make_bench):
+    candidate = exposing(make_kernel("candidate", double))
+    candidate.exposed.borrow = lambda handles: [torch.zeros(8, dtype=torch.uint8)]
+    with pytest.raises(RunnerForged, match="would lie"):
+        timed_in_graphs(make_bench, candidate, exposing(make_kernel("reference", double)))
 
 
 NEVER_ALIKE = {"origins": [Origin([torch.zeros(400)], BoundTensor(shape=(400,), dtype=DType.FLOAT32))]}

@@ -92,7 +92,7 @@ def test_outputs_of_every_form(timed, made):
     ("made", "scattered"), [("x + 1", False), ("(x + 1).t()", False), ("(x + 1)[:, ::2]", True)]
 )
 def test_outputs_with_gaps_are_known(timed, made, scattered):
-    assert timed(f"def f(x):\n    return {made}\n", torch.zeros(3, 4)).returns_scattered is scattered
+    assert timed(f"def f(x):\n    return {made}\n", torch.zeros(3, 4)).left.scattered is scattered
 
 
 def test_inputs_of_every_form_and_none(timed):

@@ -48,6 +48,12 @@ class OddTurns:
     def is_due(self, turn):
         return turn % 2 == 1
 
+    def choose(self):
+        pass
+
+    def glance(self):
+        pass
+
     def check(self):
         self.checks += 1
 
