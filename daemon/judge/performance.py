@@ -44,6 +44,10 @@ AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
 """On the CPU two of so many timings must have figures that no honest kernel has: a host may delay one process."""
+OUTPUTS_ASKED_FOR: Final = (
+    "what its timed launches return cannot be read from its memory, as that is not from cudaMalloc: its process "
+    "was asked for it, so it knew then what would be compared"
+)
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
@@ -98,6 +102,8 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
     as_called = [timer.plan for timer in get_ready(bench, "eager").timers] if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
+    if ready.method == "graph" and bench.can_compare and bench.candidate.left.must_be_asked_for:
+        session.notes.append(OUTPUTS_ASKED_FOR)
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         held_since = time.perf_counter()

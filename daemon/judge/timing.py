@@ -32,6 +32,7 @@ SHORTEST_LAUNCH_US = 0.2
 SMALLEST_SAMPLE_US = 1e-3
 PROBED_LAUNCHES = 8
 PROBE_REPEATS = 3
+SHARED_TRIES = 3
 SLOW_LAUNCH_US = 1_000.0
 CHECK_EVERY = 5
 FIRST_CHECK = 20
@@ -174,7 +175,7 @@ def get_ready(bench: Bench, method: Method) -> Readiness:
         ready = prepared(bench, calibrated(bench, method), method)
     except _CannotCapture as error:
         ready = prepared(bench, calibrated(bench, "eager"), "eager", str(error))
-    return tried_out(bench, ready) if bench.device.type == "cuda" else ready
+    return tried_out(bench, ready, SHARED_TRIES) if bench.device.type == "cuda" else ready
 
 
 def prepared(
@@ -207,12 +208,13 @@ def time_kernels(
     return TimedKernels(ready.method, ready.reason, series[0], reference, stop, spent)
 
 
-def tried_out(bench: Bench, ready: Readiness) -> Readiness:
-    """Run every burst once before it counts; prepare others if launches take far less or more than they seemed to.
+def tried_out(bench: Bench, ready: Readiness, tries: int = 1) -> Readiness:
+    """Run every burst before it counts; prepare others if launches take far less or more than they seemed to.
 
-    A few launches, while others use the device, tell little of how long one takes. Raises RunnerTrouble.
+    A few launches, while others use the device, tell little of how long one takes; the shortest of several `tries`
+    tells more. Raises RunnerTrouble.
     """
-    plans = [_fitting(timer, _try_out(timer)) for timer in ready.timers]
+    plans = [_fitting(timer, min(_try_out(timer) for _ in range(tries))) for timer in ready.timers]
     if all(plan == timer.plan for plan, timer in zip(plans, ready.timers, strict=True)):
         return ready
     fitting = prepared(bench, plans, ready.method, ready.reason)
