@@ -103,9 +103,15 @@ class Intake:
         return Taken(path, delivery.owner, signature=delivery.signature)
 
     def make_durable(self, items: Iterable[Taken | Vanished | Deferred]) -> None:
-        """See to it that what was taken is under `claimed/` after a loss of power too. Raises OSError."""
+        """See to it that what was taken is under `claimed/` after a loss of power too.
+
+        A folder that somebody has deleted meanwhile holds nothing to see to. Raises OSError and EpochLost.
+        """
         for folder in {item.path.parent: None for item in items if isinstance(item, Taken)}:
-            fsync_folder(folder)
+            try:
+                fsync_folder(folder)
+            except FileNotFoundError:
+                require_epoch(self._spool, self._epoch_folder)
 
     def admit_all(
         self, items: Iterable[Taken | Vanished | Deferred]

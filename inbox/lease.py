@@ -121,7 +121,7 @@ def take_lease(spool: Spool, record: LeaseRecord, former: FoundLease | None) -> 
         remove(temporary)
     fsync_folder(spool.lease)
     # Lists of the folders that were out of date led here, or others have come and gone meanwhile.
-    if max(*_numbers(spool), highest_epoch(spool)) > number:
+    if max([highest_epoch(spool), *_numbers(spool)]) > number:
         lease.release()
         return None
     make_epoch(lease.epoch_folder)

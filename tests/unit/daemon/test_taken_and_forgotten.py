@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import pytest
 
@@ -137,6 +138,20 @@ def test_what_may_not_be_read_for_a_moment_is_a_job_and_what_never_may_is_reject
     assert json.loads(row.result_text)["error"]["type"] == "unreadable"
     assert "chmod a+r" in row.error_message
     assert "lasting.yaml" in files_in("quarantine")
+
+
+@pytest.mark.fault("a job is deleted from claimed/")
+def test_the_folder_of_an_owner_that_is_deleted_with_what_waits_in_it_holds_up_nobody(
+    desk, deliver, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(intake_module, "read_job", denied)
+        desk.take_in.round([deliver("j.yaml", owner="ann")])
+    shutil.rmtree(desk.lease.epoch_folder / "@ann")
+    assert desk.take_in.round([deliver("other.yaml")]).queued == 1
+    row = desk.store.get("j")
+    assert (row.state, row.status) == (JobState.FAILED, "harness_error")
+    assert "deleted from claimed/" in row.error_message
 
 
 def test_a_row_of_failed_reads_begins_anew_with_a_daemon(restart, desk, deliver, monkeypatch):

@@ -165,6 +165,22 @@ def test_whoever_was_paused_while_others_came_and_went_gets_no_epoch_of_old(
     assert take(spool, "paused").number == 3
 
 
+def test_whoever_was_quicker_and_has_ended_since_leaves_the_spool_to_be_taken(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It swept our lease away and gave its own back: no lease is left to compare ours with."""
+
+    def sweep(folder: Path) -> None:
+        monkeypatch.undo()
+        (spool.lease / "000001.json").unlink()
+        (spool.claimed / "000002").mkdir()
+        lease_module.fsync_folder(folder)
+
+    monkeypatch.setattr(lease_module, "fsync_folder", sweep)
+    assert take_lease(spool, record("a"), None) is None
+    assert take(spool, "a").number == 3
+
+
 def test_without_the_spool_nothing_is_said_about_its_owner(spool: Spool) -> None:
     lease = take(spool, "a")
     spool.sentinel.unlink()
