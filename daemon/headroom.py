@@ -28,9 +28,9 @@ class Headroom:
     """Looks at the length of the queue and at the free space of the file systems kbd writes to.
 
     Args:
-        store: holds the queue.
+        store: holds the queue, and results that the outbox did not take yet.
         folders: one on each file system, the spool's and the state's.
-        queue_limit: jobs that may wait in the queue.
+        queue_limit: jobs that may wait in the queue, or with their results for the outbox.
         min_free_bytes: each file system keeps so much free.
         free: asks a file system; tests bring their own.
     """
@@ -56,10 +56,14 @@ class Headroom:
             free = self._free(folder)
             if free < self.min_free_bytes:
                 return Room(0, _too_little(folder, free, self.min_free_bytes))
-        queued = self._store.queued()
-        if queued >= self.queue_limit:
-            return Room(0, f"{queued} jobs are queued, the limit is {self.queue_limit} (KBD_QUEUE_LIMIT)")
-        return Room(self.queue_limit - queued)
+        queued, owed = self._store.queued(), self._store.owed()
+        room = self.queue_limit - queued - owed
+        if room <= 0:
+            results = f" and {owed} results wait for the outbox" if owed else ""
+            return Room(
+                0, f"{queued} jobs are queued{results}, the limit is {self.queue_limit} (KBD_QUEUE_LIMIT)"
+            )
+        return Room(room)
 
 
 def _too_little(folder: Path, free: int, floor: int) -> str:

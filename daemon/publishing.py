@@ -18,6 +18,9 @@ from kbd.store.rows import JobRow
 
 log = structlog.get_logger(__name__)
 
+MOST_FAILURES = 3
+"""So many results that are refused in one batch are taken for an outbox that refuses all."""
+
 
 class Publishing:
     """Brings final results to the outbox; doing it again is harmless."""
@@ -27,15 +30,30 @@ class Publishing:
         self._lease = lease
         self._intake = intake
         self._store = store
+        self._after = 0
+        """Where the next batch begins: one that failed has its next turn behind all others."""
 
     def publish_owed(self) -> int:
         """Publish a batch of what is owed. Returns how many.
 
-        Raises OSError where the outbox refuses, SpoolMissing, and EpochLost when another daemon owns the spool.
+        Raises OSError where the outbox refuses some of it (the others were published), SpoolMissing, and EpochLost
+        when another daemon owns the spool.
         """
-        rows = self._store.unpublished()
+        rows = self._store.unpublished(after=self._after)
+        if not rows and self._after:
+            rows = self._store.unpublished()
+        failures: list[OSError] = []
+        self._after = 0
         for row in rows:
-            self._publish(row)
+            try:
+                self._publish(row)
+            except OSError as error:
+                failures.append(error)
+                self._after = row.sequence
+                if len(failures) == MOST_FAILURES:
+                    break
+        if failures:
+            raise failures[0]
         return len(rows)
 
     def publish_one(self, job_id: str) -> None:

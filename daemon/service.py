@@ -25,6 +25,7 @@ from kbd.daemon.desk import Desk
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.operation.operation import Operation
+from kbd.daemon.owed_results import OwedResults
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.snapshot import Holds, Snapshot
 from kbd.inbox.pause import Pause
@@ -64,6 +65,7 @@ class Service:
         self._watcher = InboxWatcher(desk.spool, self._hinted)
         interval_s = limits.network_scan_interval_s
         self._claiming = Claiming(clerk, desk, interval_s)
+        self._owed = OwedResults(clerk, desk)
         self._scheduler = Scheduler(executor, clerk, desk, limits, self._stir, job_logs)
         self._controls = Controls(
             clerk,
@@ -78,7 +80,7 @@ class Service:
         self._warm = False
         self._watched = False
         self._stop_by: float | None = None
-        self._owed = self._spool_away = False
+        self._spool_away = False
         self._store_fails: str | None = None
         self._tidy_at = time.monotonic() + limits.tidy_interval_s
         executor.examiner.changed = self._stir
@@ -178,15 +180,9 @@ class Service:
 
     async def publish(self) -> None:
         """Bring results to the outbox that are still owed to it."""
+        self._owed.wait |= self._scheduler.results_wait
         self._scheduler.results_wait = False
-        try:
-            published = await self._clerk.do(self._desk.publishing.publish_owed)
-        except (StoreUnavailable, SpoolMissing, OSError) as error:
-            self._owed = True
-            log.warning("results wait", action="publish_failed", reason=str(error))
-            return
-        self._owed = published > 0
-        if published:
+        if await self._owed.round():
             self._stir()
 
     async def wind_down(self) -> None:
@@ -212,7 +208,7 @@ class Service:
         """Keep status.json fresh."""
         if self._snapshot.due_in_s > 0 and not self._finished():
             return
-        holds = Holds(self._controls.pause, self._controls.drain, self._claiming.held or self._store_fails)
+        holds = Holds(self._controls.pause, self._controls.drain, self._trouble)
         try:
             report = await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
             await self._operation.reported(report)
@@ -226,7 +222,13 @@ class Service:
 
     @property
     def _results_wait(self) -> bool:
-        return self._owed or self._scheduler.results_wait
+        return self._owed.wait or self._scheduler.results_wait
+
+    @property
+    def _trouble(self) -> str | None:
+        """What keeps jobs or results waiting, for people; None: nothing does."""
+        results = f"results wait for the outbox: {self._owed.trouble}" if self._owed.trouble else None
+        return "; ".join(filter(None, (self._claiming.held or self._store_fails, results))) or None
 
     def _finished(self) -> bool:
         if self._stop_by is not None:
@@ -264,6 +266,8 @@ class Service:
             due_s.append(rested_s)
         if self._store_fails is not None:
             due_s.append(RETRY_S)
+        if (owed_s := self._owed.due_in_s) is not None:
+            due_s.append(owed_s)
         return due_s
 
     def _adopt(self, limits: Limits) -> None:

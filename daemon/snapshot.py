@@ -14,6 +14,7 @@ from kbd.daemon.device_states import DeviceStates, now
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.version import kbd_version
+from kbd.inbox.durable import replace_lightly
 from kbd.inbox.pause import Pause
 from kbd.store.readers import JobReader
 from kbd.store.source import open_source
@@ -107,10 +108,10 @@ class Snapshot:
             verdicts = reader.status_counts()
         self._desk.lease.require()
         spool = self._desk.spool
-        temporary = spool.outbox_tmp / "status.json.writing"
         report = snapshot | {"queue": counts}
-        temporary.write_text(json.dumps(report, indent=2) + "\n")
-        temporary.replace(spool.status_file)
+        # Not by way of the outbox: that it takes nothing is among what is told here.
+        temporary = spool.root / ".status.json.tmp"
+        replace_lightly(spool.status_file, json.dumps(report, indent=2).encode() + b"\n", temporary=temporary)
         return report | {"results": verdicts}
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, text
+from sqlalchemy import Connection, Engine, Select, func, select, text
 
 from kbd.store import job_table
 from kbd.store.engine import reported_errors
@@ -207,9 +207,17 @@ class JobStore:
             moved = {} if filed_path is None else {"claimed_path": filed_path}
             job_table.update_job(connection, job.sequence, {"published": True, **moved})
 
-    def unpublished(self, limit: int = 100) -> list[JobRow]:
-        """Final jobs whose result is owed to the outbox, oldest first."""
-        return self._read(job_table.job_query().where(text(OWED)).order_by(Job.sequence).limit(limit))
+    def unpublished(self, limit: int = 100, *, after: int = 0) -> list[JobRow]:
+        """Final jobs whose result is owed to the outbox, oldest first; those that arrived `after` a sequence."""
+        query = job_table.job_query().where(text(OWED), Job.sequence > after)
+        return self._read(query.order_by(Job.sequence).limit(limit))
+
+    def owed(self) -> int:
+        """How many results are owed to the outbox."""
+        with self._transaction() as connection:
+            return int(
+                connection.execute(select(func.count()).where(text(OWED)).select_from(Job)).scalar_one()
+            )
 
     def forget(self, history: History) -> int:
         """Forget the oldest published jobs beyond what is kept, in short transactions. Returns how many."""

@@ -6,17 +6,21 @@ MIB = 1 << 20
 
 
 class Queue:
-    def __init__(self, length):
+    def __init__(self, length, owed):
         self.length = length
+        self.results = owed
 
     def queued(self):
         return self.length
 
+    def owed(self):
+        return self.results
 
-def room(queued, *free, limit=10, floor=256 * MIB, folders=("spool", "state")):
+
+def room(queued, *free, owed=0, limit=10, floor=256 * MIB, folders=("spool", "state")):
     sizes = dict(zip(folders, free, strict=True))
     return Headroom(
-        Queue(queued), folders, queue_limit=limit, min_free_bytes=floor, free=sizes.__getitem__
+        Queue(queued, owed), folders, queue_limit=limit, min_free_bytes=floor, free=sizes.__getitem__
     ).room()
 
 
@@ -31,6 +35,15 @@ def test_a_full_queue(queued):
     assert full.jobs == 0
     assert f"{queued} jobs" in (full.why_none or "")
     assert "KBD_QUEUE_LIMIT" in (full.why_none or "")
+
+
+@pytest.mark.fault("a disk is full")
+@pytest.mark.fault("the outbox is read-only")
+def test_results_that_the_outbox_does_not_take_fill_the_queue_too():
+    assert room(3, 256 * MIB, 256 * MIB, owed=6) == Room(1)
+    full = room(3, 256 * MIB, 256 * MIB, owed=7)
+    assert full.jobs == 0
+    assert "3 jobs are queued and 7 results wait for the outbox" in (full.why_none or "")
 
 
 @pytest.mark.parametrize("free", [(255, 1000), (1000, 255)])

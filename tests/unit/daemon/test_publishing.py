@@ -104,6 +104,45 @@ def test_an_outbox_that_refuses_gets_it_later(desk, finished, files_in, outbox_r
     assert (desk.spool.outbox / "a.json").exists()
 
 
+def test_a_file_that_cannot_be_filed_holds_up_no_other_result(desk, finished, monkeypatch):
+    """As a job's folder whose owner has taken the daemon's permission to write away; it would not stop root."""
+    finished("a", "b", "c")
+    finish = desk.publishing._intake.finish
+
+    def refuse(path):
+        if path.name == "a.yaml":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return finish(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.publishing._intake, "finish", refuse)
+        with pytest.raises(PermissionError):
+            desk.publishing.publish_owed()
+    assert sorted(path.stem for path in desk.spool.outbox.glob("*.json")) == ["a", "b", "c"]
+    assert [desk.store.get(name).published for name in "abc"] == [False, True, True]
+    assert desk.publishing.publish_owed() == 1
+
+
+def test_however_many_cannot_be_filed_the_others_have_their_turns(desk, finished, monkeypatch):
+    names = [f"j{number}" for number in range(9)]
+    finished(*names)
+    finish = desk.publishing._intake.finish
+
+    def refuse(path):
+        if path.stem < "j8":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return finish(path)
+
+    monkeypatch.setattr(desk.publishing._intake, "finish", refuse)
+    for _ in range(3):
+        assert not desk.store.get("j8").published
+        with pytest.raises(PermissionError):
+            desk.publishing.publish_owed()
+    assert desk.store.get("j8").published
+    monkeypatch.undo()
+    assert desk.publishing.publish_owed() == 8
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not stop root")
 @pytest.mark.fault("the outbox is read-only")
 def test_an_outbox_without_write_permission(desk, finished):

@@ -14,6 +14,7 @@ from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
 from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.snapshot import Holds, Snapshot
 from kbd.daemon.version import kbd_version
+from kbd.inbox.spool import SpoolMissing
 from kbd.store.states import JobState
 
 INTERVAL_S = 100.0
@@ -89,13 +90,21 @@ def test_it_is_due_at_once_and_then_after_its_interval(snapshot, written):
 
 def test_it_is_replaced_whole(written, desk):
     written()
-    inode = desk.spool.status_file.stat().st_ino
+    before = desk.spool.status_file.stat()
     written()
-    assert desk.spool.status_file.stat().st_ino != inode
-    assert list(desk.spool.outbox_tmp.iterdir()) == []
+    after = desk.spool.status_file.stat()
+    assert (after.st_ino != before.st_ino, after.st_mode & 0o777) == (True, 0o644)
+    assert [path.name for path in desk.spool.root.iterdir() if path.name.endswith(".tmp")] == []
 
 
-def test_a_spool_that_is_gone_is_an_os_error(snapshot, desk):
+@pytest.mark.fault("the outbox is read-only")
+def test_an_outbox_that_takes_nothing_is_told(written, desk):
     desk.spool.outbox_tmp.rmdir()
-    with pytest.raises(OSError, match=r"status\.json"):
+    trouble = "results wait for the outbox: Read-only file system"
+    assert written(Holds(trouble=trouble))["paused"] == trouble
+
+
+def test_a_spool_that_is_gone_is_said_to_be_missing(snapshot, desk):
+    desk.spool.sentinel.unlink()
+    with pytest.raises(SpoolMissing):
         snapshot.write(snapshot.compose(Holds()))

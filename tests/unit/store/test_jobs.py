@@ -78,6 +78,19 @@ def test_a_finished_job_that_is_delivered_again_is_published_again(store, make_j
     assert [row.result_text for row in store.unpublished()] == ["result"]
 
 
+def test_what_is_owed_is_counted_and_can_be_read_from_any_place(store, make_job):
+    store.add([make_job(name) for name in "abcd"])
+    assert store.owed() == 0
+    for name in "abc":
+        finish(store, name)
+    assert store.owed() == 3
+    second = store.get("b")
+    assert [row.job_id for row in store.unpublished(after=second.sequence)] == ["c"]
+    store.mark_published("c")
+    assert store.owed() == 2
+    assert store.unpublished(after=second.sequence) == []
+
+
 def test_a_rejected_job_is_final_and_owed(store, make_rejected):
     assert store.add_rejected(make_rejected("bad", owner="ann", labels={"a": "b"})) is ADDED
     (row,) = store.unpublished()
