@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from kbd.daemon.executor.local import Outcome
@@ -23,6 +23,7 @@ from kbd.outbox.circumstances import EnvironmentReport, StageTimings
 from kbd.outbox.report import ErrorReport, Logs
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage, state_of
+from kbd.store.rows import AttemptRow
 
 OUTPUT_SHOWN_CHARS = 4_000
 CRASH_HINTS: Mapping[int, str] = {
@@ -112,6 +113,15 @@ def refused(
         environment=environment_report({}),
         timings_s=StageTimings(queued=queued),
     )
+
+
+def with_history(result: JobResult, attempts: Iterable[AttemptRow]) -> JobResult:
+    """The result of the last attempt, with a note on how many there were and why each failed."""
+    reasons = [f"attempt {row.number} on {row.device}: {row.outcome}" for row in attempts if row.outcome]
+    count = result.attempt
+    note = f"given up after {count} attempts" if count > 1 else "given up after 1 attempt"
+    text = "; ".join([note, *reasons])
+    return JobResult.model_validate(dict(result) | {"notes": (*result.notes, text)})
 
 
 def environment_report(versions: Mapping[str, str | None]) -> EnvironmentReport:

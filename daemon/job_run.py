@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,7 +16,7 @@ import structlog
 
 from kbd.backends.base import Target
 from kbd.backends.registry import why_unusable
-from kbd.daemon.assembly import JobIdentity, Times, refused, result_of
+from kbd.daemon.assembly import JobIdentity, Times, refused, result_of, with_history
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.compiling import ONLY_WORKLOAD, CompiledKernels, compile_kernels
 from kbd.daemon.config import Limits
@@ -33,7 +33,7 @@ from kbd.inbox.manifest import JobManifest
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
-from kbd.store.rows import AttemptRow, JobRow
+from kbd.store.rows import COMPILER, JobRow
 from kbd.store.states import JobState
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,6 @@ STATE_OF_STAGE = {
 }
 STAGES_OF_LOADED = frozenset({Stage.CORRECTNESS, Stage.TIMING})
 """Who loads once more, in further processes, has not gone back."""
-COMPILER = "compiler"
 COMPILE_ANYWHERE = "mode compile needs no device; name what to compile for in device.arch, such as sm_90"
 TRIED_AGAIN = frozenset({EvaluationStatus.DEVICE_ERROR, EvaluationStatus.HARNESS_ERROR})
 
@@ -289,15 +288,6 @@ def after_compiling(outcome: Outcome, compiled: CompiledKernels) -> Outcome:
         "notes": (*verdict.notes, *compiled.notes),
     }
     return replace(outcome, verdict=verdict.model_copy(update=told), compile_s=compiled.seconds)
-
-
-def with_history(result: JobResult, attempts: Iterable[AttemptRow]) -> JobResult:
-    """The result of the last attempt, with a note on how many there were and why each failed."""
-    reasons = [f"attempt {row.number} on {row.device}: {row.outcome}" for row in attempts if row.outcome]
-    count = result.attempt
-    note = f"given up after {count} attempts" if count > 1 else "given up after 1 attempt"
-    text = "; ".join([note, *reasons])
-    return JobResult.model_validate(dict(result) | {"notes": (*result.notes, text)})
 
 
 def _log_failure(task: asyncio.Future[bool]) -> None:

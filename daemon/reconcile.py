@@ -1,7 +1,7 @@
 """Reconciling at start: files and rows of a daemon that stopped, however it stopped, are made to agree.
 
 claimed, no row          → read and queued
-row running, no process  → queued again while attempts are left, else a result that says so
+row running, no process  → queued again while attempts are left, else `crashed`, in the stage that was recorded
 row open, no file        → the result that another owner of the spool published meanwhile, else one that says so
 final, unpublished       → published by the service's first round
 half-written results     → removed
@@ -18,16 +18,18 @@ from pathlib import Path
 
 import structlog
 
-from kbd.daemon.assembly import JobIdentity, refused
+from kbd.daemon.assembly import JobIdentity, refused, with_history
 from kbd.daemon.elsewhere import finish_as_published, result_elsewhere
 from kbd.daemon.take_in import TakeIn
 from kbd.inbox.claim import Taken
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
 from kbd.inbox.tidying import remove_leftovers
 from kbd.outbox.report import ErrorReport
+from kbd.outbox.result import JobResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import OpenJob
+from kbd.store.rows import COMPILER, AttemptRow
 from kbd.store.states import RUNNING, JobState
 
 log = structlog.get_logger(__name__)
@@ -113,30 +115,44 @@ def _finish_lost(store: JobStore, job: OpenJob) -> bool:
         message="its file was deleted from claimed/ while the job was waiting or running",
         hint="deliver it again under a new id, and leave claimed/ to the daemon",
     )
-    _finish(store, job, error)
+    status, blame = EvaluationStatus.HARNESS_ERROR, Blame.HARNESS
+    _finish(store, refused(_identity(job), status, blame, Stage.INTAKE, error))
     return True
 
 
 def _give_up(store: JobStore, job: OpenJob) -> None:
+    """Nobody saw why its processes died with the daemon, so no kernel is blamed for it."""
+    attempts = store.attempts(job.job_id)
+    stage = _stage_of(attempts[-1])
     error = ErrorReport(
         type="TooManyAttempts",
-        message=f"the daemon ended {job.attempts} times while this job ran; the last time it was {job.state}",
-        hint="run it alone with `kbd run --once` and read the daemon's log",
+        message=f"the daemon died {job.attempts} times while this job ran, the last time in stage {stage}",
+        hint="run it alone with `kbd run --once`, and look at the daemon's log and the host's",
     )
-    _finish(store, job, error)
+    result = refused(_identity(job), EvaluationStatus.CRASHED, Blame.HARNESS, stage, error)
+    _finish(store, with_history(result, attempts))
 
 
-def _finish(store: JobStore, job: OpenJob, error: ErrorReport) -> None:
-    identity = JobIdentity(job.job_id, job.manifest_sha256 or "", job.attempts, job.labels)
-    result = refused(identity, EvaluationStatus.HARNESS_ERROR, Blame.HARNESS, Stage.INTAKE, error)
+def _stage_of(attempt: AttemptRow) -> Stage:
+    """How far an attempt had come that nobody ended."""
+    if attempt.state is JobState.COMPILING:
+        return Stage.COMPILE if attempt.device == COMPILER else Stage.LOAD
+    return Stage.CORRECTNESS if attempt.state is JobState.VALIDATING else Stage.TIMING
+
+
+def _identity(job: OpenJob) -> JobIdentity:
+    return JobIdentity(job.job_id, job.manifest_sha256 or "", job.attempts, job.labels)
+
+
+def _finish(store: JobStore, result: JobResult) -> None:
     store.finish(
-        job.job_id,
-        JobState.FAILED,
+        result.job_id,
+        JobState(result.state),
         result.to_json(),
         result.status.value,
-        stage=Stage.INTAKE.value,
-        blame=Blame.HARNESS.value,
-        error_message=error.message,
+        stage=result.stage.value if result.stage else None,
+        blame=result.blame.value if result.blame else None,
+        error_message=result.error.message if result.error else None,
     )
 
 

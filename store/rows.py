@@ -5,8 +5,12 @@ zone, and nothing is ever decided or ordered by them (`sequence` is the order of
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from kbd.store.states import JobState
+
+COMPILER: Final = "compiler"
+"""The device of an attempt that has none yet: its kernels are being compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

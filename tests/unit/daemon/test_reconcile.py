@@ -13,6 +13,7 @@ from kbd.inbox import strays as strays_module
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 from kbd.store.location import made_path
+from kbd.store.rows import COMPILER
 from kbd.store.states import JobState
 
 DEVICE = "cpu0"
@@ -94,9 +95,31 @@ def test_a_job_that_takes_every_daemon_down_is_given_up(restart, queue, desk):
         desk, found = outcome_of(restart)
     assert found == NOTHING | {"given_up": 1}
     row = desk.store.get("j")
-    assert (row.state, row.status, row.blame) == (JobState.FAILED, "harness_error", "harness")
-    assert "the daemon ended 2 times" in row.error_message
+    assert (row.state, row.status, row.blame) == (JobState.COMPLETED, "crashed", "harness")
+    assert "the daemon died 2 times" in row.error_message
+    (note,) = json.loads(row.result_text)["notes"]
+    assert note == f"given up after 2 attempts; attempt 1 on {DEVICE}: the daemon ended while the job ran"
     assert desk.publishing.publish_owed() == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "state", "stage"),
+    [
+        (COMPILER, JobState.COMPILING, "compile"),
+        (DEVICE, JobState.COMPILING, "load"),
+        (DEVICE, JobState.VALIDATING, "correctness"),
+        (DEVICE, JobState.PROFILING, "timing"),
+    ],
+)
+def test_a_job_that_is_given_up_tells_how_far_it_had_come(restart, queue, desk, device, state, stage):
+    queue("j")
+    for _ in range(2):
+        desk.store.begin_attempt("j", device, JobState.COMPILING)
+        desk.store.advance("j", state)
+        desk = restart()
+    assert desk.store.get("j").stage == stage
+    result = json.loads(desk.store.get("j").result_text)
+    assert (result["status"], result["stage"], result["attempt"]) == ("crashed", stage, 2)
 
 
 @pytest.mark.parametrize("running", [False, True])
