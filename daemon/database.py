@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Engine
 
 from kbd.inbox.mounts import MOUNTINFO, filesystem_of
-from kbd.store.engine import migrate, open_writer, quick_check
+from kbd.store.engine import migrate, open_writer, quick_check, second_look
 from kbd.store.errors import StoreError
 from kbd.store.location import SQLITE, note_made, require_not_gone
 
@@ -28,11 +28,12 @@ def open_database(state: Path, database: str = SQLITE, *, check: bool, new: bool
         require_not_gone(state)
     engine = open_writer(state, database)
     try:
-        backup = migrate(engine)
-        if backup is not None:
-            log.info("the database was migrated", action="migrated", backup=backup)
-        if check:
-            quick_check(engine)
+        with second_look(engine):
+            backup = migrate(engine)
+            if backup is not None:
+                log.info("the database was migrated", action="migrated", backup=backup)
+            if check:
+                quick_check(engine)
         if is_file:
             note_made(state)
     except BaseException:

@@ -12,7 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -89,18 +89,48 @@ def migrate(engine: Engine, *, scripts: Path = MIGRATIONS) -> str | None:
         return backup
 
 
-def quick_check(engine: Engine) -> None:
+def quick_check(engine: Engine, *, check: Literal["quick_check", "integrity_check"] = "quick_check") -> None:
     """Raise StoreCorrupt if SQLite's own check finds damage.
 
-    It reads the whole file, up to 20 s for each GB: for after a crash, not for every start. PostgreSQL looks after
-    itself.
+    It reads the whole file, up to 20 s for each GB (the other one looks at indexes too, and takes longer): for
+    after a crash, not for every start. PostgreSQL looks after itself.
     """
     if not _is_sqlite(engine):
         return
     with reported_errors(), engine.connect() as connection:
-        found = [str(row[0]) for row in connection.execute(text("PRAGMA quick_check(5)"))]
+        found = [str(row[0]) for row in connection.execute(text(f"PRAGMA {check}(5)"))]
     if found != ["ok"]:
         raise StoreCorrupt(_damage(engine, "; ".join(found)))
+
+
+@contextlib.contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """One transaction, all of it or nothing.
+
+    A connection to which the file system has failed is never used again: its locks may no longer be what SQLite
+    takes them for.
+    """
+    try:
+        with second_look(engine), reported_errors(), engine.begin() as connection:
+            yield connection
+    except StoreUnavailable as error:
+        if _has_failed_file(error):
+            engine.dispose()
+        raise
+
+
+@contextlib.contextmanager
+def second_look(engine: Engine) -> Iterator[None]:
+    """Believe in damage only if it is still there when all of the file is read anew: one bad read looks so."""
+    try:
+        yield
+    except StoreCorrupt as error:
+        engine.dispose()
+        quick_check(engine, check="integrity_check")
+        raise StoreUnavailable(
+            f"the database was taken for damaged, and is whole at a second look ({error}): its disk failed for a "
+            "moment. Nothing was changed; try again, and look at the host's log."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -120,6 +150,13 @@ def reported_errors() -> Iterator[None]:
         if isinstance(cause, sqlite3.DatabaseError) and any(word in str(cause) for word in _DAMAGED):
             raise StoreCorrupt(f"the database is damaged: {cause}. Stop the daemon; {_WAY_OUT}.") from error
         raise
+
+
+def _has_failed_file(error: StoreUnavailable) -> bool:
+    """Whether SQLite met an error of the file system, or finds no way through its own locks."""
+    cause = error.__cause__.orig if isinstance(error.__cause__, DBAPIError) else None
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+    return code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PROTOCOL)
 
 
 def _configure(connection: sqlite3.Connection, _record: Any) -> None:

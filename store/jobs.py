@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, func, select, text
 
 from kbd.store import job_table
-from kbd.store.engine import reported_errors
+from kbd.store.engine import transaction
 from kbd.store.errors import IllegalTransition
 from kbd.store.history import History, forget_some
 from kbd.store.job_table import Standing, shortened
@@ -259,5 +259,5 @@ class JobStore:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        with reported_errors(), self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             yield connection

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, or_, select, text
 
-from kbd.store.engine import reported_errors
+from kbd.store.engine import transaction
 from kbd.store.models import OWED, Job
 from kbd.store.states import FINAL, JobState
 
@@ -28,5 +28,5 @@ def open_jobs(engine: Engine) -> list[OpenJob]:
         .where(or_(Job.state.not_in(sorted(FINAL)), text(OWED)))
         .order_by(Job.sequence)
     )
-    with reported_errors(), engine.begin() as connection:
+    with transaction(engine) as connection:
         return [OpenJob(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - public by SQLAlchemy's own documentation

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Engine, func, insert, select, text
 
 from kbd.store import job_table
-from kbd.store.engine import reported_errors
+from kbd.store.engine import transaction
 from kbd.store.models import Job, Manifest, Result
 from kbd.store.rows import JobRow
 
@@ -34,13 +34,13 @@ class Restoring:
     def span(self) -> Span | None:
         """What is there; None: nothing."""
         query = select(func.min(Job.sequence), func.max(Job.sequence), func.min(Job.submitted_at))
-        with reported_errors(), self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             lowest, highest, first_arrival = connection.execute(query).one()
         return None if lowest is None else Span(lowest, highest, first_arrival)
 
     def known(self, job_ids: Sequence[str]) -> Collection[str]:
         """Those of the ids that belong to jobs already."""
-        with reported_errors(), self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return job_table.known_digests(connection, job_ids).keys()
 
     def add(self, rows: Sequence[JobRow]) -> None:
@@ -48,7 +48,7 @@ class Restoring:
         if not rows:
             return
         sequences = {row.job_id: row.sequence for row in rows}
-        with reported_errors(), self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             connection.execute(insert(Job), [job_table.column_values(row) for row in rows])
             for table, values in ((Manifest, _manifests(rows)), (Result, _results(rows))):
                 if values:

@@ -3,7 +3,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from kbd.store.engine import MIGRATIONS, migrate, open_writer, quick_check
 from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
@@ -131,20 +131,75 @@ def test_a_file_that_is_no_database(tmp_path):
     engine.dispose()
 
 
-@pytest.mark.fault("the database is damaged")
-def test_damage_inside_is_found(state_dir, make_job):
+@pytest.fixture
+def damaged(state_dir, make_job):
+    """A database with some jobs that is damaged behind its first pages; what it held before."""
     engine = open_writer(state_dir)
     JobStore(engine).add([make_job(f"j{number}", manifest_text="m" * 4000) for number in range(50)])
     engine.dispose()
     path = database_path(state_dir)
-    content = bytearray(path.read_bytes())
+    sound = path.read_bytes()
+    content = bytearray(sound)
     for page in range(8, len(content) // 4096):
         content[page * 4096 : page * 4096 + 64] = b"\xff" * 64
     path.write_bytes(content)
+    return sound
+
+
+@pytest.mark.fault("the database is damaged")
+def test_damage_inside_is_found(state_dir, damaged):
     engine = open_writer(state_dir)
     with pytest.raises(StoreCorrupt, match="damaged"):
         quick_check(engine)
     engine.dispose()
+
+
+@pytest.mark.fault("the database is damaged")
+def test_damage_that_stays_is_believed(state_dir, damaged):
+    engine = open_writer(state_dir)
+    with pytest.raises(StoreCorrupt, match="damaged"):
+        JobStore(engine).next_submitted(50)
+    engine.dispose()
+
+
+@pytest.mark.fault("the disk of the database fails for a moment")
+def test_damage_that_is_gone_at_a_second_look_was_a_bad_read(state_dir, damaged, monkeypatch):
+    engine = open_writer(state_dir)
+    dispose = engine.dispose
+
+    def recover():
+        dispose()
+        database_path(state_dir).write_bytes(damaged)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "dispose", recover)
+        with pytest.raises(StoreUnavailable, match="whole at a second look"):
+            JobStore(engine).next_submitted(50)
+    assert len(JobStore(engine).next_submitted(50)) == 50
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_new"),
+    [(sqlite3.SQLITE_PROTOCOL, True), (sqlite3.SQLITE_IOERR_FSYNC, True), (sqlite3.SQLITE_BUSY, False)],
+)
+@pytest.mark.fault("the disk of the database fails for a moment")
+def test_a_connection_to_which_the_file_system_failed_is_not_used_again(engine, store, code, is_new):
+    """As after an unlocking that failed: SQLite says `locking protocol` for ever then."""
+    used = []
+
+    def fail_once(_cursor, _statement, _parameters, context):
+        used.append(context.root_connection.connection.driver_connection)
+        if len(used) == 1:
+            error = sqlite3.OperationalError("as the file system fails")
+            error.sqlite_errorcode = code
+            raise error
+
+    event.listen(engine, "do_execute", fail_once)
+    with pytest.raises(StoreUnavailable, match="as the file system fails"):
+        store.queued()
+    assert store.queued() == 0
+    assert (used[-1] is not used[0]) == is_new
 
 
 @pytest.mark.fault("the disk of the database is full")
