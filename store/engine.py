@@ -125,6 +125,8 @@ def second_look(engine: Engine) -> Iterator[None]:
     try:
         yield
     except StoreCorrupt as error:
+        if not _is_sqlite(engine):
+            raise
         engine.dispose()
         quick_check(engine, check="integrity_check")
         raise StoreUnavailable(
