@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import structlog
 
 from kbd.daemon.assembly import JobIdentity, refused, with_history
 from kbd.daemon.elsewhere import finish_as_published, result_elsewhere
-from kbd.daemon.take_in import TakeIn
+from kbd.daemon.take_in import BATCH, TakeIn
 from kbd.inbox.claim import Taken
 from kbd.inbox.spool import ClaimedPath, Spool, jobs_under
 from kbd.inbox.tidying import remove_leftovers
@@ -77,10 +77,16 @@ def reconcile(
         elif job.state in RUNNING:
             store.requeue(job.job_id, "the daemon ended while the job ran")
             requeued += 1
-    read = take_in.admit([Taken(file.path, file.owner) for file in files.values()])
-    found = Reconciled(len(read), requeued, given_up, lost, elsewhere)
+    read = _read(take_in, [Taken(file.path, file.owner) for file in files.values()])
+    found = Reconciled(read, requeued, given_up, lost, elsewhere)
     log.info("reconciled", action="reconciled", **vars(found))
     return found
+
+
+def _read(take_in: TakeIn, taken: Sequence[Taken]) -> int:
+    """Read what has no rows, a batch at a time: of an owner with another database it may be a whole queue."""
+    batches = (taken[start : start + BATCH] for start in range(0, len(taken), BATCH))
+    return sum(len(take_in.admit(batch)) for batch in batches)
 
 
 def _home(path: Path) -> tuple[str, ...]:

@@ -9,9 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from kbd.daemon.assembly import JobIdentity, refused
+from kbd.daemon.take_in import BATCH
 from kbd.inbox import strays as strays_module
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
+from kbd.store.jobs import JobStore
 from kbd.store.location import made_path
 from kbd.store.rows import COMPILER
 from kbd.store.states import JobState
@@ -66,6 +68,31 @@ def test_claimed_without_a_row_is_read_and_queued(restart, desk, deliver):
     assert found == NOTHING | {"read": 1}
     assert desk.store.get("j").state is JobState.SUBMITTED
     assert claimed_file(desk, "j").exists()
+
+
+def test_a_whole_queue_without_rows_is_read_in_batches_and_a_start_that_was_cut_short_goes_on(
+    restart, desk, deliver, monkeypatch
+):
+    """As after a takeover from a host that had a database of its own."""
+    epoch = next(desk.spool.claimed.iterdir())
+    for number in range(2 * BATCH + 1):
+        name = f"j{number:03d}.yaml"
+        deliver(name).rename(epoch / name)
+    add, batches = JobStore.add, []
+
+    def die_at_the_second(store, jobs):
+        batches.append(len(jobs))
+        if len(batches) == 2:
+            raise SystemExit
+        return add(store, jobs)
+
+    monkeypatch.setattr(JobStore, "add", die_at_the_second)
+    with pytest.raises(SystemExit):
+        restart()
+    desk, found = outcome_of(restart)
+    assert found == NOTHING | {"read": BATCH + 1}
+    assert batches == [BATCH, BATCH, BATCH, 1]
+    assert desk.store.queued() == 2 * BATCH + 1
 
 
 def test_claimed_without_a_row_and_no_job_is_refused(restart, desk, deliver, files_in):
