@@ -31,7 +31,7 @@ from kbd.daemon.snapshot import Holds, Snapshot
 from kbd.inbox.pause import Pause
 from kbd.inbox.spool import SpoolMissing
 from kbd.inbox.watcher import Hint, HintKind, InboxWatcher
-from kbd.store.errors import StoreUnavailable
+from kbd.store.errors import StoreCorrupt, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -212,7 +212,8 @@ class Service:
         try:
             report = await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
             await self._operation.reported(report)
-        except (StoreUnavailable, SpoolMissing, OSError) as error:
+        except (StoreUnavailable, StoreCorrupt, SpoolMissing, OSError) as error:
+            # Of damage: whether it is any, the writer finds out, who looks a second time.
             log.warning("no snapshot", action="snapshot_failed", reason=str(error))
 
     @property
