@@ -9,7 +9,8 @@ its file is moved away: a daemon that is killed in between still publishes it, o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,8 @@ from kbd.store.states import JobState
 log = structlog.get_logger(__name__)
 
 BATCH = 128
+ROUND_S = 20.0
+"""So long at most jobs are read without a pause, but for one that is large: others wait for the same thread."""
 Admitted = Claimed | Refused | Vanished | Deferred
 
 
@@ -47,7 +50,7 @@ class TakenIn:
 
     Attributes:
         held: why nothing could be claimed, so that there may be more.
-        waiting: how many were claimed and could not be read or sorted yet.
+        waiting: how many were claimed and are not read or sorted yet.
     """
 
     queued: int = 0
@@ -77,6 +80,7 @@ class TakeIn:
         store: JobStore,
         publishing: Publishing,
         headroom: Headroom,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
         self._scanner = scanner
@@ -86,7 +90,9 @@ class TakeIn:
         self._publishing = publishing
         self.headroom = headroom
         self.put_off = PutOff()
+        self._clock = clock
         self._taken: list[Taken | Vanished | Deferred] = []
+        self._has_more = False
 
     def round(self, hints: Iterable[Path]) -> TakenIn:
         """One look and one batch. Raises what the file system or the database raises."""
@@ -98,7 +104,8 @@ class TakeIn:
         self._taken += self._strays.look()
         is_crowded = unread >= room.jobs
         if not is_crowded:
-            for delivery in self._scanner.look(hints, limit=min(BATCH, room.jobs - unread)):
+            limit = 0 if self._has_more else min(BATCH, room.jobs - unread)
+            for delivery in self._scanner.look(hints, limit=limit):
                 self._take(delivery)
         answers = self._admit_taken() if self._taken else []
         return TakenIn(
@@ -107,7 +114,7 @@ class TakeIn:
             held=f"{unread} claimed files cannot be read just now; see the daemon's log"
             if is_crowded
             else None,
-            waiting=len(self.put_off),
+            waiting=len(self.put_off) + len(self._taken),
         )
 
     def take_named(self, job_id: str) -> bool:
@@ -118,6 +125,7 @@ class TakeIn:
             self._take(delivery)
         if not self._is_taken(job_id):
             return False
+        self._taken.sort(key=lambda item: job_name(item.path.name) != job_id)
         self._admit_taken()
         return True
 
@@ -151,7 +159,8 @@ class TakeIn:
     def _admit_taken(self) -> list[Admitted]:
         """Admit what was renamed into claimed/; what the database or the disk refuses now is tried again later."""
         self._intake.make_durable(self._taken)
-        admitted = self._record(self._intake.admit_all(self._taken))
+        read = self._read_some()
+        admitted = self._record(read)
         self._publish_refusals(admitted)
         answers: list[Admitted] = []
         for answer, sorted_out in zip(admitted, self._intake.quarantine_all(admitted), strict=True):
@@ -163,10 +172,20 @@ class TakeIn:
                     reason=sorted_out.message,
                 )
             answers.append(sorted_out if isinstance(sorted_out, Deferred) else answer)
-        self._taken = []
+        del self._taken[: len(read)]
+        self._has_more = bool(self._taken)
         self.put_off.add(
             answer.taken for answer in answers if isinstance(answer, Deferred) and answer.was_claimed
         )
+        return answers
+
+    def _read_some(self) -> list[Admitted]:
+        """Read what was taken, until it has taken too long; the rest has its turn in the next round."""
+        until, answers = self._clock() + ROUND_S, list[Admitted]()
+        for item in self._taken:
+            answers += self._intake.admit_all([item])
+            if self._clock() >= until:
+                break
         return answers
 
     def _record(self, answers: Sequence[Admitted]) -> list[Admitted]:

@@ -22,11 +22,12 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """How many bytes are read at most: of a manifest, of a source file, of any other file of a job."""
+    """How many bytes are read at most: of a manifest, a source file, any other file, all other files of a job."""
 
     manifest_bytes: int = 1 << 20
     source_bytes: int = 1 << 20
     sidecar_bytes: int = 2 << 30
+    job_bytes: int = 8 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +90,26 @@ class FolderFiles:
         """Read a data file through, for its size and digest."""
         if name in self._read:
             return
-        limit_bytes, size_bytes, digest = self._limits.sidecar_bytes, 0, hashlib.sha256()
+        size_bytes, digest = 0, hashlib.sha256()
         with self.opened(name) as descriptor:
+            self._require_room(name, os.fstat(descriptor).st_size)
             while chunk := os.read(descriptor, _CHUNK_BYTES):
                 size_bytes += len(chunk)
-                if size_bytes > limit_bytes:
-                    raise UnsafeFile(
-                        f"{name}: expected at most {limit_bytes} bytes, found more; make it smaller"
-                    )
+                self._require_room(name, size_bytes)
                 digest.update(chunk)
         self._read[name] = SideFile(name, size_bytes, digest.hexdigest())
+
+    def _require_room(self, name: str, size_bytes: int) -> None:
+        """Raise UnsafeFile for a data file of this size that is too large, or too much with those read before."""
+        if size_bytes > self._limits.sidecar_bytes:
+            expected = f"expected at most {self._limits.sidecar_bytes} bytes, found more"
+            raise UnsafeFile(f"{name}: {expected}; make it smaller")
+        total_bytes = size_bytes + sum(side.size_bytes for side in self._read.values())
+        if total_bytes > self._limits.job_bytes:
+            expected = f"expected at most {self._limits.job_bytes} bytes in all files of a job, found more"
+            raise UnsafeFile(
+                f"{name}: {expected}; let inputs be drawn (init), or make more than one job of it"
+            )
 
     @contextlib.contextmanager
     def opened(self, name: str) -> Iterator[int]:

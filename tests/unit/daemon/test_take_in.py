@@ -74,6 +74,21 @@ def test_many_at_once_in_bounded_batches(desk, deliver, monkeypatch):
     ]
 
 
+@pytest.mark.fault("a manifest is huge")
+def test_jobs_that_take_long_to_read_leave_the_thread_to_others_between_them(desk, deliver, monkeypatch):
+    monkeypatch.setattr(take_in_module, "ROUND_S", 0.0)
+    first = desk.take_in.round([deliver(f"j{number}.yaml") for number in range(3)])
+    assert (first.queued, first.waiting) == (1, 2)
+    later = deliver("later.yaml")
+    assert desk.take_in.take_named("j2")
+    assert [desk.store.get(f"j{number}") is not None for number in range(3)] == [True, False, True]
+    second = desk.take_in.round([later])
+    assert (second.queued, second.waiting) == (1, 0)
+    assert later.exists(), "nothing more is claimed before all is read"
+    assert desk.take_in.round([]).queued == 1
+    assert desk.store.queued() == 4
+
+
 def test_what_is_no_job_gets_a_result_and_a_reason(take, desk, files_in):
     assert take(bad=NOT_A_JOB, good=None).refused == 1
     row = desk.store.get("bad")

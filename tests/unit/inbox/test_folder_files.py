@@ -78,6 +78,22 @@ def test_files_are_bounded(files, folder):
         files.read_source("kernels/k.cu")
 
 
+@pytest.mark.fault("a manifest is huge")
+def test_all_files_of_a_job_are_bounded_together(folder):
+    """By the sizes that they tell: a file with nothing but holes in it costs its user nothing."""
+    for number in range(3):
+        with (folder / f"{number}.npy").open("wb") as hole:
+            hole.truncate(2 << 30)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    files = FolderFiles(descriptor, ReadLimits(sidecar_bytes=2 << 30, job_bytes=(2 << 30) + 4))
+    files.check("x.npy")
+    for number in range(3):
+        with pytest.raises(UnsafeFile, match=r"in all files of a job.*\(init\)"):
+            files.check(f"{number}.npy")
+    assert [side.name for side in files.side_files] == ["x.npy"]
+    os.close(descriptor)
+
+
 def test_source_is_text(files, folder):
     (folder / "k.py").write_bytes(b"a = \xff")
     with pytest.raises(UnsafeFile, match="UTF-8 text, found byte 0xff at offset 4"):
