@@ -217,7 +217,7 @@ def insert_labels(
 ) -> None:
     """Keep the labels of new jobs for searches."""
     labels = [
-        {"key": key, "value": value, "job": sequences[job.job_id]}
+        {"key": key, "value": shortened(value), "job": sequences[job.job_id]}
         for job in jobs
         for key, value in job.labels.items()
     ]

@@ -105,3 +105,15 @@ def test_passwords_are_not_shown(kbd, monkeypatch):
     for shown in (kbd("config", "show"), kbd("config", "show", "--json")):
         assert "postgresql://kbd:***@db/kbd" in shown
         assert "hidden" not in shown
+
+
+def test_text_that_postgresql_cannot_hold_is_a_job_nevertheless(desk, deliver):
+    """Zero bytes, in everything that users may write."""
+    job = {
+        "version": 1,
+        "labels": {"a": "x\0y"},
+        "candidate": {"kernel_type": "torch", "source_code": "def f(x): return x  # \0"},
+    }
+    desk.take_in.round([deliver("j.json", json.dumps(job)), deliver("bad.json", '{"version": "\\u0000"}')])
+    assert desk.store.get("j").state is JobState.SUBMITTED
+    assert desk.store.get("bad").status == "invalid_job"
