@@ -20,9 +20,10 @@ from kbd.daemon.desk import Desk
 from kbd.daemon.scheduler import Scheduler
 from kbd.inbox.control import Answer, AnswerCode, ControlRequest, Verb
 from kbd.inbox.control_reader import Requested
+from kbd.inbox.epoch import EpochLost
 from kbd.inbox.pause import Pause, end_pause, keep_pause
 from kbd.inbox.spool import SpoolMissing
-from kbd.store.errors import StoreUnavailable
+from kbd.store.errors import StoreError, StoreUnavailable
 from kbd.store.rows import JobRow
 from kbd.store.states import FINAL
 
@@ -99,6 +100,13 @@ class Controls:
             answer = await self._verbs[request.verb](request)
         except (StoreUnavailable, SpoolMissing, OSError) as error:
             answer = Answer(code=AnswerCode.UNAVAILABLE, message=str(error), job_id=request.job_id)
+        except (EpochLost, StoreError):
+            raise
+        except Exception as error:
+            # One request that trips kbd itself must not end every daemon that finds it.
+            log.exception("request broke inside kbd", action="request_broken", job=request.job_id)
+            message = f"kbd failed at this request ({type(error).__name__}: {error}); please report it"
+            answer = Answer(code=AnswerCode.REFUSED, message=message, job_id=request.job_id)
         log.info(
             "request",
             action="request",

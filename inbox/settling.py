@@ -75,6 +75,12 @@ class Settling:
             look.due_at(look.now + self.settle_s)
 
     def _examine(self, path: Path, sighting: Sighting, status: os.stat_result) -> Finding:
+        try:
+            return self._looked_into(path, sighting, status)
+        except Exception:  # noqa: BLE001 - what trips kbd is for intake, which says so; it must not end the scan
+            return Finding.WHOLE
+
+    def _looked_into(self, path: Path, sighting: Sighting, status: os.stat_result) -> Finding:
         if stat.S_ISREG(status.st_mode) and path.suffix in MANIFEST_SUFFIXES:
             return examine(path, sighting.signature, limit_bytes=self.manifest_bytes)
         if stat.S_ISDIR(status.st_mode) and path.suffix == JOB_FOLDER_SUFFIX:

@@ -9,9 +9,10 @@ from kbd.daemon.clerk import Clerk
 from kbd.daemon.controls import Controls
 from kbd.inbox import intake as intake_module
 from kbd.inbox.control import AnswerCode, ControlRequest, Verb, ask, take_answer
+from kbd.inbox.epoch import EpochLost
 from kbd.inbox.pause import Pause, read_pause
 from kbd.outbox.publisher import read_result
-from kbd.store.errors import StoreUnavailable
+from kbd.store.errors import StoreCorrupt, StoreUnavailable
 from kbd.store.states import JobState
 
 PAUSE = Pause(by="ann@box", reason="new driver", since="2025-01-01T00:00:00+00:00")
@@ -81,6 +82,26 @@ def asked(desk, on_loop):
 def test_without_requests_nothing_happens(controls, on_loop):
     assert not on_loop(controls.obey())
     assert 0 < controls.due_in_s <= 30
+
+
+def test_a_request_that_trips_kbd_is_answered_and_ends_no_daemon(controls, asked, desk, monkeypatch):
+    def trip(_job_id):
+        raise RecursionError("too deep")
+
+    monkeypatch.setattr(desk.store, "get", trip)
+    answer = asked(controls, Verb.CANCEL, "a")
+    assert (answer.code, "RecursionError: too deep" in answer.message) == (AnswerCode.REFUSED, True)
+    assert list(desk.spool.control.glob("*.json")) == []
+
+
+@pytest.mark.parametrize("error", [EpochLost("taken over"), StoreCorrupt("damaged")])
+def test_what_has_to_end_the_daemon_ends_it(controls, asked, desk, monkeypatch, error):
+    def fail(_job_id):
+        raise error
+
+    monkeypatch.setattr(desk.store, "get", fail)
+    with pytest.raises(type(error)):
+        asked(controls, Verb.CANCEL, "a")
 
 
 def test_cancel_what_waits_in_the_queue(controls, asked, desk, queue):

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from kbd.inbox import job_file as job_file_module
+from kbd.inbox import safe_load as safe_load_module
 from kbd.inbox import sighting as sighting_module
 from kbd.inbox.settling import Look, Settling
 from kbd.inbox.sighting import Sighting, Signature, Stage
@@ -97,3 +99,19 @@ def test_what_cannot_be_read_is_opened_once_more(tmp_path: Path, monkeypatch: py
 
 def denied(path: object, *_: object) -> int:
     raise PermissionError(13, os.strerror(13), str(path))
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.job"])
+def test_what_trips_kbd_is_left_to_intake(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trip(*_: object, **__: object) -> None:
+        raise RecursionError
+
+    path = tmp_path / name
+    document = path
+    if name == "a.job":
+        path.mkdir()
+        document = path / "job.json"
+    document.write_text("{}")
+    monkeypatch.setattr(job_file_module, "parse_manifest", trip)
+    monkeypatch.setattr(safe_load_module, "parse_json", trip)
+    assert opened(path, look_at(2.0), sighting_of(path, Stage.SETTLED)) is Stage.READY

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from kbd.inbox import job_file as job_file_module
 from kbd.inbox.sighting import Finding, Sighting, Signature, Stage, examine, examine_folder
 
 
@@ -106,15 +105,6 @@ def test_a_folder_is_whole_when_all_is_there_that_its_job_names(folder: Path, fi
         assert examine_folder(folder, signature_of(folder), limit_bytes=1000) is Finding.TRUNCATED, name
         (folder / name).write_text(text)
     assert examine_folder(folder, signature_of(folder), limit_bytes=1000) is Finding.WHOLE
-
-
-def test_a_folder_that_trips_kbd_is_left_to_intake(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def trip(*_: object, **__: object) -> None:
-        raise RecursionError
-
-    (folder / "job.json").write_text("{}")
-    monkeypatch.setattr(job_file_module, "parse_manifest", trip)
-    assert examine_folder(folder, signature_of(folder), limit_bytes=100) is Finding.WHOLE
 
 
 def test_what_cannot_be_read_is_not_taken_for_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
