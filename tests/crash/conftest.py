@@ -58,8 +58,8 @@ class Tally:
     def add(self, where, faults, *, struck=True):
         self.tried += 1
         self.struck += struck
-        self.lost += any("lost" in fault for fault in faults)
-        self.double += any("double" in fault for fault in faults)
+        self.lost += any(fault.startswith("lost") for fault in faults)
+        self.double += any(fault.startswith("double") for fault in faults)
         if faults:
             self.wrong.append((where, faults))
 
