@@ -45,6 +45,10 @@ class OwedResults:
         """Seconds until they are tried again; None: nothing was refused."""
         return None if self.trouble is None else max(0.0, self._again_at - self._clock())
 
+    def hurry(self) -> None:
+        """End the rest: something has changed for the better."""
+        self._again_at = 0.0
+
     async def round(self) -> bool:
         """Publish a batch, unless it is time to rest. Returns whether there was any. Raises EpochLost."""
         if self.due_in_s:

@@ -147,6 +147,7 @@ class Service:
             self._spool_away = True  # nobody can tell just now; each of the others copes with that
         else:
             if self._spool_away:
+                self._owed.hurry()
                 self._stir()
             self._spool_away = False
 

@@ -89,6 +89,16 @@ def test_after_a_success_the_next_rest_is_short_again(owed, outbox, clock):
     assert owed.due_in_s == FIRST_REST_S
 
 
+@pytest.mark.fault("the spool is unmounted")
+def test_a_spool_that_is_back_is_asked_at_once(owed, outbox):
+    outbox.answers = [refusal(), 1]
+    work(owed)
+    assert not work(owed)
+    owed.hurry()
+    assert owed.due_in_s == 0
+    assert work(owed)
+
+
 def test_whoever_lost_the_spool_does_not_rest(owed, outbox):
     outbox.answers = [EpochLost("taken over")]
     with pytest.raises(EpochLost):
