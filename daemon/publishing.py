@@ -30,7 +30,7 @@ class Publishing:
         self._lease = lease
         self._intake = intake
         self._store = store
-        self._after = 0
+        self._after: int | None = None
         """Where the next batch begins: one that failed has its next turn behind all others."""
 
     def publish_owed(self) -> int:
@@ -40,10 +40,10 @@ class Publishing:
         when another daemon owns the spool.
         """
         rows = self._store.unpublished(after=self._after)
-        if not rows and self._after:
+        if not rows and self._after is not None:
             rows = self._store.unpublished()
         failures: list[OSError] = []
-        self._after = 0
+        self._after = None
         for row in rows:
             try:
                 self._publish(row)

@@ -207,9 +207,11 @@ class JobStore:
             moved = {} if filed_path is None else {"claimed_path": filed_path}
             job_table.update_job(connection, job.sequence, {"published": True, **moved})
 
-    def unpublished(self, limit: int = 100, *, after: int = 0) -> list[JobRow]:
+    def unpublished(self, limit: int = 100, *, after: int | None = None) -> list[JobRow]:
         """Final jobs whose result is owed to the outbox, oldest first; those that arrived `after` a sequence."""
-        query = job_table.job_query().where(text(OWED), Job.sequence > after)
+        query = job_table.job_query().where(text(OWED))
+        if after is not None:
+            query = query.where(Job.sequence > after)
         return self._read(query.order_by(Job.sequence).limit(limit))
 
     def owed(self) -> int:

@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from kbd.store.job_table import ERROR_MESSAGE_LIMIT_CHARS
 from kbd.store.jobs import JobStore
 from kbd.store.location import database_path
 from kbd.store.new_job import AddOutcome
+from kbd.store.restoring import Restoring
 from kbd.store.states import FINAL, RUNNING, JobState
 
 DATABASES = ("sqlite", "postgresql")
@@ -89,6 +91,14 @@ def test_what_is_owed_is_counted_and_can_be_read_from_any_place(store, make_job)
     store.mark_published("c")
     assert store.owed() == 2
     assert store.unpublished(after=second.sequence) == []
+
+
+def test_what_was_restored_before_all_others_is_owed_as_well(store, make_job, engine):
+    store.add([make_job("j")])
+    finish(store, "j")
+    Restoring(engine).add([replace(store.get("j"), job_id="earlier", sequence=-3)])
+    assert [row.job_id for row in store.unpublished()] == ["earlier", "j"]
+    assert [row.job_id for row in store.unpublished(after=-3)] == ["j"]
 
 
 def test_a_rejected_job_is_final_and_owed(store, make_rejected):
