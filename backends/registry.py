@@ -5,6 +5,8 @@ The list can be read without torch; a backend's module is imported only where a 
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -45,6 +47,18 @@ def registrations() -> dict[str, Registration]:
             )
         known[point.name] = Registration(point.name, point.value)
     return known
+
+
+def import_built_in() -> None:
+    """What every runner would spend a twentieth of a second on: the list of plug-ins, and the modules of kbd's own.
+
+    Plug-ins themselves are imported where one of their kernels is; one whose name is given already fails there.
+    """
+    for registration in BUILT_IN:
+        importlib.import_module(registration.location.partition(":")[0])
+    importlib.import_module("kbd.backends.triton_interpreter")
+    with contextlib.suppress(ValueError):
+        registrations()
 
 
 def why_unknown(kernel_type: str) -> str | None:

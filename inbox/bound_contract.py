@@ -14,6 +14,7 @@ from kbd.inbox.validation import StrictModel
 Role = Literal["input", "output", "inout"]
 ArgType = Literal["tensor", "int", "float", "str", "bool"]
 Scalar = bool | int | float | str
+_UNTOLD = TensorInit()
 
 
 class BoundTensor(StrictModel):
@@ -46,7 +47,7 @@ class BoundTensor(StrictModel):
     @property
     def content(self) -> TensorInit | TensorData:
         """What an input holds: its data or init, else `randn`."""
-        return self.data or self.init or TensorInit()
+        return self.data or self.init or _UNTOLD
 
     @property
     def is_pinned(self) -> bool:

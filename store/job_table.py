@@ -1,19 +1,54 @@
-"""The statements behind `JobStore`, each inside a transaction that the caller holds."""
+"""The statements behind `JobStore`, each inside a transaction that the caller holds.
 
+What is asked for every job is put together once: that takes SQLAlchemy longer than SQLite takes to answer.
+Parameters that could be taken for columns to be changed are called `of_…`.
+"""
+
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, bindparam, func, insert, select, update
 
 from kbd.store.errors import UnknownJob
-from kbd.store.models import Attempt, Job, Label, Manifest, Result, Tally
+from kbd.store.models import Attempt, Base, Job, Label, Manifest, Result, Tally
 from kbd.store.new_job import AddOutcome, NewJob, RejectedJob
 from kbd.store.rows import AttemptRow, JobRow
 from kbd.store.states import JobState
 
 ERROR_MESSAGE_LIMIT_CHARS: Final = 500
 _IDS_PER_QUERY: Final = 500  # well under the smallest limit of parameters, SQLite's old 999
+
+
+def _table(model: type[Base]) -> Table:
+    assert isinstance(model.__table__, Table)
+    return model.__table__
+
+
+_JOBS, _ATTEMPTS, _TALLIES, _MANIFESTS, _RESULTS = (
+    _table(model) for model in (Job, Attempt, Tally, Manifest, Result)
+)
+_STANDING: Final = select(_JOBS.c.sequence, _JOBS.c.state, _JOBS.c.attempts).where(
+    _JOBS.c.job_id == bindparam("job_id")
+)
+_DIGESTS: Final = select(_JOBS.c.job_id, _JOBS.c.manifest_sha256).where(
+    _JOBS.c.job_id.in_(bindparam("some", expanding=True))
+)
+_INSERT_JOBS: Final = insert(_JOBS).returning(_JOBS.c.job_id, _JOBS.c.sequence, sort_by_parameter_order=True)
+_INSERT_ATTEMPT, _INSERT_MANIFEST, _INSERT_RESULT = insert(_ATTEMPTS), insert(_MANIFESTS), insert(_RESULTS)
+_UPDATE_JOB: Final = update(_JOBS).where(_JOBS.c.sequence == bindparam("of_sequence"))
+_UPDATE_ATTEMPT: Final = update(_ATTEMPTS).where(
+    _ATTEMPTS.c.job == bindparam("of_job"), _ATTEMPTS.c.number == bindparam("of_number")
+)
+_UPDATE_TALLY: Final = (
+    update(_TALLIES)
+    .where(_TALLIES.c.state == bindparam("of_state"), _TALLIES.c.status == bindparam("of_status"))
+    .values(jobs=_TALLIES.c.jobs + bindparam("by"))
+)
+_COUNT: Final = select(func.coalesce(func.sum(_TALLIES.c.jobs), 0)).where(
+    _TALLIES.c.state == bindparam("of_state")
+)
 
 
 class Standing(NamedTuple):
@@ -26,8 +61,7 @@ class Standing(NamedTuple):
 
 def standing(connection: Connection, job_id: str) -> Standing:
     """Where a job stands. Raises UnknownJob."""
-    query = select(Job.sequence, Job.state, Job.attempts).where(Job.job_id == job_id)
-    found = connection.execute(query).one_or_none()
+    found = connection.execute(_STANDING, {"job_id": job_id}).one_or_none()
     if found is None:
         raise UnknownJob(f"expected a job with id {job_id!r} in the database, found none")
     return Standing(*found)
@@ -37,8 +71,7 @@ def known_digests(connection: Connection, job_ids: Sequence[str]) -> dict[str, s
     """The manifest digests of those of the ids that belong to jobs already."""
     found: dict[str, str | None] = {}
     for some in _portions(job_ids):
-        query = select(Job.job_id, Job.manifest_sha256).where(Job.job_id.in_(some))
-        found.update((job_id, digest) for job_id, digest in connection.execute(query))
+        found.update((job_id, digest) for job_id, digest in connection.execute(_DIGESTS, {"some": some}))
     return found
 
 
@@ -62,7 +95,7 @@ def insert_jobs(connection: Connection, jobs: Sequence[NewJob], now: float) -> N
     sequences = _insert_rows(connection, values)
     tally(connection, JobState.SUBMITTED, None, len(values))
     texts = [{"job": sequences[job.job_id], "text": job.manifest_text} for job in jobs]
-    connection.execute(insert(Manifest), texts)
+    connection.execute(_INSERT_MANIFEST, texts)
     insert_labels(connection, jobs, sequences)
 
 
@@ -85,7 +118,7 @@ def insert_rejected(connection: Connection, rejected: RejectedJob, now: float) -
 
 def insert_result(connection: Connection, sequence: int, text: str) -> None:
     """Keep the text that is to be published."""
-    connection.execute(insert(Result).values(job=sequence, text=text))
+    connection.execute(_INSERT_RESULT, {"job": sequence, "text": text})
 
 
 def update_result(connection: Connection, sequence: int, text: str) -> None:
@@ -95,7 +128,7 @@ def update_result(connection: Connection, sequence: int, text: str) -> None:
 
 def insert_attempt(connection: Connection, sequence: int, values: Mapping[str, Any]) -> None:
     """Record the beginning of an attempt."""
-    connection.execute(insert(Attempt).values(job=sequence, **values))
+    connection.execute(_INSERT_ATTEMPT, {"job": sequence, **values})
 
 
 def owe_again(connection: Connection, job_ids: Sequence[str]) -> None:
@@ -107,7 +140,7 @@ def owe_again(connection: Connection, job_ids: Sequence[str]) -> None:
 
 def update_job(connection: Connection, sequence: int, values: Mapping[str, Any]) -> None:
     """Change one row of `jobs`."""
-    connection.execute(update(Job).where(Job.sequence == sequence).values(**values))
+    connection.execute(_UPDATE_JOB, {"of_sequence": sequence, **values})
 
 
 def change_state(
@@ -122,10 +155,11 @@ def change_state(
 
 def update_attempt(connection: Connection, job: Standing, values: Mapping[str, Any]) -> None:
     """Change the row of a job's latest attempt."""
-    latest = (Attempt.job == job.sequence, Attempt.number == job.attempts)
-    connection.execute(update(Attempt).where(*latest).values(**values))
+    latest = {"of_job": job.sequence, "of_number": job.attempts}
+    connection.execute(_UPDATE_ATTEMPT, {**latest, **values})
 
 
+@functools.cache
 def job_query() -> Select[Any]:
     """All columns of a JobRow; add conditions and order."""
     columns = [getattr(Job, name) for name in _JOB_COLUMNS]
@@ -134,14 +168,26 @@ def job_query() -> Select[Any]:
     return joined.outerjoin(Result, Result.job == Job.sequence)
 
 
+@functools.cache
+def jobs_by_id() -> Select[Any]:
+    """A `job_query` for the parameter `job_id`."""
+    return job_query().where(Job.job_id == bindparam("job_id"))
+
+
+@functools.cache
+def jobs_by_sequence() -> Select[Any]:
+    """A `job_query` for the parameter `sequences`, a list."""
+    return job_query().where(Job.sequence.in_(bindparam("sequences", expanding=True)))
+
+
 def column_values(row: JobRow) -> dict[str, Any]:
     """What of a row lies in `jobs` itself."""
     return {name: getattr(row, name) for name in _JOB_COLUMNS}
 
 
-def job_rows(connection: Connection, query: Select[Any]) -> list[JobRow]:
+def job_rows(connection: Connection, query: Select[Any], **parameters: Any) -> list[JobRow]:
     """Run a `job_query`."""
-    return [JobRow(**row) for row in connection.execute(query).mappings()]
+    return [JobRow(**row) for row in connection.execute(query, parameters).mappings()]
 
 
 def attempt_rows(connection: Connection, job: Standing) -> list[AttemptRow]:
@@ -153,8 +199,7 @@ def attempt_rows(connection: Connection, job: Standing) -> list[AttemptRow]:
 
 def count(connection: Connection, state: JobState) -> int:
     """How many jobs are in a state, read from the tallies."""
-    query = select(func.coalesce(func.sum(Tally.jobs), 0)).where(Tally.state == state)
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_COUNT, {"of_state": state}).scalar_one())
 
 
 def shortened(text: str | None) -> str | None:
@@ -187,17 +232,14 @@ def _new_row(job: NewJob | RejectedJob, now: float) -> dict[str, Any]:
 
 def _insert_rows(connection: Connection, values: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Insert into `jobs`; returns the sequence of each id."""
-    statement = insert(Job).returning(Job.job_id, Job.sequence, sort_by_parameter_order=True)
-    return {row.job_id: row.sequence for row in connection.execute(statement, list(values))}
+    return {row.job_id: row.sequence for row in connection.execute(_INSERT_JOBS, list(values))}
 
 
 def tally(connection: Connection, state: JobState, status: str | None, by: int) -> None:
     """Count jobs into (or out of) a state and status; jobs get a status only when they end."""
-    key = {"state": state, "status": status or ""}
-    same = (Tally.state == key["state"], Tally.status == key["status"])
-    changed = connection.execute(update(Tally).where(*same).values(jobs=Tally.jobs + by))
-    if changed.rowcount == 0:
-        connection.execute(insert(Tally).values(jobs=by, **key))
+    same = {"of_state": state, "of_status": status or "", "by": by}
+    if connection.execute(_UPDATE_TALLY, same).rowcount == 0:
+        connection.execute(insert(Tally).values(state=state, status=status or "", jobs=by))
 
 
 def uncount(connection: Connection, state: JobState, status: str | None) -> None:

@@ -76,7 +76,7 @@ class JobStore:
         """
         with self._transaction() as connection:
             line = next_in_line(connection, limit, frozenset(exclude), frozenset(resting), served)
-            rows = job_table.job_rows(connection, job_table.job_query().where(Job.sequence.in_(line)))
+            rows = job_table.job_rows(connection, job_table.jobs_by_sequence(), sequences=line)
         place = {sequence: index for index, sequence in enumerate(line)}
         return sorted(rows, key=lambda row: place[row.sequence])
 
@@ -247,12 +247,12 @@ class JobStore:
 
     def get(self, job_id: str) -> JobRow | None:
         """One job, or None."""
-        rows = self._read(job_table.job_query().where(Job.job_id == job_id))
+        rows = self._read(job_table.jobs_by_id(), job_id=job_id)
         return rows[0] if rows else None
 
-    def _read(self, query: Select[Any]) -> list[JobRow]:
+    def _read(self, query: Select[Any], **parameters: Any) -> list[JobRow]:
         with self._transaction() as connection:
-            return job_table.job_rows(connection, query)
+            return job_table.job_rows(connection, query, **parameters)
 
     @contextlib.contextmanager
     def _change(self, job_id: str) -> Iterator[tuple[Connection, Standing]]:

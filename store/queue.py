@@ -1,5 +1,6 @@
 """Who is next: priority first, then turns between owners, then order of arrival."""
 
+import functools
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -12,6 +13,9 @@ from kbd.store.models import QUEUED, Job
 from kbd.store.states import RUNNING
 
 NOBODY: Final[Mapping[str, int]] = MappingProxyType({})
+_RUNNING_BY_OWNER: Final = (
+    select(Job.owner, func.count().label("jobs")).where(Job.state.in_(sorted(RUNNING))).group_by(Job.owner)
+)
 
 
 class QueuedJob(NamedTuple):
@@ -44,6 +48,7 @@ def next_in_line(
     return [job.sequence for _, job in sorted(_with_turns(waiting, turns, served))[:limit]]
 
 
+@functools.cache
 def _heads(dialect: str) -> TextClause:
     """The query for the first `depth` jobs of each owner, reading nothing else however long the queue is.
 
@@ -84,9 +89,4 @@ def _with_turns(
 
 
 def _running_by_owner(connection: Connection) -> Counter[str]:
-    query = (
-        select(Job.owner, func.count().label("jobs"))
-        .where(Job.state.in_(sorted(RUNNING)))
-        .group_by(Job.owner)
-    )
-    return Counter({row.owner: row.jobs for row in connection.execute(query)})
+    return Counter({row.owner: row.jobs for row in connection.execute(_RUNNING_BY_OWNER)})

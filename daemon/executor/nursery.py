@@ -81,7 +81,9 @@ def _import_everything() -> dict[str, str | None]:
     import kbd.daemon.executor.sandbox.examination
     import kbd.daemon.judge.main
     import kbd.daemon.runner.main  # noqa: F401
+    from kbd.backends.registry import import_built_in
 
+    import_built_in()
     torch.set_num_threads(1)
     # Importing the bindings asks CUDA nothing; a runner would spend a tenth of a second on it.
     for optional in ("triton", "cuda.bindings.driver", "cuda.bindings.runtime"):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,8 @@ EMPTY, SHORT, LONG, SINGLE = range(4)
 """The bursts of a turn."""
 FLUSH_CACHES: Final = 2
 ONCE_MORE: Final = 1  # a set of its own for the burst of a single launch
+PROBED_LAUNCHES: Final = 8
+"""Different sets that are launched before it is planned how many there will be."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Bench:
         self._freshener = freshener
         self.secret = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
         self._chosen: list[int] = []
+        self._freshen = _no_plan
+        self._filled = 0
         self._candidate_plan: BurstPlan | None = None
         self._reference_plan: BurstPlan | None = None
         size = FLUSH_CACHES * cache_bytes(device) if device.type == "cuda" and not warm else 0
@@ -101,14 +105,27 @@ class Bench:
         return self.sets_in_use * self.candidate.inputs.stride
 
     def fill(self) -> None:
-        """Contents for every set of both kernels."""
+        """Contents for the sets that are launched before there is a plan; those that it takes are filled then."""
+        self._filled = 0
+        self._fill(PROBED_LAUNCHES)
+
+    def _fill(self, sets: int) -> None:
+        """Contents for so many sets of both kernels, where they have none yet."""
+        new = slice(self._filled, min(sets, self.candidate.count))
+        if new.start >= new.stop:
+            return
+        self._filled = new.stop
         copies = self.reference.inputs.columns if self.reference is not None else None
-        self._freshener.fill(self.candidate.inputs.columns, copies)
+        self._freshener.fill(
+            [column[new] for column in self.candidate.inputs.columns],
+            None if copies is None else [copy[new] for copy in copies],
+        )
         self.settle()
 
     def plan(self, candidate: BurstPlan, reference: BurstPlan | None) -> None:
         """From here on these many sets are in use; chooses in secret which contents both kernels share."""
         self._candidate_plan, self._reference_plan = candidate, reference
+        self._fill(max(plan.sets for plan in (candidate, reference) if plan is not None))
         if reference is not None:
             narrow, wide = sorted((candidate.sets, reference.sets))
             self._chosen = list(range(narrow))
@@ -117,16 +134,11 @@ class Bench:
                 others = self.secret.sample(range(wide - ends), narrow - ends)
                 self._chosen = [*others, *range(wide - ends, wide)]
             self._align()
+        self._freshen = self._freshening()
 
     def refresh(self) -> None:
         """New contents for all sets in use, the same for both kernels; output buffers begin anew."""
-        wide, narrow, used = self._sides()
-        columns = [column[:used] for column in wide.inputs.columns]
-        if narrow is None:
-            self._freshener.refresh(columns, [column[:0] for column in columns], self._index([]))
-        else:
-            copies = [column[: len(self._chosen)] for column in narrow.inputs.columns]
-            self._freshener.refresh(columns, copies, self._index(self._chosen))
+        self._freshen()
         for kernel in self.kernels:
             kernel.begin_outputs()
 
@@ -239,6 +251,14 @@ class Bench:
             return self.reference, self.candidate, self._reference_plan.sets
         return self.candidate, self.reference, self._candidate_plan.sets
 
+    def _freshening(self) -> Callable[[], None]:
+        """What the plan takes to be given new contents, again and again."""
+        wide, narrow, used = self._sides()
+        columns = [column[:used] for column in wide.inputs.columns]
+        shared = len(self._chosen) if narrow is not None else 0
+        copies = [column[:shared] for column in (narrow or wide).inputs.columns]
+        return self._freshener.refreshing(columns, copies, self._index(self._chosen[:shared]))
+
     def _align(self) -> None:
         """Equal contents at the places that were chosen.
 
@@ -262,3 +282,7 @@ class Bench:
 
     def _index(self, places: Sequence[int]) -> torch.Tensor:
         return torch.tensor(places, dtype=torch.int64, device=self.device)
+
+
+def _no_plan() -> None:
+    raise RuntimeError("nothing can be refreshed before it is planned which sets are used")

@@ -13,6 +13,7 @@ import torch
 
 from kbd.daemon.executor.runner_protocol import Slot
 from kbd.daemon.executor.shared_memory import ALIGNMENT, extent, tensor_at
+from kbd.daemon.judge.bits import same_bits
 
 GUARD_BYTES = 4096
 PERIOD_BYTES = ALIGNMENT
@@ -55,7 +56,7 @@ def broken_fences(memory: torch.Tensor, slots: Sequence[Slot]) -> list[int]:
     broken: set[int] = {
         place for place, slot in enumerate(slots) if has_gaps(slot) and _gap_broken(memory, slot)
     }
-    if not torch.equal(found, expected):
+    if not (same_bits(found, expected) or torch.equal(found, expected)):
         broken |= {
             place
             for place, start, stop in zones

@@ -13,11 +13,13 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import torch
 
+from kbd.daemon.judge.bits import same_bits
 from kbd.daemon.judge.tolerance import AppliedTolerance, as_real, pieces, widen
 
 Number = int | float
 NOTHING = -1.0  # a largest error where no two elements could be subtracted
 TINY = torch.finfo(torch.float64).tiny
+PEEK_ELEMENTS = 4096
 SURELY = 0.999  # of a tolerance: what rounding to float32 cannot carry over it
 
 
@@ -73,6 +75,10 @@ def compare(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedToler
     expected, found = as_real(expected), as_real(found)
     if expected.numel() == 0:
         return Comparison(1.0, 0.0, 0.0, tolerance, finite_as_expected=True)
+    if same_bits(expected, found) and _surely_finite(expected):
+        relative = 0.0 if expected.dtype.is_floating_point else None
+        elements = expected.numel()
+        return Comparison(1.0, 0.0, relative, tolerance, finite_as_expected=True, elements=elements)
     measure = _floats if expected.dtype.is_floating_point else _integers
     return _reported(expected, found, tolerance, _table(measure, expected, found, tolerance))
 
@@ -90,22 +96,47 @@ def _table(
 
 
 def agrees(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> bool:
-    """Whether every element surely matches: a quick look, about 15 times as fast as `compare` on the CPU.
+    """Whether every element surely matches: a quick look, about 25 times as fast as `compare` on the CPU.
 
     False says nothing: rounding in the tensors' own dtype, NaN and infinities are left to `compare`.
     """
     expected, found = as_real(expected), as_real(found)
+    if not expected.numel() or same_bits(expected, found):
+        return True
     if not expected.dtype.is_floating_point:
         return torch.equal(expected, found)
     near = AppliedTolerance(tolerance.atol * SURELY, tolerance.rtol * SURELY)
     return all(_surely_within(*pair, near) for pair in zip(pieces(expected), pieces(found), strict=True))
 
 
+def _surely_finite(tensor: torch.Tensor) -> bool:
+    """False says nothing: a sum may overflow."""
+    return not tensor.dtype.is_floating_point or math.isfinite(float(_computable(tensor).sum()))
+
+
+def _computable(tensor: torch.Tensor) -> torch.Tensor:
+    """As float32 at least: torch computes in narrower formats slowly, or not at all."""
+    return tensor if tensor.dtype.itemsize >= 4 else tensor.float()
+
+
+def surely_fails(
+    expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance, required_matched_ratio: float
+) -> bool:
+    """Whether too many elements are surely wrong already among the first few; False says nothing."""
+    expected, found = as_real(expected), as_real(found)
+    if not expected.dtype.is_floating_point:
+        return False
+    want, have = (_computable(side.reshape(-1)[:PEEK_ELEMENTS]) for side in (expected, found))
+    allowed = want.abs().mul_(tolerance.rtol).add_(tolerance.atol).div_(SURELY)
+    outside = int(((have - want).abs_() > allowed).sum())
+    return (expected.numel() - outside) / max(expected.numel(), 1) < required_matched_ratio
+
+
 def _surely_within(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> bool:
-    want, have = (side if side.dtype.itemsize >= 4 else side.float() for side in (expected, found))
-    allowed = want.abs().mul_(tolerance.rtol).add_(tolerance.atol)
-    allowed.clamp_max_(torch.finfo(allowed.dtype).max)  # no infinite error is within anything
-    return bool((have - want).abs_().le_(allowed).all())
+    """Where something is infinite, what is left of the error is so as well, or NaN: within nothing."""
+    want, have = _computable(expected), _computable(found)
+    beyond = (have - want).abs_().sub_(want.abs(), alpha=tolerance.rtol)
+    return bool(beyond.amax() <= tolerance.atol)
 
 
 def _floats(expected: torch.Tensor, found: torch.Tensor, tolerance: AppliedTolerance) -> _Measured:

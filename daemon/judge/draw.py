@@ -68,10 +68,10 @@ def _random(
     wide = torch.float64 if tensor.dtype is DType.FLOAT64 else torch.float32
     if init.kind is InitKind.RANDN:
         made = torch.randn(shape, generator=generator, device=device, dtype=wide)
-        return made * _or(init.std, 1.0) + _or(init.mean, 0.0)
+        return made.mul_(_or(init.std, 1.0)).add_(_or(init.mean, 0.0))
     if init.kind is InitKind.UNIFORM:
         low, high = _or(init.low, 0.0), _or(init.high, 1.0)
-        return torch.rand(shape, generator=generator, device=device, dtype=wide) * (high - low) + low
+        return torch.rand(shape, generator=generator, device=device, dtype=wide).mul_(high - low).add_(low)
     if init.kind is InitKind.RANDINT:
         low, high = int(_or(init.low, 0)), int(_or(init.high, 1))
         return torch.randint(low, high, shape, generator=generator, device=device)

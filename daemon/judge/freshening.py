@@ -8,9 +8,10 @@ literal data) have some elements swapped, integers are only dealt.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,8 @@ from kbd.inbox.tensor_init import InitKind, TensorInit
 ELEMENTWISE = frozenset({InitKind.RANDN, InitKind.UNIFORM, InitKind.RANDINT})
 TOUCHED_SHARE = 1 / 1024
 TOUCHED_LEAST = 16
+TURNS_AHEAD = 16
+PLACES_AHEAD = 1 << 16
 MOST_ZEROS = 0.25
 
 
@@ -40,7 +43,7 @@ class Origin:
     drawn: BoundTensor | None
     changes: bool = False
 
-    @property
+    @functools.cached_property
     def elementwise(self) -> BoundTensor | None:
         """What it is drawn by, where every element is drawn by itself."""
         content = self.drawn.content if self.drawn is not None else None
@@ -93,21 +96,35 @@ class Freshener:
         for place, column in enumerate(columns):
             self._renew(place, column, None if copies is None else copies[place])
 
-    def refresh(
+    def refreshing(
         self, columns: Sequence[torch.Tensor], copies: Sequence[torch.Tensor], chosen: torch.Tensor
-    ) -> None:
-        """New contents; `copies` get those of the sets that are `chosen`."""
+    ) -> Callable[[], None]:
+        """To be called for new contents; `copies` get those of the sets that are `chosen`."""
+        steps: list[Iterator[None]] = []
         for place, (column, copy) in enumerate(zip(columns, copies, strict=True)):
-            if self._may_touch(place, column):
-                self._touch(place, column, copy, chosen)
-            else:
-                self._renew(place, column, copy, chosen)
+            if not self._may_touch(place, column):
+                steps.append(self._renewing(place, column, copy, chosen))
+            elif self._origins[place].elementwise is not None or (self.swaps and self._swappable[place]):
+                steps.append(self._touching(place, _rows(column), _rows(copy), chosen))
+
+        def refresh() -> None:
+            for step in steps:
+                next(step)
+
+        return refresh
 
     def _may_touch(self, place: int, column: torch.Tensor) -> bool:
         """Whether changing some elements will do: on the CPU, for what stays as it was put there."""
         origin = self._origins[place]
         plain = column.numel() > 0 and column[0].is_contiguous()
         return self._device.type == "cpu" and plain and not origin.changes
+
+    def _renewing(
+        self, place: int, column: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor
+    ) -> Iterator[None]:
+        while True:
+            self._renew(place, column, copy, chosen)
+            yield
 
     def _renew(
         self,
@@ -132,39 +149,51 @@ class Freshener:
         made = stacked[self._integers(stacked.shape[0], (column.shape[0],))]
         if self.swaps and self._swappable[place] and column[0].is_contiguous():
             flat = _rows(made)
-            _swap(flat, *self._pairs(flat))
+            _swap(flat, *self._pairs(flat.shape[:1], flat.shape[1]))
         return made
 
-    def _touch(self, place: int, column: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor) -> None:
-        """Change some elements of every set, in both kernels' memory alike."""
-        origin, flat, other = self._origins[place], _rows(column), _rows(copy)
-        if origin.elementwise is not None:
-            places = self._spread(flat.shape[0], flat.shape[1])
-            values = _bits(self._draws(origin, tuple(places.shape)))
-            flat.scatter_(1, places, values)
-            other.scatter_(1, places[chosen], values[chosen])
-        elif self.swaps and self._swappable[place]:
-            first, second = self._pairs(flat)
-            _swap(flat, first, second)
-            _swap(other, first[chosen], second[chosen])
+    def _touching(
+        self, place: int, rows: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor
+    ) -> Iterator[None]:
+        """Change some elements of every set, in both kernels' memory alike.
+
+        What several turns change is drawn at once, which takes hardly longer; nobody else can read it before.
+        """
+        change = _swap if self._origins[place].elementwise is None else _write
+        while True:
+            first, second = self._looked_ahead(place, *rows.shape)
+            for one, two, copied_one, copied_two in zip(
+                first, second, first[:, chosen], second[:, chosen], strict=True
+            ):
+                change(rows, one, two)
+                change(copy, copied_one, copied_two)
+                yield
+
+    def _looked_ahead(self, place: int, sets: int, elements: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Places and what is written there, or to be exchanged with; turns first, then sets."""
+        turns = min(max(PLACES_AHEAD // max(sets * _touched(elements), 1), 1), TURNS_AHEAD)
+        origin = self._origins[place]
+        if origin.elementwise is None:
+            return self._pairs((turns, sets), elements)
+        places = self._spread((turns, sets), elements)
+        return places, _bits(self._draws(origin, tuple(places.shape)))
 
     def _draws(self, origin: Origin, shape: tuple[int, ...]) -> torch.Tensor:
         assert origin.elementwise is not None
         wanted = origin.elementwise.model_copy(update={"shape": shape, "strides": None})
         return draw(wanted, self._seeds.getrandbits(62), self._device, None)
 
-    def _pairs(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _pairs(self, lead: tuple[int, ...], elements: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Places to exchange: the first in one half of every row, the second in the other."""
-        half = rows.shape[1] // 2
-        first = self._spread(rows.shape[0], half)
-        return first, half + self._spread(rows.shape[0], half)
+        half = elements // 2
+        return self._spread(lead, half), half + self._spread(lead, half)
 
-    def _spread(self, sets: int, elements: int) -> torch.Tensor:
+    def _spread(self, lead: tuple[int, ...], elements: int) -> torch.Tensor:
         """Some places in every row, one in each of as many steps, so that no place comes twice."""
-        count = min(max(TOUCHED_LEAST, int(elements * TOUCHED_SHARE)), elements)
+        count = _touched(elements)
         step = elements // max(count, 1)
         base = torch.arange(count, device=self._device) * step
-        return base + self._integers(max(step, 1), (sets, count))
+        return base + self._integers(max(step, 1), (*lead, count))
 
     def _integers(self, below: int, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.randint(0, below, shape, generator=self._generator, device=self._device)
@@ -181,6 +210,15 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 def _rows(column: torch.Tensor) -> torch.Tensor:
     """Every set as one row of bits."""
     return _bits(column).view(column.shape[0], math.prod(column.shape[1:]))
+
+
+def _touched(elements: int) -> int:
+    """How many elements of a row are changed."""
+    return min(max(TOUCHED_LEAST, int(elements * TOUCHED_SHARE)), elements)
+
+
+def _write(rows: torch.Tensor, places: torch.Tensor, values: torch.Tensor) -> None:
+    rows.scatter_(1, places, values)
 
 
 def _swap(rows: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> None:

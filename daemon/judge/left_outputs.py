@@ -27,7 +27,7 @@ from kbd.daemon.executor.runner_protocol import (
 from kbd.daemon.judge.exposed_outputs import ExposedOutputs
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged
-from kbd.daemon.judge.set_table import SetTable, lend_sets
+from kbd.daemon.judge.set_table import SetTable, copies_of, lend_sets
 
 
 class LeftOutputs:
@@ -123,7 +123,7 @@ class LeftOutputs:
         None where later launches have used the memory again.
         """
         if self._buffers is not None:
-            return [column[list(sets)] for column in self._buffers.columns]
+            return [copies_of(column, sets) for column in self._buffers.columns]
         if not self.metas:
             return []
         if self._hosted.device_kind == "cpu":
@@ -139,7 +139,7 @@ class LeftOutputs:
         if not self._unfit.get(burst, frozenset()).isdisjoint(sets):
             failed = Failed(status="runtime_error", type="RuntimeError", message=OTHER_TENSORS)
             raise RunnerFailed(self._hosted.role, failed)
-        return [column[list(sets)] for column in self._exports.columns]
+        return [copies_of(column, sets) for column in self._exports.columns]
 
     def _asked_for(self, burst: int, launches: Sequence[int]) -> list[torch.Tensor] | None:
         if self._exports is None or self._exports.count < len(launches):

@@ -6,6 +6,7 @@ master copies and the expected outputs in memory that is never shared.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Loan:
         """What the lent tensors look like."""
         return [slot.meta for slot in self.slots]
 
-    @property
+    @functools.cached_property
     def tensors(self) -> list[torch.Tensor]:
         """The judge's own view of the lent tensors."""
         return [tensor_at(self.arena.memory, slot) for slot in self.slots]

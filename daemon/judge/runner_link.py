@@ -9,7 +9,7 @@ RunnerTrouble(role)
 
 from __future__ import annotations
 
-import secrets
+import os
 import socket
 import time
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from kbd.daemon.executor.channel import (
 from kbd.daemon.executor.protocol import Role
 from kbd.daemon.executor.runner_protocol import Answer, Failed, FromRunner, Question
 
-NONCE_BITS = 47
+NONCE_BYTES = 6
 
 
 def new_nonce() -> int:
-    """A number that nobody can know before it is sent; never 0."""
-    return secrets.randbits(NONCE_BITS) | 1
+    """A number that nobody can know before it is sent; never 0, and small enough for JSON."""
+    return int.from_bytes(os.urandom(NONCE_BYTES), "big") | 1
 
 
 A = TypeVar("A", bound=Answer)

@@ -37,7 +37,7 @@ from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.left_outputs import LeftOutputs
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, new_nonce
-from kbd.daemon.judge.set_table import lend_sets
+from kbd.daemon.judge.set_table import copies_of, lend_sets
 
 HEALTH_CHECK_S = 0.001
 # Shapes may depend on the inputs, but room is made for what a runner claims.
@@ -226,7 +226,7 @@ class TimedKernel:
 
     def written_to(self, sets: Sequence[int]) -> list[torch.Tensor]:
         """The inout arguments of these sets as they are now, each of all sets as one tensor (sets first)."""
-        return [self.inputs.columns[place][list(sets)] for place in self._written]
+        return [copies_of(self.inputs.columns[place], sets) for place in self._written]
 
     def returned_by(
         self, burst: int, launches: Sequence[int], sets: Sequence[int]

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kbd.daemon.judge.audit import Auditor
-from kbd.daemon.judge.bench import EMPTY, LONG, ONCE_MORE, SHORT, SINGLE, Bench, BurstPlan
+from kbd.daemon.judge.bench import EMPTY, LONG, ONCE_MORE, PROBED_LAUNCHES, SHORT, SINGLE, Bench, BurstPlan
 from kbd.daemon.judge.runner_link import RunnerForged
 from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, slope
 from kbd.daemon.judge.timed_kernel import TimedKernel
@@ -30,7 +30,6 @@ SHORT_US, LONG_US = 100.0, 1000.0
 WIDE_LAUNCH_US = 10_000.0
 SHORTEST_LAUNCH_US = 0.2
 SMALLEST_SAMPLE_US = 1e-3
-PROBED_LAUNCHES = 8
 PROBE_REPEATS = 3
 SHARED_TRIES = 3
 SLOW_LAUNCH_US = 1_000.0
@@ -123,6 +122,11 @@ class Timer:
     kernel: TimedKernel
     plan: BurstPlan
 
+    def series(self) -> Series:
+        """Of its samples to come."""
+        launches = self.plan.short + self.plan.long
+        return Series(launches=launches, scattered=self.kernel.left.scattered)
+
     def turn(
         self,
         series: Series,
@@ -149,7 +153,6 @@ class Timer:
         if at_end is not None:
             at_end()
         lengths = self.plan.short, self.plan.long
-        series.launches, series.scattered = sum(lengths), self.kernel.left.scattered
         together, bursts = (short + long, 2) if self.plan.short else (long, 1)
         if keep:
             series.kept_us.append(together)
@@ -199,7 +202,7 @@ def time_kernels(
     Raises RunnerTrouble, or Suspicious.
     """
     ready = tried_out(bench, ready)
-    series, spent = [Series() for _ in ready.timers], Spent()
+    series, spent = [timer.series() for timer in ready.timers], Spent()
     with contextlib.ExitStack() as listening:
         for kernel in bench.kernels:
             listening.enter_context(kernel.listening())

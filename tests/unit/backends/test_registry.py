@@ -8,7 +8,14 @@ import pytest
 
 from kbd.backends import registry
 from kbd.backends.base import Unsupported
-from kbd.backends.registry import BUILT_IN, backend_for, registrations, why_unknown, why_unusable
+from kbd.backends.registry import (
+    BUILT_IN,
+    backend_for,
+    import_built_in,
+    registrations,
+    why_unknown,
+    why_unusable,
+)
 from kbd.backends.torch_backend import BACKEND
 
 
@@ -52,6 +59,32 @@ def test_a_name_taken_twice_is_an_error_that_names_both(plug_ins, clash):
     with pytest.raises(ValueError, match=rf"{clash[1]}.*'{clash[0]}'.*rename its entry point") as error:
         registrations()
     assert ("kbd.backends.torch_backend" if clash[0] == "torch" else "first:X") in str(error.value)
+
+
+def test_what_is_imported_in_advance_is_all_that_a_torch_kernel_needs(tmp_path):
+    code = """
+import sys, pathlib, torch, kbd.backends.torch_module, kbd.daemon.runner.main
+from kbd.backends.base import CompileRequest, LoadContext, Target
+from kbd.backends.registry import backend_for, import_built_in, registrations
+from kbd.inbox.manifest import KernelCode
+import_built_in()
+before = {*sys.modules, "kbd_kernel"}
+assert registrations.cache_info().currsize == 1
+kernel = KernelCode(kernel_type="torch", source_code="def double(x): return x * 2")
+backend = backend_for("torch")
+artifact = backend.compile(CompileRequest(kernel, Target("cpu"), ()), pathlib.Path.cwd())
+backend.load(artifact, LoadContext(kernel, "candidate", torch.device("cpu"), (), 1, None))
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout.split(), done.stderr) == ([], "")
+
+
+def test_a_clash_of_plug_ins_is_left_to_those_who_ask(plug_ins):
+    plug_ins(("torch", "mine:X"))
+    import_built_in()
+    with pytest.raises(ValueError, match="rename its entry point"):
+        registrations()
 
 
 def test_a_plug_in_that_cannot_be_imported(plug_ins):

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.judge.bench import ONCE_MORE, BurstPlan
+from kbd.daemon.judge.bench import ONCE_MORE, PROBED_LAUNCHES, BurstPlan
 
 OURS, THEIRS = BurstPlan(2, 5), BurstPlan(3, 9)
 PLANS = st.builds(BurstPlan, st.integers(0, 6), st.integers(1, 9))
@@ -89,7 +89,7 @@ def test_shared_places_are_equal_and_timed_on_both_sides(bench_of, contents, can
 
 @pytest.mark.parametrize(("ours", "theirs"), [(OURS, THEIRS), (THEIRS, OURS), (OURS, OURS)], ids=str)
 def test_a_candidate_that_writes_its_sets_does_not_choose_the_inputs(bench_of, contents, ours, theirs):
-    bench = bench_of(OURS, OURS)
+    bench = bench_of(ours, theirs)
     bench.candidate.inputs.columns[0].fill_(7.0)
     before = set(contents(bench.reference))
     bench.plan(ours, theirs)
@@ -97,6 +97,30 @@ def test_a_candidate_that_writes_its_sets_does_not_choose_the_inputs(bench_of, c
     used = contents(bench.candidate)[: ours.sets]
     assert set(used) <= before
     assert len(set(used)) == ours.sets, "none comes twice"
+
+
+def test_only_sets_that_are_used_are_filled(make_kernel, make_bench, contents):
+    bench = make_bench(make_kernel("candidate", double), make_kernel("reference", double))
+    with pytest.raises(RuntimeError, match="planned"):
+        bench.refresh()
+    _require_filled(bench, contents, PROBED_LAUNCHES)
+    bench.plan(OURS, THEIRS)
+    _require_filled(bench, contents, THEIRS.sets)
+    bench.plan(BurstPlan(4, 16), THEIRS)
+    _require_filled(bench, contents, 4 + 16 + ONCE_MORE)
+    bench.plan(OURS, OURS)
+    _require_filled(bench, contents, 4 + 16 + ONCE_MORE)
+    bench.fill()
+    _require_filled(bench, contents, 4 + 16 + ONCE_MORE)
+
+
+def _require_filled(bench, contents, count):
+    nothing = (0.0, 0.0, 0.0, 0.0)
+    assert len(set(contents(bench.reference)[:count])) == count
+    for kernel in bench.kernels:
+        found = contents(kernel)
+        assert nothing not in found[:count]
+        assert set(found[count:]) == {nothing}
 
 
 def test_shared_places_are_another_choice_every_time(bench_of):

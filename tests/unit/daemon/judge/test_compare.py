@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbd.daemon.judge import tolerance
-from kbd.daemon.judge.compare import agrees, compare
+from kbd.daemon.judge.compare import agrees, compare, surely_fails
 from kbd.daemon.judge.tolerance import AppliedTolerance, tolerance_for
 
 FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
@@ -150,6 +150,39 @@ def test_a_quick_look_knows_what_is_well_within(dtype):
     assert not agrees(expected, found, AppliedTolerance(0.0, 0.1))
     found[77_777] = math.nan
     assert not agrees(expected, found, AppliedTolerance(0.0, 0.5))
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, torch.int32, torch.bool, torch.complex64])
+@pytest.mark.parametrize("special", [1.0, math.nan, math.inf])
+def test_equal_bits_are_reported_like_equal_values(dtype, special):
+    values = torch.tensor([0, 1, 2, special if dtype.is_floating_point else 1]).to(dtype)
+    allowed = AppliedTolerance(1e-3, 1e-3)
+    quickly = compare(values, values.clone(), allowed)
+    scattered = values.repeat_interleave(2)[::2]  # its bytes are not looked at as a whole
+    assert repr(quickly) == repr(compare(scattered, values.clone(), allowed))
+
+
+@given(
+    PAIRS,
+    st.sampled_from([torch.float64, torch.float32, torch.float16]),
+    st.sampled_from([0, 1e-3, 0.1]),
+    st.sampled_from([0, 1e-3, 0.1]),
+    st.sampled_from([0.5, 0.9, 1.0]),
+)
+def test_what_surely_fails_does_not_pass(pairs, dtype, atol, rtol, required):
+    expected = torch.tensor([want for want, _ in pairs]).to(dtype)
+    found = torch.tensor([want if have is None else have for want, have in pairs]).to(dtype)
+    allowed = AppliedTolerance(atol, rtol)
+    if surely_fails(expected, found, allowed, required):
+        assert not compare(expected, found, allowed).passes(required)
+
+
+def test_a_look_at_the_first_elements_knows_what_is_far_off():
+    expected = torch.linspace(1, 2, 100_000)
+    allowed = AppliedTolerance(1e-4, 1e-4)
+    assert surely_fails(expected, torch.zeros_like(expected), allowed, 1.0)
+    assert not surely_fails(expected, expected.clone(), allowed, 1.0)
+    assert not surely_fails(expected, torch.zeros_like(expected), allowed, 0.9), "the rest may be right"
 
 
 def test_a_quick_look_at_integers():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbd.daemon.judge.draw import draw
-from kbd.daemon.judge.freshening import Freshener, Origin
+from kbd.daemon.judge.freshening import TURNS_AHEAD, Freshener, Origin
 from kbd.daemon.runner.values import dtype_named
 from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.dtypes import DType
@@ -43,7 +43,7 @@ def refreshed(freshener, columns, chosen, origins):
     copies = columns_for(origins, len(chosen))
     for copy, column in zip(copies, columns, strict=True):
         copy.copy_(column[index])
-    freshener.refresh(columns, copies, index)
+    freshener.refreshing(columns, copies, index)()
     return copies
 
 
@@ -91,6 +91,23 @@ def test_every_set_has_new_contents_every_time(dtype):
         refreshed(freshener, columns, [], origins)
         seen |= {bytes(bits(one)) for one in columns[0]}
         assert len(seen) == turn * SETS
+
+
+@pytest.mark.parametrize("is_drawn", [True, False], ids=["drawn", "made"])
+def test_turns_beyond_those_drawn_at_once_are_as_new_and_as_equal(is_drawn):
+    made = torch.randn(64, generator=torch.Generator().manual_seed(1))
+    origins = [drawn(InitKind.RANDN, DType.FLOAT32, (64,)) if is_drawn else Origin([made], None)]
+    freshener, columns = filled(origins)
+    copies = columns_for(origins, 2)
+    copies[0].copy_(columns[0][[4, 1]])
+    refresh = freshener.refreshing(columns, copies, torch.tensor([4, 1]))
+    seen = {bytes(bits(one)) for one in columns[0]}
+    before, turns = len(seen), 2 * TURNS_AHEAD + 1
+    for _ in range(turns):
+        refresh()
+        assert same_bits(copies[0], columns[0][[4, 1]])
+        seen |= {bytes(bits(one)) for one in columns[0]}
+    assert len(seen) == before + turns * SETS
 
 
 @pytest.mark.parametrize(

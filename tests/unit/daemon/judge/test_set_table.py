@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kbd.daemon.executor.runner_protocol import TensorMeta
 from kbd.daemon.executor.shared_memory import tensor_at
 from kbd.daemon.judge.lending import Lender
-from kbd.daemon.judge.set_table import lend_sets
+from kbd.daemon.judge.set_table import copies_of, lend_sets
 from kbd.daemon.runner.values import dtype_named
 from kbd.inbox.dtypes import DType
 
@@ -102,3 +102,18 @@ def test_sets_for_one_purpose_lie_where_they_lay_before():
         assert lend_sets(with_room, "inputs", [meta], 16).slots == larger.slots
     finally:
         with_room.release()
+
+
+@given(METAS, st.lists(st.integers(0, 4), min_size=1, max_size=6))
+def test_copies_are_of_these_sets_in_this_order_and_stay_as_they_are(lender, metas, sets):
+    table = lend_sets(lender, "copied", metas, 5)
+    table.memory.copy_(torch.arange(table.memory.numel()) % 2)
+    for column in table.columns:
+        copy = copies_of(column, sets)
+        wanted = [column[number].clone() for number in sets]
+        column.zero_()
+        assert copy.shape == (len(sets), *column.shape[1:])
+        assert all(
+            torch.equal(*(side.contiguous().reshape(-1).view(torch.uint8) for side in pair))
+            for pair in zip(copy, wanted, strict=True)
+        )

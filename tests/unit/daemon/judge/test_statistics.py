@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kbd.daemon.judge.statistics import (
+    BOOTSTRAP_SEED,
+    RESAMPLES,
     SpeedUp,
     ratio_half_width,
     relative_half_width,
@@ -32,6 +34,16 @@ def test_summary_of_known_samples():
     summary = summarize([1.0, 2.0, 3.0, 4.0])
     assert summary.median == 2.5
     assert summary.std == pytest.approx(math.sqrt(5 / 3))
+
+
+@pytest.mark.parametrize("count", [2, 3, 20, 101])
+def test_the_interval_is_that_of_the_resampled_medians(count):
+    reference, candidate = np.random.default_rng(count).lognormal(size=(2, count))
+    ratios = np.log(reference) - np.log(candidate)
+    picks = np.random.default_rng(BOOTSTRAP_SEED).integers(0, count, size=(RESAMPLES, count))
+    medians = np.sort(np.median(ratios[picks], axis=1))
+    found = speed_up(reference, candidate)
+    assert (found.low, found.high) == pytest.approx((np.exp(medians[49]), np.exp(medians[-50])), rel=1e-12)
 
 
 def test_no_samples_are_an_error():
