@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -22,8 +23,12 @@ from kbd.store import postgresql
 from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from kbd.store.location import REBUILD, SQLITE, database_path, fsync_name
 
+log = structlog.get_logger(__name__)
+
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S: Final = 10.0
+WAL_LIMIT_BYTES: Final = 64 << 20
+"""Checkpoints, every 4 MiB, let the write-ahead log begin anew; only one big transaction makes it as large."""
 
 _BARE: Final = "kbd_without_transaction"
 _DAMAGED: Final = ("malformed", "not a database")
@@ -107,16 +112,39 @@ def quick_check(engine: Engine, *, check: Literal["quick_check", "integrity_chec
 def transaction(engine: Engine) -> Iterator[Connection]:
     """One transaction, all of it or nothing.
 
-    A connection to which the file system has failed is never used again: its locks may no longer be what SQLite
-    takes them for.
+    A connection to which the file system has failed is never used again.
     """
     try:
         with second_look(engine), reported_errors(), engine.begin() as connection:
             yield connection
     except StoreUnavailable as error:
         if _has_failed_file(error):
-            engine.dispose()
+            reopen(engine, error)
         raise
+
+
+def reopen(engine: Engine, reason: object) -> None:
+    """Let go of a file that has failed; the next use opens it. For SQLite: PostgreSQL would let another daemon in.
+
+    What SQLite takes for locked in a file is one for all connections of a process, and goes with the last of them.
+    After an unlocking that failed it is wrong: nobody holds that lock, and everybody meets `locking protocol`.
+    """
+    if not _is_sqlite(engine):
+        return
+    log.warning("the database is opened anew", action="database_reopened", reason=str(reason))
+    engine.dispose()
+
+
+def fold_overgrown(engine: Engine) -> None:
+    """Fold a write-ahead log into the database that grows without end.
+
+    A reader's lock keeps it from beginning anew; after an unlocking that failed, one that nobody holds.
+    """
+    if not _is_sqlite(engine):
+        return
+    wal = Path(f"{engine.url.database}-wal")
+    if wal.exists() and (nbytes := wal.stat().st_size) > WAL_LIMIT_BYTES:
+        reopen(engine, f"its write-ahead log has grown to {nbytes >> 20} MiB")
 
 
 @contextlib.contextmanager
@@ -127,7 +155,7 @@ def second_look(engine: Engine) -> Iterator[None]:
     except StoreCorrupt as error:
         if not _is_sqlite(engine):
             raise
-        engine.dispose()
+        reopen(engine, error)
         quick_check(engine, check="integrity_check")
         raise StoreUnavailable(
             f"the database was taken for damaged, and is whole at a second look ({error}): its disk failed for a "

@@ -39,6 +39,12 @@ class SqliteFile:
             StoreUnavailable: locked, unreadable, or of a revision with other tables.
             StoreCorrupt: the file is damaged or no database.
         """
+        try:
+            return self._rows(sql, parameters)
+        except StoreCorrupt:  # one read that fails looks so, and passes
+            return self._rows(sql, parameters)
+
+    def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         with _reported_errors(self._path):
             return self._connection.execute(sql, dict(parameters)).fetchall()
 
@@ -73,11 +79,18 @@ def open_reader(state_dir: Path) -> SqliteFile:
             "Start one with `kbd run`, or name its folder with --state or KBD_STATE."
         )
     try:
-        return _open(path, "mode=ro")
+        return _open_twice(path)
     except StoreUnavailable:
         if not _at_rest(path):
             raise
     return _open(path, "mode=ro&immutable=1")
+
+
+def _open_twice(path: Path) -> SqliteFile:
+    try:
+        return _open(path, "mode=ro")
+    except StoreCorrupt:  # as in `rows`
+        return _open(path, "mode=ro")
 
 
 def _open(path: Path, mode: str) -> SqliteFile:
