@@ -5,6 +5,8 @@ Opened and used in the clerk's thread only.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +30,13 @@ from kbd.inbox.scanner import Scanner
 from kbd.inbox.spool import Spool
 from kbd.inbox.strays import Strays
 from kbd.inbox.tidying import remove_leftovers
+from kbd.store.engine import fold_overgrown, reopen
+from kbd.store.errors import StoreUnavailable
 from kbd.store.history import History
 from kbd.store.jobs import JobStore
 from kbd.store.open_jobs import open_jobs
+from kbd.store.readers import JobReader
+from kbd.store.source import open_source
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class Desk:
         """
         abandoned = remove_leftovers(self.scanner.abandoned())
         forgotten = self.store.forget(self.history)
+        fold_overgrown(self.engine)
         return abandoned + self.control.tidy() + self.logs.tidy(self.retention) + forgotten
 
     def adopt(self, limits: Limits) -> None:
@@ -68,6 +75,16 @@ class Desk:
         headroom.queue_limit, headroom.min_free_bytes = limits.queue_limit, limits.min_free_bytes
         self.retention.days, self.retention.nbytes = limits.log_days, limits.log_bytes
         self.history.days, self.history.jobs = limits.history_days, limits.history_jobs
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[JobReader]:
+        """Look at the history as everybody else does. Raises StoreUnavailable and StoreCorrupt."""
+        try:
+            with open_source(self.state, self.database) as source:
+                yield JobReader(source)
+        except StoreUnavailable as error:
+            reopen(self.engine, error)  # a reader's locks are the writer's, too
+            raise
 
     def close(self) -> None:
         """Fold the write-ahead log into the database and let it go."""
@@ -94,6 +111,16 @@ def open_desk(settings: Settings, spool: Spool, lease: Lease, *, after_crash: bo
     fence_older(spool, epoch)
     probe_folders(spool)
     engine = open_database(settings.state, settings.database, check=after_crash)
+    try:
+        return _order(settings, spool, lease, engine)
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _order(settings: Settings, spool: Spool, lease: Lease, engine: Engine) -> Desk:
+    """Make files and rows agree."""
+    epoch = lease.epoch_folder
     store = JobStore(engine)
     intake = Intake(spool, epoch)
     scanner = Scanner(spool)

@@ -18,12 +18,13 @@ import structlog
 from kbd.daemon import logs
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.config import Settings
-from kbd.daemon.desk import Desk, open_desk, open_spool
+from kbd.daemon.desk import Desk, open_spool
 from kbd.daemon.devices import Device, discover
 from kbd.daemon.executor.kernel_calls import adopt_orphans
 from kbd.daemon.executor.local import LocalExecutor
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.lease_keeping import LeaseKeeper
+from kbd.daemon.opening import opened_desk
 from kbd.daemon.ownership import StateLock
 from kbd.daemon.service import STOP_SIGNALS, Service
 from kbd.daemon.standby import Standby
@@ -46,7 +47,7 @@ async def _serve(settings: Settings, lock: StateLock, *, once: bool) -> None:
         keeper = LeaseKeeper(lease, settings.limits.lease_s)
         keeper.start()
         try:
-            desk = await clerk.do(open_desk, settings, spool, lease, after_crash=lock.after_crash)
+            desk = await opened_desk(clerk, settings, spool, lease, after_crash=lock.after_crash)
             try:
                 await _work(settings, clerk, desk, devices, keeper, once=once)
             finally:

@@ -16,8 +16,6 @@ from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.version import kbd_version
 from kbd.inbox.durable import replace_lightly
 from kbd.inbox.pause import Pause
-from kbd.store.readers import JobReader
-from kbd.store.source import open_source
 
 SCHEMA_VERSION = 1
 
@@ -102,8 +100,7 @@ class Snapshot:
         Raises OSError, SpoolMissing and EpochLost.
         """
         self._due = time.monotonic() + self.interval_s
-        with open_source(self._desk.state, self._desk.database) as source:
-            reader = JobReader(source)
+        with self._desk.reading() as reader:
             counts = {state.value: count for state, count in reader.counts().items()}
             verdicts = reader.status_counts()
         self._desk.lease.require()

@@ -12,7 +12,7 @@ from tests.crash.ground import JOB
 SCRIPT = """
 import sys
 
-from kbd.daemon.snapshot import JobReader
+from kbd.store.readers import JobReader
 from kbd.store import jobs
 from kbd.store.errors import StoreCorrupt
 from kbd.store.jobs import JobStore
