@@ -27,6 +27,9 @@ SAID = re.compile(
     r"(OSError|PermissionError|FileNotFoundError|SpoolUnfit|SpoolMissing|StoreUnavailable)\b.*: .+"
 )
 
+# Others make these calls too, asyncio on its pipes: they are counted, and fail, on files of the database alone.
+OF_DATABASE = ("fcntl",)
+
 JOB = (Path(__file__).parents[1] / "double.yaml").read_text()
 EXPECTED = {
     "old": "passed",
@@ -78,6 +81,8 @@ class Ground:
         made, ours = Counter(), defaultdict(list)
         for line in record.read_text(errors="replace").splitlines():
             if match := re.match(r"(\d+) +(\w+)\(", line):
+                if match[2] in OF_DATABASE and f"{self.state}/kbd.db" not in line:
+                    continue
                 made[match.groups()] += 1
                 if self.is_ours(line):
                     ours[match.groups()].append(made[match.groups()])
@@ -90,7 +95,9 @@ class Ground:
         return str(self.spool.root) in line or f"{self.state}/kbd.db" in line
 
     def inject(self, calls, what):
-        return self.run("-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={calls}:{what}")
+        files = [f"{self.state}/kbd.db{ending}" for ending in ("", "-wal", "-shm")]
+        of_files = [word for file in files for word in ("-P", file)] if calls in OF_DATABASE else []
+        return self.run("-o", os.devnull, *of_files, "-e", f"trace={calls}", "-e", f"inject={calls}:{what}")
 
     def copy(self, root):
         """The same once more. Links stay links, so that nothing is shared with the first."""
