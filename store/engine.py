@@ -7,6 +7,7 @@ still, is imported only to migrate.
 """
 
 import contextlib
+import logging
 import os
 import sqlite3
 import time
@@ -14,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
@@ -23,7 +23,7 @@ from kbd.store import postgresql
 from kbd.store.errors import StoreCorrupt, StoreError, StoreNewer, StoreUnavailable
 from kbd.store.location import REBUILD, SQLITE, database_path, fsync_name
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_S: Final = 10.0
@@ -131,7 +131,8 @@ def reopen(engine: Engine, reason: object) -> None:
     """
     if not _is_sqlite(engine):
         return
-    log.warning("the database is opened anew", action="database_reopened", reason=str(reason))
+    told = {"action": "database_reopened", "reason": str(reason)}
+    log.warning("the database is opened anew", extra=told)
     engine.dispose()
 
 

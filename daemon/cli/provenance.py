@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kbd.daemon.cli.wording import microseconds
-from kbd.outbox.intervals import PROCESS_BIAS
 
 if TYPE_CHECKING:
     from kbd.outbox.circumstances import DeviceReport
@@ -17,6 +16,9 @@ CLOCK_TOLERANCE: Final = 0.03
 """Clock rates that differ by less than this say nothing: they move by a few steps all the time."""
 
 _VERSIONS: Final = ("torch", "triton", "cuda", "nvcc", "python", "kbd", "host")
+REFERENCE_CHANGE: Final = 0.04
+"""A reference whose time differs by more was measured in other circumstances."""
+
 REFERENCE: Final = "reference"
 UNKNOWN_REFERENCE: Final = "whether the references are the same"
 
@@ -112,7 +114,7 @@ def _of_reference(workload: str, a: "Performance", b: "Performance") -> Iterator
     if ours is None or theirs is None or not (ours.median and theirs.median):
         return
     change = max(ours.median, theirs.median) / min(ours.median, theirs.median) - 1
-    if change > 2 * max(PROCESS_BIAS.values()):
+    if change > REFERENCE_CHANGE:
         yield Difference(
             f"time of the reference ({workload})", microseconds(ours.median), microseconds(theirs.median)
         )

@@ -6,7 +6,6 @@ import shutil
 
 import pytest
 from sqlalchemy import event
-from structlog.testing import capture_logs
 
 from kbd.store import engine as engine_module
 from kbd.store.engine import fold_overgrown, open_writer, reopen
@@ -106,27 +105,27 @@ def test_a_read_that_fails_is_no_damage_to_a_reader(writer, make_job):
     assert failed == [1]
 
 
-def folded_when(number, writer, make_job):
+def folded_when(number, writer, make_job, caplog):
     """Why the log was folded after this call had failed, asked twice while jobs come in."""
+    caplog.clear()
     _, engine = writer()
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA wal_autocheckpoint = 1"))
     store, names = JobStore(engine), (f"j{count}" for count in itertools.count())
     with failing(LOCKS, {number}, errno.EIO):
         for _ in range(3):
             add(store, make_job(next(names)))
-    with capture_logs() as logs:
-        for _ in range(2):
-            for _ in range(5):
-                store.add([make_job(next(names), manifest_text="m" * 20_000)])
-            fold_overgrown(engine)
+    for _ in range(2):
+        for _ in range(5):
+            store.add([make_job(next(names), manifest_text="m" * 20_000)])
+        fold_overgrown(engine)
     engine.dispose()
-    return [record["reason"] for record in logs if "grown" in record["reason"]]
+    return [record.reason for record in caplog.records if "grown" in getattr(record, "reason", "")]
 
 
-def test_a_log_that_never_begins_anew_is_folded(writer, make_job, monkeypatch):
+def test_a_log_that_never_begins_anew_is_folded(writer, make_job, monkeypatch, caplog):
     """An unlocking fails, nobody notices, and the log would grow as long as the daemon lives."""
     monkeypatch.setattr(engine_module, "WAL_LIMIT_BYTES", 200_000)
-    assert folded_when(None, writer, make_job) == [], "checkpoints are enough"
-    found = (folded_when(number, writer, make_job) for number in range(15, 40))
+    assert folded_when(None, writer, make_job, caplog) == [], "checkpoints are enough"
+    found = (folded_when(number, writer, make_job, caplog) for number in range(15, 40))
     folded = next(filter(None, found), [])
     assert len(folded) == 1, "folded once, it begins anew"
