@@ -82,10 +82,8 @@ def _import_everything() -> dict[str, str | None]:
     import kbd.daemon.judge.main
     import kbd.daemon.runner.main  # noqa: F401
     from kbd.backends.registry import import_built_in
-    from kbd.daemon.executor.steady_heap import keep_freed_memory
 
     import_built_in()
-    keep_freed_memory()
     torch.set_num_threads(1)
     # Importing the bindings asks CUDA nothing; a runner would spend a tenth of a second on it.
     for optional in ("triton", "cuda.bindings.driver", "cuda.bindings.runtime"):

@@ -25,8 +25,8 @@ def note_launches(session: Session, finding: Finding) -> None:
         return
     finding.launches = tuple(Launch(**dict(launch)) for launch in seen)
     note = decoy_note(session.request.candidate, seen)
-    if note is not None and note not in session.notes:
-        session.notes.append(note)
+    if note is not None:
+        session.note(note)
 
 
 def decoy_note(kernel: KernelCode, seen: Sequence[LaunchSeen]) -> str | None:

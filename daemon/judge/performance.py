@@ -13,14 +13,12 @@ from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_plausible
+from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
 from kbd.daemon.judge.stocking import stocked_bench
 from kbd.daemon.judge.timing import (
-    SMALLEST_SAMPLE_US,
     Readiness,
-    Series,
-    TimedKernels,
     Way,
     get_ready,
     prepared,
@@ -45,8 +43,8 @@ INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
 """On the CPU two of so many timings must have figures that no honest kernel has: a host may delay one process."""
 OUTPUTS_ASKED_FOR: Final = (
-    "what its timed launches return cannot be read from its memory, as that is not from cudaMalloc: its process "
-    "was asked for it, so it knew then what would be compared"
+    "what its timed launches return cannot be read from its memory (not from cudaMalloc, or in too many pieces): "
+    "its process was asked for it, so it knew then what would be compared"
 )
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
@@ -88,7 +86,7 @@ def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> 
     nothing = dict.fromkeys(("speedup", "speedup_ci95", "significant", "timing", "noise"))
     stop = f"{finding.performance.stop}; {TOO_NOISY}"
     finding.performance = finding.performance.model_copy(update=nothing | {"stop": stop})
-    session.notes.append(
+    session.note(
         f"no speed-up is told, since the host was busy and the candidate's figures contradict each other: {doubt}; "
         "judge it again on a quiet host"
     )
@@ -103,7 +101,7 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     as_called = [timer.plan for timer in get_ready(bench, "eager").timers] if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
     if ready.method == "graph" and bench.can_compare and bench.candidate.left.must_be_asked_for:
-        session.notes.append(OUTPUTS_ASKED_FOR)
+        session.note(OUTPUTS_ASKED_FOR)
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         held_since = time.perf_counter()

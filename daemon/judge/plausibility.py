@@ -19,7 +19,7 @@ import numpy as np
 
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.device_speed import DeviceSpeed
-from kbd.daemon.judge.timing import Series, TimedKernels
+from kbd.daemon.judge.series import Series, TimedKernels
 
 WHOLE_FACTOR: Final = 2.0
 WHOLE_MARGIN_US: Final = {"graph": 1.0, "eager": 20.0}

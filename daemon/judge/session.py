@@ -78,6 +78,11 @@ class Session:
         """Report what is being waited for."""
         self.report_progress(stage, role, self.current.plan.name if len(self.findings) > 1 else None)
 
+    def note(self, text: str) -> None:
+        """A remark on the job; of several workloads one is enough."""
+        if text not in self.notes:
+            self.notes.append(text)
+
     def enter(self, finding: Finding) -> None:
         """From here on, troubles belong to this workload, and the kernels are called by its contracts."""
         self.current = finding

@@ -14,22 +14,19 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from kbd.daemon.judge.audit import Auditor
 from kbd.daemon.judge.bench import EMPTY, LONG, ONCE_MORE, PROBED_LAUNCHES, SHORT, SINGLE, Bench, BurstPlan
 from kbd.daemon.judge.runner_link import RunnerForged
+from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Method, Series, Spent, TimedKernels
 from kbd.daemon.judge.statistics import ratio_half_width, relative_half_width, slope
 from kbd.daemon.judge.timed_kernel import TimedKernel
-
-Method = Literal["graph", "eager"]
 
 SHORT_US, LONG_US = 100.0, 1000.0
 WIDE_LAUNCH_US = 10_000.0
 SHORTEST_LAUNCH_US = 0.2
-SMALLEST_SAMPLE_US = 1e-3
 PROBE_REPEATS = 3
 SHARED_TRIES = 3
 SLOW_LAUNCH_US = 1_000.0
@@ -38,59 +35,7 @@ FIRST_CHECK = 20
 TARGET_HALF_WIDTH = {"cuda": 0.005, "cpu": 0.01}
 """Noise at which sampling ends: well below what two processes differ by anyway (`PROCESS_BIAS`)."""
 SINGLE_LAUNCHES = 8
-CANDIDATE = 0
-
-
-@dataclass
-class Series:
-    """Microseconds per launch of one kernel, sample by sample.
-
-    `measured_us` is the slope between two bursts and counts; noise may make it negative. `whole_us` is what they
-    took altogether, less what empty ones take; `single_us` are launches all by themselves; `once_us` is what a
-    short burst took that neither an empty one nor its launches explain. `turns_us` is what the bursts of a turn
-    took, as it is, and `kept_us` the same of turns whose runner had been told to keep what launches return. There
-    are so many `launches` in a turn, and copies of `scattered` outputs are dear.
-    """
-
-    measured_us: list[float] = field(default_factory=list)
-    claimed_us: list[float] = field(default_factory=list)
-    whole_us: list[float] = field(default_factory=list)
-    single_us: list[float] = field(default_factory=list)
-    once_us: list[float] = field(default_factory=list)
-    turns_us: list[float] = field(default_factory=list)
-    kept_us: list[float] = field(default_factory=list)
-    launches: int = 0
-    scattered: bool = False
-
-
-@dataclass
-class Spent:
-    """Seconds that went into bursts, into new contents before them, and into audits after them."""
-
-    bursts: float = 0.0
-    contents: float = 0.0
-    audits: float = 0.0
-
-    @contextlib.contextmanager
-    def on(self, what: Literal["bursts", "contents", "audits"]) -> Iterator[None]:
-        """What is done meanwhile."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            setattr(self, what, getattr(self, what) + time.perf_counter() - started)
-
-
-@dataclass(frozen=True)
-class TimedKernels:
-    """One way of timing, for the candidate and (in a comparison) the reference."""
-
-    method: Method
-    reason: str | None
-    candidate: Series
-    reference: Series | None
-    stop: str
-    spent: Spent = field(default_factory=Spent)
+CANDIDATE, REFERENCE = range(2)
 
 
 @dataclass(frozen=True)
@@ -135,8 +80,8 @@ class Timer:
         single: bool,
         empty_at_most_us: float = math.inf,
         at_end: Callable[[], None] | None = None,
-    ) -> float:
-        """One sample, or none where a loop had to keep its outputs on the CPU; returns what an empty burst took.
+    ) -> None:
+        """One sample, or none where a loop had to keep its outputs on the CPU.
 
         Only there is the runner told beforehand that its outputs will be looked at. Of what an empty burst takes no
         more than `empty_at_most_us` is believed. `at_end` is done at once when the bursts are over.
@@ -144,8 +89,8 @@ class Timer:
         keep = keep and self.kernel.keeping_costs
         if self.kernel.takes_turns_on_device:
             self.kernel.burst(EMPTY)
-        empty_us, empty_claimed = self.kernel.burst(EMPTY)
-        empty = min(empty_us, empty_at_most_us)
+        series.empty_us, empty_claimed = self.kernel.burst(EMPTY)
+        empty = min(series.empty_us, empty_at_most_us)
         short, short_claimed = empty, empty_claimed
         if self.plan.short:
             short, short_claimed = self.kernel.burst(SHORT, keep=keep)
@@ -156,7 +101,7 @@ class Timer:
         together, bursts = (short + long, 2) if self.plan.short else (long, 1)
         if keep:
             series.kept_us.append(together)
-            return empty_us
+            return
         series.turns_us.append(together)
         series.whole_us.append(max((together - bursts * empty) / series.launches, SMALLEST_SAMPLE_US))
         launch = slope(short, long, *lengths)
@@ -166,7 +111,6 @@ class Timer:
         if single:
             alone, _ = self.kernel.burst(SINGLE)
             series.single_us.append(max(alone - empty, SMALLEST_SAMPLE_US))
-        return empty_us
 
 
 def get_ready(bench: Bench, method: Method) -> Readiness:
@@ -206,9 +150,9 @@ def time_kernels(
     with contextlib.ExitStack() as listening:
         for kernel in bench.kernels:
             listening.enter_context(kernel.listening())
-        stop = _take_turns(bench, ready, way, auditor, series, spent, clock)
-    reference = series[1] if bench.reference else None
-    return TimedKernels(ready.method, ready.reason, series[0], reference, stop, spent)
+        stop = _Turns(bench, ready.timers, series, auditor, spent).until_enough(way, clock)
+    reference = series[REFERENCE] if bench.reference else None
+    return TimedKernels(ready.method, ready.reason, series[CANDIDATE], reference, stop, spent)
 
 
 def tried_out(bench: Bench, ready: Readiness, tries: int = 1) -> Readiness:
@@ -237,51 +181,59 @@ def _fitting(timer: Timer, launch_us: float) -> BurstPlan:
     return timer.plan if timer.plan.long / 2 <= wanted.long <= timer.plan.long * 2 else wanted
 
 
-def _take_turns(
-    bench: Bench,
-    ready: Readiness,
-    way: Way,
-    auditor: Auditor,
-    series: Sequence[Series],
-    spent: Spent,
-    clock: Callable[[], float],
-) -> str:
-    """Fill the series; returns why it ended."""
-    deadline, turn, reference_empty_us = clock() + way.budget_s, 0, math.inf
-    while len(series[0].measured_us) < way.max_samples:
-        keep = auditor.is_due(turn)
+@dataclass(frozen=True)
+class _Turns:
+    """Turn after turn of both kernels."""
+
+    bench: Bench
+    timers: Sequence[Timer]
+    series: Sequence[Series]
+    auditor: Auditor
+    spent: Spent
+
+    def until_enough(self, way: Way, clock: Callable[[], float]) -> str:
+        """Fill the series; returns why it ended."""
+        deadline, turn = clock() + way.budget_s, 0
+        while len(self.series[CANDIDATE].measured_us) < way.max_samples:
+            self._take(turn)
+            turn += 1
+            samples = len(self.series[CANDIDATE].measured_us)
+            if verdict := _stop(self.series, samples, TARGET_HALF_WIDTH[self.bench.device.type]):
+                return verdict
+            if clock() >= deadline and samples >= 2:
+                return f"time budget of {way.budget_s:g} s"
+        return f"{way.max_samples} samples"
+
+    def _take(self, turn: int) -> None:
+        keep = self.auditor.is_due(turn)
         single = turn < SINGLE_LAUNCHES and not keep  # nothing may come after what is to be looked at
-        with spent.on("contents"):
-            bench.refresh()
-        # The candidate comes last where it was told, so that it has no time left when it is looked at.
-        forth = turn % 2 == 0 and not (keep and bench.candidate.keeping_costs)
-        order = range(len(ready.timers)) if forth else reversed(range(len(ready.timers)))
+        with self.spent.on("contents"):
+            self.bench.refresh()
         if keep:
-            auditor.choose()
-        for place in order:
-            with spent.on("contents"):
-                bench.flush()
-            with spent.on("bursts"):
-                if place == CANDIDATE:
-                    ready.timers[place].turn(
-                        series[place],
-                        keep=keep,
-                        single=single,
-                        empty_at_most_us=reference_empty_us,
-                        at_end=auditor.glance if keep else None,
-                    )
-                else:
-                    reference_empty_us = ready.timers[place].turn(series[place], keep=keep, single=single)
+            self.auditor.choose()
+        for place in self._order(turn, keep=keep):
+            with self.spent.on("contents"):
+                self.bench.flush()
+            with self.spent.on("bursts"):
+                self._of_one(place, keep=keep, single=single)
         if keep:
-            with spent.on("audits"):
-                auditor.check()
-        turn += 1
-        samples = len(series[0].measured_us)
-        if verdict := _stop(series, samples, TARGET_HALF_WIDTH[bench.device.type]):
-            return verdict
-        if clock() >= deadline and samples >= 2:
-            return f"time budget of {way.budget_s:g} s"
-    return f"{way.max_samples} samples"
+            with self.spent.on("audits"):
+                self.auditor.check()
+
+    def _order(self, turn: int, *, keep: bool) -> Sequence[int]:
+        """The candidate comes last where it was told, so that it has no time left when it is looked at."""
+        forth = turn % 2 == 0 and not (keep and self.bench.candidate.keeping_costs)
+        places = range(len(self.timers))
+        return places if forth else places[::-1]
+
+    def _of_one(self, place: int, *, keep: bool, single: bool) -> None:
+        timer, series = self.timers[place], self.series[place]
+        if place == CANDIDATE:
+            at_most_us = self.series[REFERENCE].empty_us if len(self.series) > 1 else math.inf
+            at_end = self.auditor.glance if keep else None
+            timer.turn(series, keep=keep, single=single, empty_at_most_us=at_most_us, at_end=at_end)
+        else:
+            timer.turn(series, keep=keep, single=single)
 
 
 def _prepare(

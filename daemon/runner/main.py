@@ -30,6 +30,7 @@ from kbd.daemon.executor.runner_protocol import Answer, Failed, Warm
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.hints import hint_for
 from kbd.daemon.runner.shortage import is_shortage, shortage_of
+from kbd.daemon.runner.steady_heap import keep_freed_memory
 from kbd.daemon.runner.values import UnknownValue
 
 NAME_CHARS = 256
@@ -50,6 +51,7 @@ def serve(
     if device_memory_bytes is not None and device.kind == "cuda":
         limit_device_memory(torch.device(device.torch_name), device_memory_bytes)
     compute_as_asked()
+    keep_freed_memory()
     if device.kind == "cuda":
         plant(Path(os.environ["TRITON_CACHE_DIR"]))
     warm_up(torch.device(device.torch_name))

@@ -26,7 +26,7 @@ from kbd.daemon.judge.plausibility import (
     Floor,
     check_plausible,
 )
-from kbd.daemon.judge.timing import Series, TimedKernels
+from kbd.daemon.judge.series import Series, TimedKernels
 
 SAMPLES = 20
 METHODS = sorted(WHOLE_MARGIN_US)

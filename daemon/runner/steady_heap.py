@@ -17,7 +17,7 @@ NEVER: Final = (1 << 31) - 1
 
 
 def keep_freed_memory() -> bool:
-    """From here on, and in all processes forked from this one; False where the C library is not glibc."""
+    """From here on; False where the C library is not glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False

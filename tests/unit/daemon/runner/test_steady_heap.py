@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from kbd.daemon.executor.steady_heap import keep_freed_memory
+from kbd.daemon.runner.steady_heap import keep_freed_memory
 
 if sys.argv[1] == "steady":
     assert keep_freed_memory()

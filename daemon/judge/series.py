@@ -1,0 +1,68 @@
+"""What timing gives: samples of each kernel, and where the seconds went."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+Method = Literal["graph", "eager"]
+
+SMALLEST_SAMPLE_US: Final = 1e-3
+
+
+@dataclass
+class Series:
+    """Microseconds per launch of one kernel, sample by sample.
+
+    `measured_us` is the slope between two bursts and counts; noise may make it negative. `whole_us` is what they
+    took altogether, less what empty ones take; `single_us` are launches all by themselves; `once_us` is what a
+    short burst took that neither an empty one nor its launches explain. `turns_us` is what the bursts of a turn
+    took, as it is, and `kept_us` the same of turns whose runner had been told to keep what launches return. There
+    are so many `launches` in a turn, and copies of `scattered` outputs are dear. `empty_us` is what the latest
+    empty burst took.
+    """
+
+    measured_us: list[float] = field(default_factory=list)
+    claimed_us: list[float] = field(default_factory=list)
+    whole_us: list[float] = field(default_factory=list)
+    single_us: list[float] = field(default_factory=list)
+    once_us: list[float] = field(default_factory=list)
+    turns_us: list[float] = field(default_factory=list)
+    kept_us: list[float] = field(default_factory=list)
+    launches: int = 0
+    scattered: bool = False
+    empty_us: float = math.inf
+
+
+@dataclass
+class Spent:
+    """Seconds that went into bursts, into new contents before them, and into audits after them."""
+
+    bursts: float = 0.0
+    contents: float = 0.0
+    audits: float = 0.0
+
+    @contextlib.contextmanager
+    def on(self, what: Literal["bursts", "contents", "audits"]) -> Iterator[None]:
+        """What is done meanwhile."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, what, getattr(self, what) + time.perf_counter() - started)
+
+
+@dataclass(frozen=True)
+class TimedKernels:
+    """One way of timing, for the candidate and (in a comparison) the reference."""
+
+    method: Method
+    reason: str | None
+    candidate: Series
+    reference: Series | None
+    stop: str
+    spent: Spent = field(default_factory=Spent)
