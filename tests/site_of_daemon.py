@@ -1,19 +1,21 @@
 """A daemon at work, people who use `kbd` on it, and jobs that sleep in the stage one likes."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import psutil
 
 from kbd.daemon.ownership import running_daemon
 from kbd.inbox.control import ControlRequest, Verb, ask, take_answer
+from tests import waiting
 
 LIMIT_S = 120
+until = functools.partial(waiting.until, limit_s=LIMIT_S)
 
 # The sleeper is found by the name that it gives its process when it begins to sleep.
 JOB = """
@@ -55,15 +57,6 @@ SLEEPS_IN = {
     "timing": job(sleeps_when=TIMED),
 }
 SLEEPS_IN_COMPILER = job(kernel_type="torch_cuda", at_load="from torch.utils import cpp_extension; sleep()")
-
-
-def until(condition, what):
-    """What the condition gives, as soon as it is true."""
-    deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.1)
-    return found
 
 
 class Site:

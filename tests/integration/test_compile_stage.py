@@ -1,11 +1,11 @@
 """The compile stage in real daemons: no device is held, nothing is left, nothing is built twice."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import psutil
 import pytest
 
 from kbd.daemon.ownership import running_daemon
+from tests import waiting
 
 LIMIT_S = 200
+until = functools.partial(waiting.until, limit_s=LIMIT_S)
 SAMPLES = Path(__file__).parent.parent / "samples"
 EXTENSION = (SAMPLES / "torch_cuda_honest" / "candidate.py").read_text()
 IO = {"args": [{"name": "x", "type": "tensor", "tensor_spec": {"shape": [8], "dtype": "float32"}}]}
@@ -33,15 +35,6 @@ def job(source, kernel_type="torch_cuda", **more):
     evaluation = {"num_correct_trials": 1, "mode": "correctness"}
     candidate = {"kernel_type": kernel_type, "source_code": source} | more.pop("candidate", {})
     return json.dumps({"version": 1, "candidate": candidate, "io": IO, "evaluation": evaluation} | more)
-
-
-def until(condition, what):
-    """What the condition gives, as soon as it is true."""
-    deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture

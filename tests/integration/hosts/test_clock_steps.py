@@ -1,17 +1,19 @@
 """The clock of the day steps by hours while a daemon works: nothing goes by it but what people read."""
 
+import functools
 import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from kbd.inbox.spool import Spool
+from tests import waiting
 
 LIMIT_S = 100
+until = functools.partial(waiting.until, limit_s=LIMIT_S)
 HOUR_S = 3600
 SOURCE = Path(__file__).with_name("stepping_clock.c")
 JOB = (Path(__file__).parents[2] / "double.yaml").read_text() + "timeout: 60\n"
@@ -32,14 +34,6 @@ def clock(tmp_path):
 
     step_to(HOUR_S)
     return {"LD_PRELOAD": str(library), "STEPPING_CLOCK": str(ahead)}, step_to
-
-
-def until(condition, what):
-    deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.1)
-    return found
 
 
 def role_of(daemon):

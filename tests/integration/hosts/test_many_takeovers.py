@@ -3,6 +3,7 @@
 Minutes, so only where `KBD_TAKEOVERS` says how many rounds (with `KBD_TAKEOVERS_SEED` always the same ones).
 """
 
+import functools
 import json
 import os
 import random
@@ -13,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from kbd.inbox.spool import Spool
+from tests import waiting
 
 ROUNDS = int(os.environ.get("KBD_TAKEOVERS", "0"))
 LIMIT_S = 120
+until = functools.partial(waiting.until, limit_s=LIMIT_S)
 LEASE_S = 3
 JOBS_A_ROUND = 4
 JOB = (Path(__file__).parents[2] / "double.yaml").read_text()
@@ -25,14 +28,6 @@ pytestmark = [
     pytest.mark.skipif(ROUNDS == 0, reason="set KBD_TAKEOVERS to a number of rounds"),
     pytest.mark.timeout(300 + 120 * ROUNDS),
 ]
-
-
-def until(condition, what):
-    deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.1)
-    return found
 
 
 class Host:

@@ -4,28 +4,22 @@ Two state folders make two daemons that know nothing of each other, as on two ho
 where this host has them, let each see late what the other does.
 """
 
+import functools
 import json
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from kbd.inbox.spool import Spool
+from tests import waiting
 
 LIMIT_S = 100
+until = functools.partial(waiting.until, limit_s=LIMIT_S)
 LEASE_S = 3
 
 JOB = (Path(__file__).parents[2] / "double.yaml").read_text()
 SLOW_JOB = JOB.replace("return x + x", "import time; time.sleep(0.3); return x + x")
-
-
-def until(condition, what):
-    deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {LIMIT_S} s for: {what}"
-        time.sleep(0.1)
-    return found
 
 
 def says(daemon, role):
