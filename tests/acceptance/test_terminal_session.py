@@ -33,6 +33,10 @@ timeout: 900
 """
 
 
+# Whoever started the tests in the background may have had them ignore it, and a shell can never change that.
+HEARS_CTRL_C = ["env", "--default-signal=INT"]
+
+
 class Terminal:
     """A shell in a terminal of 100 columns; `screen` is everything that was written to it."""
 
@@ -43,7 +47,7 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
         environment = user.environment | {"TERM": "xterm-256color", "PS1": "ready> ", "LANG": "C.UTF-8"}
         self._shell = subprocess.Popen(
-            ["setsid", "--ctty", "--wait", "bash", "--norc", "--noprofile", "-i"],
+            [*HEARS_CTRL_C, "setsid", "--ctty", "--wait", "bash", "--norc", "--noprofile", "-i"],
             stdin=slave,
             stdout=slave,
             stderr=slave,
