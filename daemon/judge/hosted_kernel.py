@@ -67,6 +67,7 @@ class HostedKernel:
         self._buffers: dict[int, Loan] = {}
         self._told: dict[int, runner_protocol.Bind] = {}
         self._results: dict[str, Loan] = {}
+        self._ran_on = 0
 
     @property
     def role(self) -> Role:
@@ -181,6 +182,7 @@ class HostedKernel:
             slots.pop("precise", None)
         question = runner_protocol.Run(index=index, precisely=precisely, **slots)
         ran = self.link.ask(question, Ran, self.limits.correctness_s)
+        self._ran_on = index
         self.peak_bytes = max(filter(None, (self.peak_bytes, ran.peak_bytes)), default=None)
         self._returned_bytes[self.workload] = sum(extent(meta) for meta in self._known(ran.values.tensors))
         return ran
@@ -232,8 +234,8 @@ class HostedKernel:
         return [place for place, changed in enumerate(_together(differ)) if changed]
 
     def launches(self) -> tuple[runner_protocol.LaunchSeen, ...]:
-        """What one call on the set bound last in correctness launches, as the runner sees it."""
-        question = runner_protocol.Launches(index=0)
+        """What one more call on the set of the latest run launches, as the runner sees it."""
+        question = runner_protocol.Launches(index=self._ran_on)
         return self.link.ask(question, runner_protocol.Launched, self.limits.correctness_s).launches
 
     def dense(self, meta: TensorMeta) -> TensorMeta:

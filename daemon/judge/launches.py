@@ -17,11 +17,14 @@ OTHERS_CHARS = 200
 def note_launches(session: Session, finding: Finding) -> None:
     """Ask for the launches of one call; a custom kernel that is never launched is noted as a decoy.
 
-    A candidate that cannot be watched is judged without. Raises RunnerTrouble where its runner is lost.
+    A candidate that cannot be watched is judged without, and a note says why. Raises RunnerTrouble where its
+    runner is lost.
     """
     try:
         seen = session.candidate.launches()
-    except RunnerFailed:
+    except RunnerFailed as error:
+        failed = error.failed
+        session.note(f"its launches are not listed: called once more, it raised {failed.type}: {failed.message}")
         return
     finding.launches = tuple(Launch(**dict(launch)) for launch in seen)
     note = decoy_note(session.request.candidate, seen)
