@@ -5,7 +5,8 @@
 Warm daemons take turns, each judging so many jobs; the judge of every other one finds no turn due for an audit.
 Nothing but this benchmark can bring that about: it puts a module before kbd's that replaces the question. The
 clock runs from the rename to the readable result. `lease`: of the seconds for which a job had the device alone,
-the shares that went into bursts, into new contents and a cold cache before them, and into audits.
+the shares that went into bursts, into new contents and a cold cache before them, into audits, and into getting
+bursts ready.
 """
 
 import argparse
@@ -44,7 +45,7 @@ class WithoutAudit(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, WithoutAudit())
 """
 SIDES = ("audited", "unaudited")
-USES = ("bursts", "contents", "audits")
+USES = ("bursts", "contents", "audits", "preparation")
 
 
 def job(name, samples):
@@ -123,7 +124,7 @@ def main():
     print(f"ratio      {found['ratio']:.3f}")
     print(f"lease      {found['lease_held_s']:.3f} s for one job alone, of which")
     for use, share in found["lease_shares"].items():
-        print(f"  {use:<9}{share:6.1%}")
+        print(f"  {use:<12}{share:6.1%}")
     if options.out:
         options.out.write_text(json.dumps(found, indent=2) + "\n")
 

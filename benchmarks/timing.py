@@ -4,8 +4,11 @@
 
 A daemon judges each kernel `repeats` times, in new processes every time; then a process of the benchmark measures
 the same code over as many input sets, which lie at the same distances: with CUPTI (torch.profiler), with a captured
-graph between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick: in
-a captured graph, from the beginning of a launch's first kernel to the end of its last one.
+graph between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick, in
+a captured graph: how long a launch's kernel takes, or of several kernels from one launch to the next, with gaps.
+It slows down what it watches, and what comes after it in the same process. So it comes last, and `slope` stands
+beside it: two graphs of different lengths between events, nobody watching, and their difference divided by that of
+their launches.
 """
 
 import argparse
@@ -66,6 +69,8 @@ import triton.testing
 
 from kbd.daemon.judge.canaries import GUARD_BYTES
 
+PROFILES = 5
+
 
 def prepare(code, shape, judges_sets):
     global kernel, sets, xs, launches
@@ -79,18 +84,32 @@ def prepare(code, shape, judges_sets):
     launches = max(sets, 20)
 
 
-def graph_us():
+def captured(numbers):
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        kept = [kernel(xs[number % sets]) for number in range(launches)]
-    found = []
-    for _ in range(12):
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        first.record()
-        graph.replay()
-        last.record()
-        last.synchronize()
-        found.append(first.elapsed_time(last) * 1e3 / launches)
+        kept = [kernel(xs[number % sets]) for number in numbers]
+    return graph, kept
+
+
+def replayed_us(graph):
+    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    first.record()
+    graph.replay()
+    last.record()
+    last.synchronize()
+    return first.elapsed_time(last) * 1e3
+
+
+def graph_us():
+    graph, kept = captured(range(launches))
+    return statistics.median([replayed_us(graph) / launches for _ in range(12)][2:])
+
+
+def slope_us():
+    fewer = launches // 5
+    short, kept = captured(range(fewer))
+    long, kept_too = captured(range(fewer, launches))
+    found = [(replayed_us(long) - replayed_us(short)) / (launches - 2 * fewer) for _ in range(42)]
     return statistics.median(found[2:])
 
 
@@ -108,9 +127,7 @@ def events_us():
 
 def cupti_us():
     # Inside a graph, so that kernels follow each other as they do where the judge times them.
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        kept = [kernel(xs[number % sets]) for number in range(launches)]
+    graph, kept = captured(range(launches))
     graph.replay()
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
@@ -122,25 +139,31 @@ def cupti_us():
         if event.device_type == torch.autograd.DeviceType.CUDA and "sync" not in event.name.lower()
     )
     kernels = len(spans) // launches
-    alone = statistics.median(
-        sum(end - start for start, end in spans[at : at + kernels]) for at in range(0, len(spans), kernels)
-    )
     firsts = range(0, len(spans), kernels)
+    alone = statistics.median(sum(end - start for start, end in spans[at : at + kernels]) for at in firsts)
     starts = [spans[at][0] for at in firsts]
     period = statistics.median(later - earlier for earlier, later in zip(starts, starts[1:]))
-    span = statistics.median(spans[at + kernels - 1][1] - spans[at][0] for at in firsts)
-    return {"kernels": kernels, "kernel": alone, "span": span, "period": period}
+    return {"kernels": kernels, "kernel": alone, "period": period}
+
+
+def cupti():
+    several = [cupti_us() for _ in range(PROFILES)]
+    middle = {name: statistics.median(one[name] for one in several) for name in several[0]}
+    return middle | {"profiles": several}
 
 
 def do_bench_us():
     return 1e3 * triton.testing.do_bench(lambda: kernel(xs[0]), warmup=10, rep=50, return_mode="median")
 
 
-found = []
-for each in json.loads(sys.argv[1]):
-    prepare(*each)
-    figures = {"do_bench": do_bench_us(), "cupti": cupti_us(), "graph_events": graph_us()}
+cases, found = json.loads(sys.argv[1]), []
+for case in cases:
+    prepare(*case)
+    figures = {"do_bench": do_bench_us(), "graph_events": graph_us(), "slope": slope_us()}
     found.append({"event_pairs": events_us()} | figures)
+for case, figures in zip(cases, found):
+    prepare(*case)
+    figures["cupti"] = cupti()
 print(json.dumps(found))
 """
 
@@ -178,12 +201,14 @@ def measure(folder, device, repeats, cases):
 def shown(row):
     judge = statistics.median(row["judge"])
     spread = statistics.pstdev(row["judge"]) / judge
-    yardstick = row["cupti"]["span"]
-    row |= {"judge_us": judge, "cv": spread, "off_cupti": judge / yardstick - 1}
+    seen = row["cupti"]
+    yardstick = seen["kernel"] if seen["kernels"] == 1 else seen["period"]
+    row |= {"judge_us": judge, "cv": spread}
+    row |= {"off_cupti": judge / yardstick - 1, "off_slope": judge / row["slope"] - 1}
     return (
-        f"{row['case']:<20} {judge:9.3f} {yardstick:9.3f} {row['cupti']['kernel']:9.3f} "
+        f"{row['case']:<20} {judge:9.3f} {yardstick:9.3f} {row['slope']:9.3f} "
         f"{row['graph_events']:9.3f} {row['event_pairs']:9.3f} {row['do_bench']:9.3f}   "
-        f"{100 * row['off_cupti']:+6.2f} %  {100 * spread:5.2f} %"
+        f"{100 * row['off_cupti']:+6.2f} % {100 * row['off_slope']:+6.2f} % {100 * spread:5.2f} %"
     )
 
 
@@ -197,8 +222,12 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         rows, result = measure(Path(name), options.device, options.repeats, options.cases)
     print(f"device: {result['device']['name']}; microseconds per launch")
-    print("kernel                   judge    CUPTI    kernels   graph+    event       do_     off     repeat")
-    print("                                   span     alone    events     pair     bench   CUPTI         cv")
+    print(
+        "kernel                   judge     CUPTI     slope    graph+    event       do_     off      off   repeat"
+    )
+    print(
+        "                                                      events     pair     bench   CUPTI    slope       cv"
+    )
     for row in rows:
         print(shown(row))
     if options.out:

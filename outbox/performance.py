@@ -121,12 +121,14 @@ class LeaseUse(Report):
 
     Args:
         held: all of them.
+        preparation: getting bursts ready and trying them out.
         bursts: launches that were timed.
         contents: new contents for the input sets and a cold cache, before every turn.
         audits: the secret comparison of what launches left.
     """
 
     held: float = Field(ge=0)
+    preparation: float = Field(default=0.0, ge=0)
     bursts: float = Field(ge=0)
     contents: float = Field(ge=0)
     audits: float = Field(ge=0)

@@ -75,6 +75,7 @@ class Bench:
         self._freshener = freshener
         self.secret = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
         self._chosen: list[int] = []
+        self._pairs: list[list[tuple[int, int]]] = []
         self._freshen = _no_plan
         self._filled = 0
         self._candidate_plan: BurstPlan | None = None
@@ -133,6 +134,7 @@ class Bench:
                 ends = ONCE_MORE + 1
                 others = self.secret.sample(range(wide - ends), narrow - ends)
                 self._chosen = [*others, *range(wide - ends, wide)]
+            self._pairs = self._paired()
             self._align()
         self._freshen = self._freshening()
 
@@ -155,14 +157,16 @@ class Bench:
             torch.cuda.synchronize(self.device)
 
     def shared_places(self, most: int) -> list[tuple[int, int]]:
-        """Some places (candidate's, reference's) with equal contents, timed in both; another choice every time."""
+        """Some places (candidate's, reference's) with equal contents, timed in both; another choice every time.
+
+        Those of one choice are in the same bursts: what a burst left is fetched in one piece.
+        """
         if self.warm:
             return [(0, 0)]
-        pairs = [
-            (place, other) if self._candidate_is_narrow else (other, place)
-            for place, other in enumerate(self._chosen[:-ONCE_MORE])
-        ]
-        return self._of_one_burst(pairs, most)
+        if not self._pairs:
+            return []
+        (alike,) = self.secret.choices(self._pairs, weights=[len(pairs) for pairs in self._pairs])
+        return self.secret.sample(alike, min(most, len(alike)))
 
     @property
     def last_places(self) -> tuple[int, int]:
@@ -173,18 +177,16 @@ class Bench:
             return 0, 0
         return self._candidate_plan.sets - ONCE_MORE - 1, self._reference_plan.sets - ONCE_MORE - 1
 
-    def _of_one_burst(self, pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-        """Those in the same bursts as one that is chosen at random: what a burst left is fetched in one piece."""
-        if not pairs:
-            return []
-        bursts = self._bursts_of(self.secret.choice(pairs))
-        alike = [pair for pair in pairs if self._bursts_of(pair) == bursts]
-        return self.secret.sample(alike, min(most, len(alike)))
-
-    def _bursts_of(self, pair: tuple[int, int]) -> tuple[int, int]:
+    def _paired(self) -> list[list[tuple[int, int]]]:
+        """All places (candidate's, reference's) with equal contents; those in the same bursts of both together."""
         assert self._candidate_plan is not None
         assert self._reference_plan is not None
-        return self._candidate_plan.launch_of(pair[0])[0], self._reference_plan.launch_of(pair[1])[0]
+        alike: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        for place, other in enumerate(self._chosen[:-ONCE_MORE]):
+            ours, theirs = (place, other) if self._candidate_is_narrow else (other, place)
+            bursts = self._candidate_plan.launch_of(ours)[0], self._reference_plan.launch_of(theirs)[0]
+            alike.setdefault(bursts, []).append((ours, theirs))
+        return list(alike.values())
 
     def outputs_at(
         self, places: Sequence[tuple[int, int]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,16 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True)
 class ExposedOutputs:
-    """Of every launch of every burst, outputs that look like `metas`: places in the `memory` that was borrowed."""
+    """Of every launch of every burst, outputs that look like `metas`: places in the `memory` that was borrowed.
+
+    `reused`: places at which more than one output lies.
+    """
 
     memory: Sequence[torch.Tensor]
     metas: Sequence[TensorMeta]
     bursts: Sequence[Sequence[tuple[Place, ...]]]
     device: torch.device
+    reused: frozenset[Place]
 
     @classmethod
     def of(
@@ -42,7 +47,10 @@ class ExposedOutputs:
         for places in exposure.places:
             for number, place in enumerate(places):
                 _require_inside(memory, place, metas[number % len(metas)])
-        return cls(memory, metas, [_by_launch(places, len(metas)) for places in exposure.places], device)
+        bursts = [_by_launch(places, len(metas)) for places in exposure.places]
+        filled = [place for burst in bursts for launch in burst for place in _filled(launch, metas)]
+        reused = frozenset(place for place, outputs in Counter(filled).items() if outputs > 1)
+        return cls(memory, metas, bursts, device, reused)
 
     def left_by(self, burst: int, launch: int) -> list[torch.Tensor]:
         """The outputs of a launch where they lie."""
@@ -56,23 +64,34 @@ class ExposedOutputs:
 
     def overwritten(self, burst: int, launches: Sequence[int], later: Sequence[int]) -> bool:
         """Whether memory of one of them was returned again by a later launch, of this or of the `later` bursts."""
-        taken = {place for other in later for places in self.bursts[other] for place in self._filled(places)}
+        if all(self.reused.isdisjoint(self._filled_by(burst, launch)) for launch in launches):
+            return False
+        taken = {
+            place
+            for other in later
+            for launch in range(len(self.bursts[other]))
+            for place in self._filled_by(other, launch)
+        }
         for launch in range(len(self.bursts[burst]) - 1, min(launches) - 1, -1):
-            mine = self._filled(self.bursts[burst][launch])
+            mine = self._filled_by(burst, launch)
             if launch in launches and not taken.isdisjoint(mine):
                 return True
             taken.update(mine)
         return False
 
-    def _filled(self, places: Sequence[Place]) -> list[Place]:
-        """Without those of tensors that have no elements."""
-        return [place for place, meta in zip(places, self.metas, strict=True) if extent(meta)]
+    def _filled_by(self, burst: int, launch: int) -> list[Place]:
+        return _filled(self.bursts[burst][launch], self.metas)
 
     def _tensor(self, place: Place, meta: TensorMeta) -> torch.Tensor:
         if not extent(meta):
             return torch.empty(meta.shape, dtype=dtype_named(meta.dtype), device=self.device)
         number, offset = place
         return tensor_at(self.memory[number], Slot(arena=number, offset=offset, meta=meta))
+
+
+def _filled(places: Sequence[Place], metas: Sequence[TensorMeta]) -> list[Place]:
+    """Without those of tensors that have no elements."""
+    return [place for place, meta in zip(places, metas, strict=True) if 0 not in meta.shape]
 
 
 def _by_launch(places: Sequence[Place], outputs: int) -> list[tuple[Place, ...]]:

@@ -24,7 +24,9 @@ def note_launches(session: Session, finding: Finding) -> None:
         seen = session.candidate.launches()
     except RunnerFailed as error:
         failed = error.failed
-        session.note(f"its launches are not listed: called once more, it raised {failed.type}: {failed.message}")
+        session.note(
+            f"its launches are not listed: called once more, it raised {failed.type}: {failed.message}"
+        )
         return
     finding.launches = tuple(Launch(**dict(launch)) for launch in seen)
     note = decoy_note(session.request.candidate, seen)

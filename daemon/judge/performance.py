@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal
 
 from kbd.daemon.judge.audit import Auditor, Suspicious
@@ -13,7 +13,7 @@ from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_plausible
-from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, TimedKernels
+from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, Spent, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
 from kbd.daemon.judge.stocking import stocked_bench
@@ -129,6 +129,8 @@ class _Ways:
 
     device: TimedKernels | None
     as_called: TimedKernels
+    between: Spent = field(default_factory=Spent)
+    """What was spent after the one and before the other."""
 
     @property
     def headline(self) -> TimedKernels:
@@ -136,12 +138,10 @@ class _Ways:
 
     def lease_use(self, held_s: float) -> LeaseUse:
         """Where so many seconds on the device alone went."""
-        spent = [timed.spent for timed in (self.device, self.as_called) if timed is not None]
+        timed = [one.spent for one in (self.device, self.as_called) if one is not None]
+        uses = [use.name for use in fields(Spent)]
         return LeaseUse(
-            held=held_s,
-            bursts=sum(one.bursts for one in spent),
-            contents=sum(one.contents for one in spent),
-            audits=sum(one.audits for one in spent),
+            held=held_s, **{use: sum(getattr(one, use) for one in (*timed, self.between)) for use in uses}
         )
 
 
@@ -155,7 +155,10 @@ def _time_in_each_way(
     if ready.method == "eager" or as_called is None:
         return _Ways(None, first)
     few = Way("eager", min(samples, AS_CALLED_SAMPLES), budget_s * AS_CALLED_BUDGET_SHARE)
-    return _Ways(first, time_kernels(bench, prepared(bench, as_called, "eager"), few, auditor))
+    between = Spent()
+    with between.on("preparation"):
+        eager = prepared(bench, as_called, "eager")
+    return _Ways(first, time_kernels(bench, eager, few, auditor), between)
 
 
 def _is_cold(session: Session, bench: Bench) -> bool:

@@ -38,16 +38,20 @@ class Series:
     empty_us: float = math.inf
 
 
+Use = Literal["preparation", "bursts", "contents", "audits"]
+
+
 @dataclass
 class Spent:
-    """Seconds that went into bursts, into new contents before them, and into audits after them."""
+    """Seconds that went into getting bursts ready, bursts, new contents before them, and audits after them."""
 
+    preparation: float = 0.0
     bursts: float = 0.0
     contents: float = 0.0
     audits: float = 0.0
 
     @contextlib.contextmanager
-    def on(self, what: Literal["bursts", "contents", "audits"]) -> Iterator[None]:
+    def on(self, what: Use) -> Iterator[None]:
         """What is done meanwhile."""
         started = time.perf_counter()
         try:

@@ -145,11 +145,13 @@ def time_kernels(
 
     Raises RunnerTrouble, or Suspicious.
     """
-    ready = tried_out(bench, ready)
-    series, spent = [timer.series() for timer in ready.timers], Spent()
+    spent = Spent()
     with contextlib.ExitStack() as listening:
-        for kernel in bench.kernels:
-            listening.enter_context(kernel.listening())
+        with spent.on("preparation"):
+            ready = tried_out(bench, ready)
+            for kernel in bench.kernels:
+                listening.enter_context(kernel.listening())
+        series = [timer.series() for timer in ready.timers]
         stop = _Turns(bench, ready.timers, series, auditor, spent).until_enough(way, clock)
     reference = series[REFERENCE] if bench.reference else None
     return TimedKernels(ready.method, ready.reason, series[CANDIDATE], reference, stop, spent)
@@ -210,7 +212,8 @@ class _Turns:
         with self.spent.on("contents"):
             self.bench.refresh()
         if keep:
-            self.auditor.choose()
+            with self.spent.on("audits"):
+                self.auditor.choose()
         for place in self._order(turn, keep=keep):
             with self.spent.on("contents"):
                 self.bench.flush()
