@@ -24,6 +24,7 @@ import os
 import select
 import socket
 import time
+from array import array
 from collections.abc import Collection
 from typing import Final
 
@@ -31,8 +32,11 @@ from kbd.daemon.executor.channel import PeerSilent
 from kbd.daemon.executor.shared_memory import SEALS
 
 PAGE_BYTES: Final = 4096
-_GO, _BURST, _DONE, _CLAIMED_NS, _LISTENING, _UNFIT, _VIEWS = range(7)
+_GO, _BURST, _DONE, _CLAIMED_NS, _LISTENING, _VIEWS, _UNFIT = range(7)
 WORD_BITS: Final = 64
+UNFIT_WORDS: Final = 64
+MOST_UNFIT: Final = UNFIT_WORDS * WORD_BITS
+"""Sets of which it can be told that what a launch on them returned did not fit."""
 _KEEP: Final = 1 << 32
 STOP: Final = (1 << 32) - 1
 
@@ -54,6 +58,7 @@ class Doorbell:
     def __init__(self, page: int, waker: int | None = None) -> None:
         self._words = memoryview(mmap.mmap(page, PAGE_BYTES)).cast("Q")
         self._seen = 0
+        self._told_unfit = False
         self._waker = waker
         self._asleep = select.poll()
         if waker is not None:
@@ -98,8 +103,14 @@ class Doorbell:
     @property
     def unfit(self) -> frozenset[int]:
         """Sets on which a burst that was kept returned other tensors than there is room for."""
-        word = self._words[_UNFIT]
-        return frozenset(place for place in range(WORD_BITS) if word >> place & 1)
+        words = enumerate(self._words[_UNFIT : _UNFIT + UNFIT_WORDS])
+        return frozenset(
+            number * WORD_BITS + bit
+            for number, word in words
+            if word
+            for bit in range(WORD_BITS)
+            if word >> bit & 1
+        )
 
     @property
     def views(self) -> bool:
@@ -128,9 +139,15 @@ class Doorbell:
         return words[_BURST] & (_KEEP - 1), bool(words[_BURST] & _KEEP)
 
     def answer(self, claimed_ns: int, unfit: Collection[int] = (), *, views: bool = False) -> None:
-        """The burst that was asked for last is over. Of the sets, the first WORD_BITS can be told of."""
+        """The burst that was asked for last is over. Of the sets, the first MOST_UNFIT can be told of."""
         self._words[_CLAIMED_NS] = claimed_ns
-        self._words[_UNFIT] = sum({1 << place for place in unfit if place < WORD_BITS})
+        told = [0] * UNFIT_WORDS
+        for place in unfit:
+            if place < MOST_UNFIT:
+                told[place // WORD_BITS] |= 1 << place % WORD_BITS
+        if self._told_unfit or unfit:
+            self._words[_UNFIT : _UNFIT + UNFIT_WORDS] = memoryview(array("Q", told))
+        self._told_unfit = bool(unfit)
         self._words[_VIEWS] = views
         self._words[_DONE] = self._seen
         self._rouse()

@@ -3,8 +3,8 @@
 ::
 
     JUDGE  ──TakeArtifact, Load, Map, Bind, MakeInputs, Run, Launches, Export──► RUNNER
-           ──BindSets, Prepare, Burst, Listen, ExportLaunches──────────────────►           (timing)
-           ◄─Loaded, Made, Ran, Launched, SetsBound, Prepared, Done, Exported, Okay, Failed──
+           ──BindSets, Prepare, Burst, Listen──────────────────────────────────►           (timing)
+           ◄─Loaded, Made, Ran, Launched, SetsBound, Prepared, Done, Okay, Failed────────────
 
 A runner hosts code that may lie, so what it says is bounded in size, checked against these models and
 believed only where a lie can hurt nobody but itself. Descriptors travel only away from the daemon and the
@@ -208,7 +208,7 @@ class Prepare(Question):
     """Get ready for bursts: each a launch on every set that it names, in that order.
 
     `kept`: where what a launch on set 0 returns is copied by bursts that are to keep it; for set i it is i strides
-    behind. `expose`: tell where captured launches leave what they return.
+    behind, and there is room for `kept_sets`. `expose`: tell where captured launches leave what they return.
     """
 
     kind: Literal["prepare"] = "prepare"
@@ -217,6 +217,7 @@ class Prepare(Question):
     expose: bool = False
     kept: tuple[Slot, ...] = ()
     kept_stride: Count = 0
+    kept_sets: int = Field(default=0, ge=0, le=MOST_SETS)
 
 
 class Burst(Question):
@@ -234,15 +235,6 @@ class Listen(Question):
     """Do bursts at the ring of a doorbell, whose page comes along, until it says stop; answer only then."""
 
     kind: Literal["listen"] = "listen"
-
-
-class ExportLaunches(Question):
-    """Copy what these launches of a burst returned into the slots, all outputs of one launch after the other."""
-
-    kind: Literal["export_launches"] = "export_launches"
-    burst: Count
-    launches: tuple[Count, ...]
-    slots: tuple[Slot, ...]
 
 
 # --- answers ----------------------------------------------------------------------------------------
@@ -364,13 +356,6 @@ class Done(Answer):
     views: tuple[Count, ...] = Field(default=(), max_length=MOST_SETS)
 
 
-class Exported(Answer):
-    """What launches returned lies in the slots; that of `overwritten` ones was made by a later launch."""
-
-    kind: Literal["exported"] = "exported"
-    overwritten: tuple[Count, ...] = Field(default=(), max_length=MOST_SETS)
-
-
 class Okay(Answer):
     """Mapped, bound or exported."""
 
@@ -390,9 +375,9 @@ class Failed(Answer):
 
 
 AnyQuestion: TypeAlias = (TakeArtifact | Load | Map | Bind | MakeInputs | Run | Launches | Export) | (
-    BindSets | Prepare | Burst | Listen | ExportLaunches | ForgetJob
+    BindSets | Prepare | Burst | Listen | ForgetJob
 )
 FromJudgeToRunner: TypeAdapter[AnyQuestion] = TypeAdapter(Annotated[AnyQuestion, Field(discriminator="kind")])
 FromNewRunner: TypeAdapter[Warm] = TypeAdapter(Warm)
-AnyAnswer: TypeAlias = Loaded | Made | Ran | Launched | SetsBound | Prepared | Done | Exported | Okay | Failed
+AnyAnswer: TypeAlias = Loaded | Made | Ran | Launched | SetsBound | Prepared | Done | Okay | Failed
 FromRunner: TypeAdapter[AnyAnswer] = TypeAdapter(Annotated[AnyAnswer, Field(discriminator="kind")])

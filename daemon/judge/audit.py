@@ -1,6 +1,7 @@
 """The secret audit of timed bursts: what some of their launches left is compared with the reference's.
 
-Which turns are audited, and which launches of them, nobody can know before they begin (on a device: are over).
+Which turns are audited nobody can know before they begin, nor which launches of them before they are over. Only a
+runner that has to keep what its launches return is told when such a turn begins.
 A kernel that computed while it was judged and not while it was timed is found: the contents were new, and the
 same at the reference.
 """
@@ -17,7 +18,7 @@ from kbd.daemon.judge.bench import Bench
 from kbd.daemon.judge.compare import agrees, compare
 from kbd.daemon.judge.expected import Yardstick
 from kbd.daemon.judge.glance import Glance
-from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged
+from kbd.daemon.judge.runner_link import RunnerFailed
 from kbd.outbox.performance import Audit
 from kbd.outbox.report import Suspicion
 
@@ -48,9 +49,7 @@ class Auditor:
     def __init__(self, bench: Bench, yardsticks: Sequence[Yardstick], samples: int) -> None:
         self._bench = bench
         self._yardsticks = yardsticks
-        # An audited turn is no sample where keeping costs: there are as many more of them.
-        keeps = bench.candidate.keeping_costs
-        self._expected = samples + (FEWEST if keeps else 0)
+        self._samples = samples
         self._due: set[int] = set()
         self._decided = 0
         self._turns = 0
@@ -58,7 +57,8 @@ class Auditor:
         self._failed = 0
         self._comparable = True
         self._places: list[tuple[int, int]] = []
-        self._glance = Glance(bench.device, GLANCES) if bench.can_compare and not keeps else None
+        on_device = bench.candidate.takes_turns_on_device
+        self._glance = Glance(bench.device, GLANCES) if bench.can_compare and on_device else None
 
     def is_due(self, turn: int) -> bool:
         """Whether this turn will be compared; to be asked once for every turn, before it."""
@@ -72,9 +72,11 @@ class Auditor:
         return turn in self._due
 
     def _decide_anew(self) -> None:
-        few = self._expected <= FEW_TURNS
-        self._decided = self._expected if few else 0
-        self._due = set(self._bench.some_below(self._expected, FEWEST)) if few else set()
+        # Where turns that are compared are no samples, there are as many more of them.
+        turns = self._samples + (FEWEST if self._bench.keeps else 0)
+        few = turns <= FEW_TURNS
+        self._decided = turns if few else 0
+        self._due = set(self._bench.some_below(turns, FEWEST)) if few else set()
 
     def _decide_step(self) -> None:
         length = next(length for end, length in STEPS if self._decided < end)
@@ -100,15 +102,12 @@ class Auditor:
         if not self._places:
             return
         try:
-            left = self._bench.outputs_at(self._places) or self._bench.outputs_at([self._bench.last_places])
+            expected, found = self._bench.outputs_at(self._places)
         except RunnerFailed as error:
             if error.role != "reference":
                 raise
             self._comparable = False  # its outputs have another shape for every input
             return
-        if left is None:
-            raise RunnerForged("candidate", "the memory of the last launch cannot be that of a later one")
-        expected, found = left
         if not expected:
             return
         self._compared += 1

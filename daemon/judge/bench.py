@@ -95,6 +95,11 @@ class Bench:
         return [kernel for kernel in (self.candidate, self.reference) if kernel is not None]
 
     @property
+    def keeps(self) -> bool:
+        """Whether a turn that is to be compared is slower for one of both, and no sample."""
+        return any(kernel.keeps for kernel in self.kernels)
+
+    @property
     def sets_in_use(self) -> int:
         """Different input sets of the candidate that are timed."""
         assert self._candidate_plan is not None
@@ -168,15 +173,6 @@ class Bench:
         (alike,) = self.secret.choices(self._pairs, weights=[len(pairs) for pairs in self._pairs])
         return self.secret.sample(alike, min(most, len(alike)))
 
-    @property
-    def last_places(self) -> tuple[int, int]:
-        """Places of the launches that come last in the long bursts; equal contents."""
-        assert self._candidate_plan is not None
-        assert self._reference_plan is not None
-        if self.warm:
-            return 0, 0
-        return self._candidate_plan.sets - ONCE_MORE - 1, self._reference_plan.sets - ONCE_MORE - 1
-
     def _paired(self) -> list[list[tuple[int, int]]]:
         """All places (candidate's, reference's) with equal contents; those in the same bursts of both together."""
         assert self._candidate_plan is not None
@@ -188,13 +184,11 @@ class Bench:
             alike.setdefault(bursts, []).append((ours, theirs))
         return list(alike.values())
 
-    def outputs_at(
-        self, places: Sequence[tuple[int, int]]
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]] | None:
+    def outputs_at(self, places: Sequence[tuple[int, int]]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """What the launches on these sets left: the reference's, the candidate's; launches first.
 
         As in correctness: inout arguments count where the reference returns no tensor, and where they are all
-        that the candidate gives. None where later launches have used the memory of one of them again.
+        that the candidate gives.
         """
         assert self._candidate_plan is not None
         assert self._reference_plan is not None
@@ -203,17 +197,14 @@ class Bench:
         if not self.reference.returns:
             return self.reference.written_to(theirs), self.candidate.written_to(ours)
         expected = self._returned(self.reference, self._reference_plan, theirs)
-        if expected is None:
-            return None
         if not self.candidate.returns and self.candidate.written == len(expected):
             return expected, self.candidate.written_to(ours)
-        found = self._returned(self.candidate, self._candidate_plan, ours)
-        return None if found is None else (expected, found)
+        return expected, self._returned(self.candidate, self._candidate_plan, ours)
 
     def left_at_once(self, most: int) -> list[torch.Tensor]:
         """Of some launches of the candidate's long burst, the last one first, one tensor that each will leave.
 
-        Of the last one alone where all leave theirs in the same memory; none that its process must be asked for.
+        Of the last one alone where all are on the same set.
         """
         candidate, plan = self.candidate, self._candidate_plan
         assert plan is not None
@@ -221,8 +212,8 @@ class Bench:
         launches = [last, *self.secret.sample(range(last), min(most - 1, last))]
         if not candidate.returns:
             left = [candidate.written_at(0 if self.warm else plan.short + launch) for launch in launches]
-        elif candidate.left.reuses(LONG, launches) or self.warm:
-            left = [candidate.left.at_once(LONG, last, self.last_places[0])]
+        elif self.warm:
+            left = [candidate.left.at_once(LONG, last, 0)]
         else:
             left = [candidate.left.at_once(LONG, launch, plan.short + launch) for launch in launches]
         return [self.secret.choice(tensors) for tensors in left if tensors]
@@ -231,11 +222,12 @@ class Bench:
         """Different numbers from 0 to limit-1, as many as asked for where there are as many; unpredictable."""
         return self.secret.sample(range(limit), min(count, limit))
 
-    def _returned(
-        self, kernel: TimedKernel, plan: BurstPlan, places: Sequence[int]
-    ) -> list[torch.Tensor] | None:
+    def _returned(self, kernel: TimedKernel, plan: BurstPlan, places: Sequence[int]) -> list[torch.Tensor]:
         """Each output of the launches on these sets, all of one burst, in this order."""
-        launches = [(2, plan.long - 1) if self.warm else plan.launch_of(place) for place in places]
+        if self.warm:  # all are on the same set
+            launch = self.secret.randrange(plan.long) if kernel.left.lies_apart else plan.long - 1
+            return kernel.returned_by(LONG, [launch], places)
+        launches = [plan.launch_of(place) for place in places]
         return kernel.returned_by(launches[0][0], [launch for _, launch in launches], places)
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,14 +19,14 @@ Place = tuple[int, int]
 class ExposedOutputs:
     """Of every launch of every burst, outputs that look like `metas`: places in the `memory` that was borrowed.
 
-    `reused`: places at which more than one output lies.
+    `reuses`: there are places at which more than one output lies.
     """
 
     memory: Sequence[torch.Tensor]
     metas: Sequence[TensorMeta]
     bursts: Sequence[Sequence[tuple[Place, ...]]]
     device: torch.device
-    reused: frozenset[Place]
+    reuses: bool
 
     @classmethod
     def of(
@@ -49,8 +48,7 @@ class ExposedOutputs:
                 _require_inside(memory, place, metas[number % len(metas)])
         bursts = [_by_launch(places, len(metas)) for places in exposure.places]
         filled = [place for burst in bursts for launch in burst for place in _filled(launch, metas)]
-        reused = frozenset(place for place, outputs in Counter(filled).items() if outputs > 1)
-        return cls(memory, metas, bursts, device, reused)
+        return cls(memory, metas, bursts, device, reuses=len(set(filled)) < len(filled))
 
     def left_by(self, burst: int, launch: int) -> list[torch.Tensor]:
         """The outputs of a launch where they lie."""
@@ -61,26 +59,6 @@ class ExposedOutputs:
         """Each output of these launches as one tensor, launches first."""
         left = [self.left_by(burst, launch) for launch in launches]
         return [torch.stack(tensors) for tensors in zip(*left, strict=True)]
-
-    def overwritten(self, burst: int, launches: Sequence[int], later: Sequence[int]) -> bool:
-        """Whether memory of one of them was returned again by a later launch, of this or of the `later` bursts."""
-        if all(self.reused.isdisjoint(self._filled_by(burst, launch)) for launch in launches):
-            return False
-        taken = {
-            place
-            for other in later
-            for launch in range(len(self.bursts[other]))
-            for place in self._filled_by(other, launch)
-        }
-        for launch in range(len(self.bursts[burst]) - 1, min(launches) - 1, -1):
-            mine = self._filled_by(burst, launch)
-            if launch in launches and not taken.isdisjoint(mine):
-                return True
-            taken.update(mine)
-        return False
-
-    def _filled_by(self, burst: int, launch: int) -> list[Place]:
-        return _filled(self.bursts[burst][launch], self.metas)
 
     def _tensor(self, place: Place, meta: TensorMeta) -> torch.Tensor:
         if not extent(meta):

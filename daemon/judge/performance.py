@@ -12,7 +12,7 @@ from kbd.daemon.judge.audit import Auditor, Suspicious
 from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
-from kbd.daemon.judge.plausibility import Floor, check_plausible
+from kbd.daemon.judge.plausibility import Floor, check_kept, check_plausible
 from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, Spent, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
@@ -42,10 +42,6 @@ AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
 """On the CPU two of so many timings must have figures that no honest kernel has: a host may delay one process."""
-OUTPUTS_ASKED_FOR: Final = (
-    "what its timed launches return cannot be read from its memory (not from cudaMalloc, or in too many pieces): "
-    "its process was asked for it, so it knew then what would be compared"
-)
 TOO_NOISY: Final = "too noisy for a speed-up"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
@@ -100,8 +96,6 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
     as_called = [timer.plan for timer in get_ready(bench, "eager").timers] if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
-    if ready.method == "graph" and bench.can_compare and bench.candidate.left.must_be_asked_for:
-        session.note(OUTPUTS_ASKED_FOR)
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         held_since = time.perf_counter()
@@ -118,6 +112,8 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
         return None
     try:
         check_plausible(ways.headline, floor, on_device=on_device)
+        if ways.device is not None:
+            check_kept(ways.as_called, floor)
     except Suspicious as suspicious:
         return _Doubt(suspicious, busy=not on_device and after.was_busy_since(before))
     return None

@@ -29,8 +29,8 @@ QUIET_SHARE: Final = 0.1
 ONCE_FACTOR: Final = 0.5
 ONCE_MARGIN_US: Final = 150.0
 KEPT_FACTOR: Final = 1.5
-KEPT_MARGIN_US: Final = 10.0
-KEPT_TURN_MARGIN_US: Final = 300.0
+KEPT_MARGIN_US: Final = {"graph": 1.0, "eager": 10.0}
+KEPT_TURN_MARGIN_US: Final = {"graph": 100.0, "eager": 300.0}
 COPIES_FACTOR: Final = {False: 1.5, True: 8.0}
 """More where the candidate's outputs have gaps or another order, which makes it dear to copy them."""
 KEPT_TURNS: Final = 3
@@ -58,6 +58,11 @@ class Floor:
         return cls(speed.launch_us, output_bytes / speed.bytes_per_us)
 
     @property
+    def copy_us(self) -> float:
+        """Of its outputs: they are read and written."""
+        return self.launch_us + 2 * self.write_us
+
+    @property
     def least_us(self) -> float:
         """Below this nothing is believed."""
         return max(FLOOR_SHARE * self.launch_us, self.write_us / WRITE_FACTOR)
@@ -70,7 +75,7 @@ def check_plausible(timed: TimedKernels, floor: Floor | None, *, on_device: bool
         _check_single(timed.candidate)
     else:
         _check_once(timed)
-        _check_kept(timed)
+    check_kept(timed, floor)
     if floor is not None and timed.method == "graph":
         _check_floor(timed, floor)
 
@@ -110,8 +115,11 @@ def _check_once(timed: TimedKernels) -> None:
         )
 
 
-def _check_kept(timed: TimedKernels) -> None:
-    """What keeping costs, and what a busy host does to bursts, is known from the reference."""
+def check_kept(timed: TimedKernels, floor: Floor | None) -> None:
+    """Raise Suspicious where work is done only when it is looked at.
+
+    What keeping costs, and what a busy host does to bursts, is known from the reference.
+    """
     candidate, reference = timed.candidate, timed.reference
     if reference is None or min(len(candidate.kept_us), len(reference.kept_us)) < KEPT_TURNS:
         return
@@ -119,8 +127,11 @@ def _check_kept(timed: TimedKernels) -> None:
     theirs = median(reference.turns_us)
     of_several = max if len(reference.kept_us) < MANY_KEPT_TURNS else median
     copies = max(of_several(reference.kept_us) - theirs, 0.0) / reference.launches
+    if floor is not None:  # a reference that writes where it is told copies nothing
+        copies = max(copies, floor.copy_us)
     noise = _nearly_the_most(reference.turns_us) - theirs
-    margin = KEPT_MARGIN_US * candidate.launches + KEPT_TURN_MARGIN_US + NOISE_FACTOR * noise
+    margin = KEPT_MARGIN_US[timed.method] * candidate.launches
+    margin += KEPT_TURN_MARGIN_US[timed.method] + NOISE_FACTOR * noise
     dear = COPIES_FACTOR[candidate.scattered] * copies * candidate.launches
     if kept > KEPT_FACTOR * usual + dear + margin:
         raise Suspicious(

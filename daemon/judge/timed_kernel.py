@@ -6,6 +6,7 @@ Bursts that count are asked for at a doorbell, since a frame each way costs more
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,8 @@ from kbd.daemon.executor.runner_protocol import (
 from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.left_outputs import LeftOutputs
-from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, new_nonce
+from kbd.daemon.judge.runner_link import RunnerForged, RunnerLost, RunnerSilent, new_nonce
+from kbd.daemon.judge.series import Method
 from kbd.daemon.judge.set_table import copies_of, lend_sets
 
 HEALTH_CHECK_S = 0.001
@@ -80,6 +82,7 @@ class TimedKernel:
         self._limit_s = hosted.limits.timing_s
         self._left: LeftOutputs | None = None
         self._bursts: Sequence[Sequence[int]] = ()
+        self._keeps = False
         self._bell: Doorbell | None = None
         self._listen = self._asked = 0
         self._asked_limit_s = 0.0
@@ -102,7 +105,7 @@ class TimedKernel:
     def bound(self) -> None:
         """Wait until the runner has tried out the first set."""
         bound = self._link.answer_to(self._asked, SetsBound, self._asked_limit_s)
-        self._left = LeftOutputs(self._hosted, self.count, self._outputs, bound)
+        self._left = LeftOutputs(self._hosted, self._outputs, bound)
         judged = self._hosted.returned_bytes
         if self.output_bytes > RETURN_FACTOR * judged + RETURN_MARGIN_BYTES:
             raise RunnerForged(
@@ -132,28 +135,32 @@ class TimedKernel:
         return self._hosted.device_kind == "cuda"
 
     @property
-    def keeping_costs(self) -> bool:
-        """Whether a burst that keeps its outputs is slower: on the CPU every launch faults in new pages then."""
-        return self._hosted.device_kind == "cpu"
+    def keeps(self) -> bool:
+        """Whether bursts that are to be looked at keep what they return: slower ones, of which the runner knows."""
+        return self._keeps
 
     @property
     def output_bytes(self) -> int:
         """What one launch writes, by what it returned."""
         return sum(map(extent, self.left.metas)) if self._left is not None else 0
 
-    def start_preparing(self, bursts: Sequence[Sequence[int]], method: str, *, final: bool = True) -> None:
-        """Have bursts over these sets made ready; `prepared` waits for it. `final`: they will be audited."""
+    def start_preparing(
+        self, bursts: Sequence[Sequence[int]], method: Method, *, keep: bool = False, final: bool = True
+    ) -> None:
+        """Have bursts over these sets made ready; `prepared` waits for it.
+
+        `keep`: they will be told to keep what launches return. `final`: they will be audited.
+        """
         self._asked_limit_s = self._link.limit(self._limit_s)
         self._bursts = bursts
         self.left.forget_bursts()
-        room = self.left.room_to_keep
-        kept, stride = (room.slots, room.stride) if room is not None else ((), 0)
+        self._keeps = keep
+        room = self.left.room_to_keep(1 + max(itertools.chain([0], *bursts))) if keep else None
         question = Prepare(
             bursts=tuple(map(tuple, bursts)),
             method=method,
-            expose=final and method == "graph" and self.left.may_be_exposed,
-            kept=kept,
-            kept_stride=stride,
+            expose=final and method == "graph" and not keep and self.left.is_elsewhere,
+            **({"kept": room.slots, "kept_stride": room.stride, "kept_sets": room.count} if room else {}),
         )
         self._asked = self._link.pose(question, self._asked_limit_s)
 
@@ -200,10 +207,6 @@ class TimedKernel:
         self._ring_out()
         self._link.answer_to(self._listen, Okay, self._link.limit(self._limit_s))
 
-    def _listen_again(self, listening: bool) -> None:
-        if listening:
-            self._start_listening()
-
     def _ring_out(self) -> None:
         if self._bell is not None:
             self._bell.ring(new_nonce(), STOP)
@@ -212,7 +215,6 @@ class TimedKernel:
 
     def burst(self, index: int, *, keep: bool = False) -> tuple[float, float]:
         """Run a burst: microseconds by the judge's clock, and what the runner claims."""
-        self.left.ran(index)
         if self._bell is not None:
             return self._ring(self._bell, index, keep=keep)
         measured_us, done = self._link.ask_timed(Burst(index=index, keep=keep), Done, self._limit_s)
@@ -228,24 +230,9 @@ class TimedKernel:
         """The inout arguments of these sets as they are now, each of all sets as one tensor (sets first)."""
         return [copies_of(self.inputs.columns[place], sets) for place in self._written]
 
-    def returned_by(
-        self, burst: int, launches: Sequence[int], sets: Sequence[int]
-    ) -> list[torch.Tensor] | None:
-        """What these launches of a burst returned, each output of all of them as one tensor (launches first).
-
-        None where later launches have used the memory again.
-        """
-        if not self.left.must_be_asked_for:
-            return self.left.read(burst, launches, sets)
-        listening = self._bell is not None
-        self._stop_listening()
-        try:
-            found = self.left.read(burst, launches, sets)
-        except RunnerFailed:
-            self._listen_again(listening)
-            raise
-        self._listen_again(listening)
-        return found
+    def returned_by(self, burst: int, launches: Sequence[int], sets: Sequence[int]) -> list[torch.Tensor]:
+        """What these launches of a burst returned, each output of all of them as one tensor (launches first)."""
+        return self.left.read(burst, launches, sets)
 
     @property
     def adds_to_outputs(self) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import operator
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -77,16 +78,17 @@ class Timer:
         series: Series,
         *,
         keep: bool,
+        counts: bool,
         single: bool,
         empty_at_most_us: float = math.inf,
         at_end: Callable[[], None] | None = None,
     ) -> None:
-        """One sample, or none where a loop had to keep its outputs on the CPU.
+        """One sample, if it `counts`.
 
-        Only there is the runner told beforehand that its outputs will be looked at. Of what an empty burst takes no
-        more than `empty_at_most_us` is believed. `at_end` is done at once when the bursts are over.
+        Of what an empty burst takes no more than `empty_at_most_us` is believed. `at_end` is done at once when the
+        bursts are over.
         """
-        keep = keep and self.kernel.keeping_costs
+        keep = keep and self.kernel.keeps
         if self.kernel.takes_turns_on_device:
             self.kernel.burst(EMPTY)
         series.empty_us, empty_claimed = self.kernel.burst(EMPTY)
@@ -101,6 +103,7 @@ class Timer:
         together, bursts = (short + long, 2) if self.plan.short else (long, 1)
         if keep:
             series.kept_us.append(together)
+        if not counts:
             return
         series.turns_us.append(together)
         series.whole_us.append(max((together - bursts * empty) / series.launches, SMALLEST_SAMPLE_US))
@@ -129,7 +132,12 @@ def prepared(
     bench: Bench, plans: Sequence[BurstPlan], method: Method, reason: str | None = None
 ) -> Readiness:
     """Prepare bursts of these lengths. Raises RunnerTrouble."""
-    _prepare(bench.kernels, [plan.bursts(warm=bench.warm) for plan in plans], method)
+    bursts = [plan.bursts(warm=bench.warm) for plan in plans]
+    keep = _to_be_kept(bench, method) if method == "eager" else [False] * len(bursts)
+    _prepare(bench.kernels, bursts, method, keep)
+    while (wanted := [*map(operator.or_, keep, _to_be_kept(bench, method))]) != keep:
+        keep = wanted
+        _prepare(bench.kernels, bursts, method, keep)
     bench.plan(plans[0], plans[1] if bench.reference is not None else None)
     return Readiness(method, reason, tuple(map(Timer, bench.kernels, plans)))
 
@@ -208,6 +216,7 @@ class _Turns:
 
     def _take(self, turn: int) -> None:
         keep = self.auditor.is_due(turn)
+        counts = not (keep and self.bench.keeps)
         single = turn < SINGLE_LAUNCHES and not keep  # nothing may come after what is to be looked at
         with self.spent.on("contents"):
             self.bench.refresh()
@@ -218,37 +227,51 @@ class _Turns:
             with self.spent.on("contents"):
                 self.bench.flush()
             with self.spent.on("bursts"):
-                self._of_one(place, keep=keep, single=single)
+                self._of_one(place, keep=keep, counts=counts, single=single)
         if keep:
             with self.spent.on("audits"):
                 self.auditor.check()
 
     def _order(self, turn: int, *, keep: bool) -> Sequence[int]:
         """The candidate comes last where it was told, so that it has no time left when it is looked at."""
-        forth = turn % 2 == 0 and not (keep and self.bench.candidate.keeping_costs)
+        forth = turn % 2 == 0 and not (keep and self.bench.candidate.keeps)
         places = range(len(self.timers))
         return places if forth else places[::-1]
 
-    def _of_one(self, place: int, *, keep: bool, single: bool) -> None:
+    def _of_one(self, place: int, *, keep: bool, counts: bool, single: bool) -> None:
         timer, series = self.timers[place], self.series[place]
         if place == CANDIDATE:
             at_most_us = self.series[REFERENCE].empty_us if len(self.series) > 1 else math.inf
             at_end = self.auditor.glance if keep else None
-            timer.turn(series, keep=keep, single=single, empty_at_most_us=at_most_us, at_end=at_end)
         else:
-            timer.turn(series, keep=keep, single=single)
+            at_most_us, at_end = math.inf, None
+        timer.turn(
+            series, keep=keep, counts=counts, single=single, empty_at_most_us=at_most_us, at_end=at_end
+        )
+
+
+def _to_be_kept(bench: Bench, method: Method) -> list[bool]:
+    """Whose outputs can be compared in bursts alone that are told to keep them.
+
+    Where the candidate is told, the reference is as well: so it is known what keeping costs.
+    """
+    if not bench.can_compare:
+        return [False] * len(bench.kernels)
+    candidate, reference = (kernel.left.must_be_kept(method) for kernel in bench.kernels)
+    return [candidate, candidate or reference]
 
 
 def _prepare(
     kernels: Sequence[TimedKernel],
     bursts: Sequence[Sequence[Sequence[int]]],
     method: Method,
+    keep: Sequence[bool],
     *,
     final: bool = True,
 ) -> None:
     """All at once: each runner captures on its own."""
-    for kernel, wanted in zip(kernels, bursts, strict=True):
-        kernel.start_preparing(wanted, method, final=final)
+    for kernel, wanted, keeps in zip(kernels, bursts, keep, strict=True):
+        kernel.start_preparing(wanted, method, keep=keeps, final=final)
     for kernel, prepared in [(kernel, kernel.prepared()) for kernel in kernels]:
         if prepared.method == method:
             continue
@@ -261,7 +284,8 @@ def calibrated(bench: Bench, method: Method) -> list[BurstPlan]:
     """Choose burst lengths that make one launch's time stand out from the clock's noise. Raises RunnerTrouble."""
     kernels = bench.kernels
     several = min(PROBED_LAUNCHES, *(kernel.count for kernel in kernels))
-    _prepare(kernels, [[[], [0], list(range(several))]] * len(kernels), method, final=False)
+    probe = [[], [0], list(range(several))]
+    _prepare(kernels, [probe] * len(kernels), method, [False] * len(kernels), final=False)
     return [burst_plan(_rough_launch_us(kernel, several), kernel.count) for kernel in kernels]
 
 

@@ -1,7 +1,8 @@
 """Bursts: several launches, each on an input set of its own, between one `go` and one `done`.
 
 On CUDA a burst is one captured graph, so that launch overhead is gone; where the kernel cannot be captured,
-and on the CPU, it is a plain loop. The judge chooses which sets a burst runs on and holds the clock; the
+and on the CPU, it is a plain loop. Of each there is another form that copies what every launch returned before the
+next one begins. The judge chooses which sets a burst runs on and holds the clock; the
 figure measured here is only a claim. A burst without launches does what every burst costs by itself.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
 
@@ -23,6 +25,17 @@ WARM_UP_S = 0.1
 WARM_UP_ROUNDS = 3
 # Outputs that stay alive in a loop on the CPU: with all of them kept, every launch would fault in new pages.
 HOST_KEPT = 4
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Kept:
+    """Sets on which a burst that was kept returned other tensors than there is room for; memory of its inputs."""
+
+    unfit: list[int] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
 
 
 class Bursts:
@@ -43,16 +56,13 @@ class Bursts:
         self._device = device
         self._renew = renew
         self._inputs = inputs
-        self.views: list[int] = []
-        """Sets on which the latest burst that was kept returned memory of the `inputs` (addresses of all sets)."""
-        self.unfit: list[int] = []
-        """Sets on which the latest burst that was kept returned other tensors than there is room for."""
+        self.found = Kept()
+        """What was found in the latest burst that was kept; `inputs` are the addresses of all sets."""
         self._reshapes = False
         self._plans: tuple[tuple[int, ...], ...] = ()
         self._graphs: list[Any] | None = None
+        self._keeping_graphs: list[tuple[Any, Kept]] = []
         self._returned: list[list[Any]] = []
-        self._order: list[int] = []
-        self._captured_addresses: dict[int, list[set[int]]] = {}
         self._kept: Sequence[Sequence[Target]] = ()
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
@@ -65,18 +75,20 @@ class Bursts:
 
         `kept[i]`: where a burst that is kept copies what a launch on input set i returns.
         """
-        self._plans, self._kept = tuple(map(tuple, plans)), kept
-        self._graphs, self._returned, reason = None, [[] for _ in plans], None
-        self._order, self._captured_addresses = [0] * len(plans), {}
+        self._plans, self._kept, reason = tuple(map(tuple, plans)), kept, None
+        self._forget_graphs()
         if method == "graph":
             try:
                 self._capture_all()
                 return Prepared(method="graph")
             except Exception as error:  # noqa: BLE001 - whatever stops a capture is the reason to report
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
-                self._graphs, self._returned = None, [[] for _ in plans]
+                self._forget_graphs()
                 torch.cuda.synchronize(self._device)
         return Prepared(method="eager", reason=reason)
+
+    def _forget_graphs(self) -> None:
+        self._graphs, self._keeping_graphs, self._returned = None, [], [[] for _ in self._plans]
 
     def exposed(self, forms: Sequence[TensorMeta]) -> dict[str, Any]:
         """Of `Prepared`: where captured launches leave tensors of these forms; whether that is in the inputs."""
@@ -98,12 +110,13 @@ class Bursts:
 
     def run(self, index: int, *, keep: bool = False) -> int:
         """Run burst `index` to its end; returns the claimed nanoseconds."""
-        self._order[index] = max(self._order) + 1
         started = time.perf_counter_ns()
-        if self._graphs is not None:
+        if keep:
+            self._run_and_keep(index)
+        elif self._graphs is not None:
             self._graphs[index].replay()
         else:
-            self._loop(index, keep=keep)
+            self._loop(index)
         self._wait_for_device()
         return time.perf_counter_ns() - started
 
@@ -126,64 +139,61 @@ class Bursts:
             self._calls[place] = renewed
         return renewed is not None
 
-    def outputs_of(self, index: int, launch: int) -> list[torch.Tensor]:
-        """On a device: the tensors that a launch of burst `index` returned when that was run last."""
-        return pack(self._returned[index][launch])[1]
+    def _run_and_keep(self, index: int) -> None:
+        if self._keeping_graphs:
+            graph, self.found = self._keeping_graphs[index]
+            graph.replay()
+        elif self._graphs is not None:  # all lies where the judge reads it anyway
+            self._graphs[index].replay()
+            self.found = Kept()
+        else:
+            self.found = self._launched_and_kept(self._plans[index])
 
-    def overwritten(self, index: int, launches: Sequence[int]) -> tuple[int, ...]:
-        """Those whose memory a later launch returned again: a kernel may have one buffer for all it returns."""
-        later_bursts = [other for other, order in enumerate(self._order) if order > self._order[index]]
-        taken: set[int] = set().union(*(one for other in later_bursts for one in self._addresses_in(other)))
-        mine = self._addresses_in(index)
-        found: list[int] = []
-        for launch in range(len(mine) - 1, min(launches) - 1, -1):
-            if launch in launches and mine[launch] & taken:
-                found.append(launch)
-            taken |= mine[launch]
-        return tuple(sorted(found))
-
-    def _addresses_in(self, index: int) -> list[set[int]]:
-        """Where the outputs of each launch of a burst begin; a captured burst never moves them."""
-        if self._graphs is None:
-            return [_addresses(value) for value in self._returned[index]]
-        if index not in self._captured_addresses:
-            self._captured_addresses[index] = [_addresses(value) for value in self._returned[index]]
-        return self._captured_addresses[index]
-
-    def _loop(self, index: int, *, keep: bool) -> None:
+    def _loop(self, index: int) -> None:
+        plan = self._plans[index]
         if self._device.type == "cpu":
-            self._loop_on_host(self._plans[index], keep=keep)
-            return
-        self._returned[index] = [self._calls[place]() for place in self._plans[index]]
-        if not self._plans[index]:
-            self._scratch.zero_()
-
-    def _loop_on_host(self, plan: Sequence[int], *, keep: bool) -> None:
-        """What is kept is copied before the next launch: that may use the memory again."""
-        calls, returned = self._calls, deque[Any](maxlen=HOST_KEPT)
-        append = returned.append
-        if not keep:
+            calls, returned = self._calls, deque[Any](maxlen=HOST_KEPT)
+            append = returned.append
             for place in plan:
                 append(calls[place]())
             return
-        self.unfit, self.views = [], []
+        self._returned[index] = self._launched(plan)
+        if not plan:
+            self._scratch.zero_()
+
+    def _launched(self, plan: Sequence[int]) -> list[Any]:
+        return [self._calls[place]() for place in plan]
+
+    def _launched_and_kept(self, plan: Sequence[int]) -> Kept:
+        """What is kept is copied before the next launch: that may use the memory again."""
+        found, returned = Kept(), deque[Any](maxlen=HOST_KEPT)
         for place in plan:
-            append(calls[place]())
+            returned.append(self._calls[place]())
             made = tensors_in(returned[-1])
             if self._kept and not copy_all(self._kept[place], made):
-                self.unfit.append(place)
+                found.unfit.append(place)
             if any(lies_within(tensor, self._inputs) for tensor in made):
-                self.views.append(place)
+                found.views.append(place)
+        if not plan:
+            self._scratch.zero_()
+        return found
 
     def _capture_all(self) -> None:
         """The graphs of one preparation share a pool; it is gone with the last of them."""
         pool = torch.cuda.graph_pool_handle()
         self._graphs = []
         for index, plan in enumerate(self._plans):
-            self._graphs.append(self._captured(index, plan, pool))
+            graph, self._returned[index] = self._captured(plan, pool, self._launched)
+            self._graphs.append(graph)
+        if self._kept:
+            self._keeping_graphs = [
+                self._captured(plan, pool, self._launched_and_kept) for plan in self._plans
+            ]
 
-    def _captured(self, index: int, plan: Sequence[int], pool: Any) -> Any:
-        """One graph; the outputs of all its launches stay where they are, apart from each other."""
+    def _captured(
+        self, plan: Sequence[int], pool: Any, launched: Callable[[Sequence[int]], T]
+    ) -> tuple[Any, T]:
+        """One graph, and what launching gave; outputs that are held stay where they are, apart from each other."""
         graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
@@ -192,16 +202,12 @@ class Bursts:
             graph.capture_begin(pool=pool)
             try:
                 self._scratch.zero_()
-                self._returned[index] = [self._calls[place]() for place in plan]
+                found = launched(plan)
             finally:
                 graph.capture_end()
                 self._restore_all(plan)
         torch.cuda.current_stream().wait_stream(stream)
-        return graph
-
-
-def _addresses(value: Any) -> set[int]:
-    return {tensor.data_ptr() for tensor in pack(value)[1] if tensor.numel()}
+        return graph, found
 
 
 def _nothing() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ _address_of, _size_of, _stride_of = torch.Tensor.data_ptr, torch.Tensor.size, to
 _conjugated, _negated = torch.Tensor.resolve_conj, torch.Tensor.resolve_neg
 _is_conjugated, _is_negated, _is_dense = torch.Tensor.is_conj, torch.Tensor.is_neg, torch.Tensor.is_contiguous
 _dtype_of, _on_host = torch.Tensor.dtype.__get__, torch.Tensor.is_cpu.__get__  # type: ignore[attr-defined]
+_copied = torch.Tensor.copy_
 _array, _copyto, _memory, _move = np.ndarray, np.copyto, ctypes.c_ubyte, ctypes.memmove
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
 
@@ -38,9 +39,47 @@ def can_copy(target: torch.Tensor, source: torch.Tensor) -> bool:
         return on_host and target.dtype == source.dtype and target.shape == source.shape
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Protocol):
     """Where tensors of one form are copied again and again, as cheaply as can be: it is timed."""
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """What is copied to."""
+
+    def fits(self, source: torch.Tensor) -> bool:
+        """Whether it is of this form."""
+
+    def take(self, source: torch.Tensor) -> None:
+        """Copy a tensor that fits."""
+
+
+def target_at(tensor: torch.Tensor) -> Target:
+    """The memory of this tensor."""
+    return HostTarget.at(tensor) if tensor.is_cpu else DeviceTarget(tensor, tensor.dtype, tuple(tensor.shape))
+
+
+@dataclass(frozen=True)
+class DeviceTarget:
+    """On a device: a copy on the current stream, which a graph captures like a launch."""
+
+    tensor: torch.Tensor
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+    def fits(self, source: torch.Tensor) -> bool:
+        """Whether it is of this form."""
+        return (
+            not _on_host(source) and _dtype_of(source) is self.dtype and tuple(_size_of(source)) == self.shape
+        )
+
+    def take(self, source: torch.Tensor) -> None:
+        """Copy a tensor that fits."""
+        _copied(self.tensor, source)
+
+
+@dataclass(frozen=True)
+class HostTarget:
+    """On the CPU."""
 
     tensor: torch.Tensor
     words: np.ndarray[Any, Any]
@@ -51,7 +90,7 @@ class Target:
     dense: bool
 
     @classmethod
-    def at(cls, tensor: torch.Tensor) -> Target:
+    def at(cls, tensor: torch.Tensor) -> HostTarget:
         """The memory of a tensor on the CPU."""
         form = tensor.dtype, tuple(tensor.shape), tensor.is_contiguous()
         return cls(tensor, _words_of(tensor), tensor.data_ptr(), tensor.nbytes, *form)
@@ -77,9 +116,10 @@ def lies_within(tensor: torch.Tensor, memory: range) -> bool:
 def copy_all(targets: Sequence[Target], sources: Sequence[torch.Tensor]) -> bool:
     """Copy each to its target, if all of them fit; whether they do."""
     with _without_modes():
-        fit = len(targets) == len(sources) and all(map(Target.fits, targets, sources))
+        pairs = list(zip(targets, sources, strict=False))
+        fit = len(targets) == len(sources) and all(target.fits(source) for target, source in pairs)
         if fit:
-            for target, source in zip(targets, sources, strict=True):
+            for target, source in pairs:
                 target.take(source)
     return fit
 

@@ -26,13 +26,13 @@ from kbd.daemon.executor.doorbell import STOP, Doorbell
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at, unmap_arena
-from kbd.daemon.runner.bursts import Bursts
+from kbd.daemon.runner.bursts import Bursts, Kept
 from kbd.daemon.runner.copying import can_copy, copy_to, in_order_of_stream
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import Float64Form
 from kbd.daemon.runner.screening import notes_on
 from kbd.daemon.runner.timed_sets import TimedSets, same_view
-from kbd.daemon.runner.values import meta_of, pack, pack_values, tensors_in, unpack
+from kbd.daemon.runner.values import pack, pack_values, tensors_in, unpack
 from kbd.inbox.bound_contract import BoundContract
 
 NAME_CHARS = 256
@@ -253,7 +253,7 @@ class Harness:
         """Capture (or just remember) the bursts that the judge will ask for."""
         bursts = self._prepared_bursts()
         assert self._timed_sets is not None
-        kept = self._timed_sets.places(message.kept, message.kept_stride)
+        kept = self._timed_sets.places(message.kept, message.kept_stride, message.kept_sets)
         prepared = bursts.prepare(message.bursts, message.method, kept)
         return prepared.model_copy(update=bursts.exposed(self._timed_forms)) if message.expose else prepared
 
@@ -262,8 +262,10 @@ class Harness:
         bursts = self._prepared_bursts()
         claimed_ns = bursts.run(message.index, keep=message.keep)
         bursts.restore(message.index)
-        seen = {"unfit": tuple(bursts.unfit), "views": tuple(bursts.views)} if message.keep else {}
-        return runner_protocol.Done(claimed_us=claimed_ns / 1e3, **seen)
+        found = bursts.found if message.keep else Kept()
+        return runner_protocol.Done(
+            claimed_us=claimed_ns / 1e3, unfit=tuple(found.unfit), views=tuple(found.views)
+        )
 
     def listen(self, message: runner_protocol.Listen, descriptors: list[int]) -> runner_protocol.Okay:
         """Run bursts as a doorbell asks for them, until it says stop."""
@@ -278,18 +280,9 @@ class Harness:
                 bell.close()
                 return runner_protocol.Okay()
             claimed_ns = bursts.run(burst, keep=keep)
-            bell.answer(claimed_ns, bursts.unfit if keep else (), views=keep and bool(bursts.views))
+            found = bursts.found if keep else Kept()
+            bell.answer(claimed_ns, found.unfit, views=bool(found.views))
             bursts.restore(burst)
-
-    def export_launches(self, message: runner_protocol.ExportLaunches) -> runner_protocol.Exported:
-        """Copy what some launches of a burst returned to where the judge can read it."""
-        bursts = self._prepared_bursts()
-        found = [t for launch in message.launches for t in bursts.outputs_of(message.burst, launch)]
-        wanted = [slot.meta for slot in message.slots]
-        if [_form(meta_of(tensor)) for tensor in found] != [_form(meta) for meta in wanted]:
-            raise RuntimeError(runner_protocol.OTHER_TENSORS)
-        self._copy_out(found, message.slots)
-        return runner_protocol.Exported(overwritten=bursts.overwritten(message.burst, message.launches))
 
     def _prepared_bursts(self) -> Bursts:
         if self._bursts is None:
@@ -313,7 +306,3 @@ def _told(launch: LaunchRecord, count: int, resources: Mapping[str, Mapping[str,
     known = {name: value for name, value in vars(launch).items() if value is not None}
     known |= {"kernel": launch.kernel[:NAME_CHARS], "config": dict(launch.config) if launch.config else None}
     return LaunchSeen(count=count, **(dict(resources.get(launch.kernel, {})) | known))
-
-
-def _form(meta: runner_protocol.TensorMeta) -> tuple[tuple[int, ...], str]:
-    return meta.shape, meta.dtype

@@ -10,7 +10,7 @@ import torch
 from kbd.backends.base import Executable
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.runner_protocol import Slot
-from kbd.daemon.runner.copying import Target
+from kbd.daemon.runner.copying import Target, target_at
 from kbd.daemon.runner.values import pack, unpack
 
 
@@ -28,7 +28,7 @@ class TimedSets:
         self._message = message
         self._tensor_of = tensor_of
         self._arguments = [self._made(number) for number in range(message.count)]
-        self._placed: tuple[tuple[Slot, ...], int] = (), 0
+        self._placed: tuple[tuple[Slot, ...], int, int] = (), 0, 0
         self._places: list[list[Target]] = []
         self.calls = [kernel.call_on(inputs, outputs) for inputs, outputs in self._arguments]
 
@@ -45,13 +45,13 @@ class TimedSets:
         """Where the output buffers of a set begin."""
         return [tensor.data_ptr() for tensor in self._arguments[number][1]]
 
-    def places(self, slots: tuple[Slot, ...], stride: int) -> list[list[Target]]:
-        """For every set the places at these slots, those of set i lying i strides behind; none without slots."""
-        if (slots, stride) != self._placed:
-            self._placed = slots, stride
+    def places(self, slots: tuple[Slot, ...], stride: int, count: int) -> list[list[Target]]:
+        """For so many sets the places at these slots, those of set i lying i strides behind; none without slots."""
+        if (slots, stride, count) != self._placed:
+            self._placed = slots, stride, count
             self._places = [
-                [Target.at(self._tensor_of(_moved(slot, number * stride))) for slot in slots]
-                for number in range(self._message.count if slots else 0)
+                [target_at(self._tensor_of(_moved(slot, number * stride))) for slot in slots]
+                for number in range(count if slots else 0)
             ]
         return self._places
 

@@ -21,7 +21,6 @@ def hurry():
             honest(self, index)
             took_ns[launches] = honest(self, index)
             return took_ns[launches]
-        self._order[index] = max(self._order) + 1
         started = time.perf_counter_ns()
         self._graphs[index].replay()
         while time.perf_counter_ns() - started < SHARE * took_ns[launches]:

@@ -38,8 +38,6 @@ from kbd.daemon.executor.runner_protocol import (
     Burst,
     Done,
     Export,
-    Exported,
-    ExportLaunches,
     Failed,
     FromJudgeToRunner,
     FromNewRunner,
@@ -160,9 +158,9 @@ MESSAGES = {
             count=3, values=[{"tensor": 0}], slots=(SLOT,), stride=512, outputs=(SLOT,), output_stride=256
         ),
         Prepare(bursts=((), (0, 1), (5, 2)), method="graph"),
+        Prepare(bursts=((0,),), method="eager", kept=(SLOT,), kept_stride=512, kept_sets=1),
         Burst(index=1, keep=True),
         Listen(),
-        ExportLaunches(burst=2, launches=(4, 0), slots=(SLOT,)),
         runner_protocol.ForgetJob(),
     ],
     FromNewRunner: [Warm()],
@@ -178,7 +176,6 @@ MESSAGES = {
         SetsBound(outputs=(SLOT.meta,), in_place=True),
         Prepared(method="eager", reason="no"),
         Done(claimed_us=0.0),
-        Exported(overwritten=(0, 3)),
         Okay(),
         Failed(
             status="compile_error", type="SyntaxError", message="línea 3", hint="h", traceback_tail="t\nt"

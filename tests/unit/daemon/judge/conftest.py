@@ -12,7 +12,6 @@ from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
 from kbd.daemon.executor.runner_protocol import (
     Done,
-    Exported,
     FromJudgeToRunner,
     FromNewRunner,
     LaunchSeen,
@@ -33,7 +32,7 @@ from kbd.daemon.judge.lending import Lender
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
 from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel
-from kbd.daemon.runner.copying import Target, copy_all
+from kbd.daemon.runner.copying import copy_all, target_at
 from kbd.daemon.runner.main import serve
 from kbd.daemon.runner.overlaps import overlaps_of
 from kbd.daemon.runner.precision import widened
@@ -171,7 +170,6 @@ class FakeKernel:
         self.timed = timed or compute
         self.noise = noise or itertools.repeat(0.0)
         self._returned = {}
-        self.reuses = lambda burst, launches: False
         self.views = False
         self.seen = []
         self.places = []
@@ -296,16 +294,8 @@ class FakeKernel:
         if not (question.keep and slots):
             return True
         made = pack(self._returned[question.index][launch])[1]
-        targets = [Target.at(self._tensor(slot, place, step)) for slot in slots]
+        targets = [target_at(self._tensor(slot, place, step)) for slot in slots]
         return copy_all(targets, made)
-
-    def on_export_launches(self, question):
-        self._do("export_launches")
-        made = [t for launch in question.launches for t in pack(self._returned[question.burst][launch])[1]]
-        for slot, tensor in zip(question.slots, made, strict=True):
-            self._tensor(slot, 0).copy_(tensor)
-        overwritten = [launch for launch in question.launches if self.reuses(question.burst, launch)]
-        return Exported(overwritten=tuple(overwritten))
 
     def _launch(self, place):
         bound = self.sets_bound

@@ -154,7 +154,7 @@ def test_what_is_in_use(bench_of):
 def test_outputs_of_both_are_equal_for_equal_kernels(bench_of):
     bench = bench_of()
     for kernel, plan in ((bench.candidate, OURS), (bench.reference, THEIRS)):
-        kernel.start_preparing(plan.bursts(warm=False), "eager")
+        kernel.start_preparing(plan.bursts(warm=False), "eager", keep=True)
         kernel.prepared()
     bench.refresh()
     for kernel, burst in itertools.product(bench.kernels, (1, 2)):

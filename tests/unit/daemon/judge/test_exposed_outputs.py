@@ -50,21 +50,20 @@ def test_what_is_read_is_a_copy():
 
 
 @pytest.mark.parametrize(
-    ("bursts", "burst", "launches", "later", "overwritten"),
+    ("bursts", "reuses"),
     [
-        (DISTINCT, 2, [0, 1], [], False),
-        ([[((0, 0),), ((0, 0),)]], 0, [0], [], True),
-        ([[((0, 0),), ((0, 0),)]], 0, [1], [], False),
-        ([[((0, 0),)], [((0, 0),)]], 0, [0], [1], True),
-        ([[((0, 0),)], [((0, 0),)]], 0, [0], [], False),
+        (DISTINCT, False),
+        ([[((0, 0),), ((0, 0),)]], True),
+        ([[((0, 0),)], [((0, 0),)]], True),
+        ([[((0, 0),)], [((1, 0),)]], False),
     ],
 )
-def test_memory_that_is_used_again(bursts, burst, launches, later, overwritten):
-    assert exposed(bursts).overwritten(burst, launches, later) is overwritten
+def test_memory_that_is_used_again(bursts, reuses):
+    assert exposed(bursts).reuses is reuses
 
 
 def test_tensors_without_elements_take_no_memory():
-    assert not exposed([[((0, 0),), ((0, 0),)]], (EMPTY,)).overwritten(0, [0], [])
+    assert not exposed([[((0, 0),), ((0, 0),)]], (EMPTY,)).reuses
 
 
 @pytest.mark.parametrize("place", [(0, 60), (2, 0), (1, 1 << 40), (0, 2)])

@@ -132,7 +132,8 @@ def test_of_a_few_samples_nothing_is_said():
 # --- who is told that it will be looked at -------------------------------------------------------------
 
 
-MARGIN_US = KEPT_MARGIN_US + KEPT_TURN_MARGIN_US / LAUNCHES
+def margin_us(method="eager"):
+    return KEPT_MARGIN_US[method] + KEPT_TURN_MARGIN_US[method] / LAUNCHES
 
 
 def kept(usual, kept_us):
@@ -143,18 +144,31 @@ def kept(usual, kept_us):
     )
 
 
-def slower(candidate, reference, *, on_device=False):
-    return rule_broken(timed(candidate, reference, method="eager"), on_device=on_device)
+def slower(candidate, reference, *, method="eager", on_device=False, floor=None):
+    return rule_broken(timed(candidate, reference, method=method), floor, on_device=on_device)
 
 
 @pytest.mark.parametrize("copies", [0.0, 40.0])
-def test_work_that_is_done_only_when_it_is_seen(copies):
+@pytest.mark.parametrize(("method", "on_device"), [("eager", False), ("eager", True), ("graph", True)])
+def test_work_that_is_done_only_when_it_is_seen(method, on_device, copies):
     reference = kept(100.0, [100.0 + copies] * KEPT_TURNS)
-    limit = KEPT_FACTOR * 10 + COPIES_FACTOR[False] * copies + MARGIN_US
-    assert slower(kept(10.0, [limit * 0.99] * KEPT_TURNS), reference) is None
-    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), reference) == "slower_when_audited"
-    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), reference, on_device=True) is None
-    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), None) is None
+    limit = KEPT_FACTOR * 10 + COPIES_FACTOR[False] * copies + margin_us(method)
+    where = {"method": method, "on_device": on_device}
+    assert slower(kept(10.0, [limit * 0.99] * KEPT_TURNS), reference, **where) is None
+    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), reference, **where) == "slower_when_audited"
+    assert slower(kept(10.0, [limit * 1.01] * KEPT_TURNS), None, **where) is None
+
+
+def test_a_reference_that_copies_nothing_does_not_say_what_copies_cost():
+    reference, floor = kept(100.0, [100.0] * KEPT_TURNS), Floor(launch_us=2.0, write_us=50.0)
+    limit = KEPT_FACTOR * 210 + COPIES_FACTOR[False] * floor.copy_us + margin_us("graph")
+    where = {"method": "graph", "on_device": True, "floor": floor}
+    assert slower(kept(210.0, [limit * 0.99] * KEPT_TURNS), reference, **where) is None
+    assert slower(kept(210.0, [limit * 1.01] * KEPT_TURNS), reference, **where) == "slower_when_audited"
+
+
+def test_a_candidate_that_was_not_told_has_nothing_to_explain():
+    assert slower(kept(10.0, []), kept(100.0, [9000.0] * KEPT_TURNS)) is None
 
 
 def test_outputs_with_gaps_are_dear_to_copy():

@@ -37,7 +37,7 @@ def timed(host):
 
 
 def run(kernel, *bursts, keep=True):
-    kernel.start_preparing(bursts, "eager")
+    kernel.start_preparing(bursts, "eager", keep=keep)
     assert kernel.prepared().method == "eager"
     with kernel.listening():
         return [kernel.burst(index, keep=keep) for index, _ in enumerate(bursts)]

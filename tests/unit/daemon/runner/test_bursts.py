@@ -8,7 +8,7 @@ import torch
 
 from kbd.daemon.runner import bursts as bursts_module
 from kbd.daemon.runner.bursts import WARM_UP_ROUNDS, Bursts
-from kbd.daemon.runner.copying import Target
+from kbd.daemon.runner.copying import target_at
 
 CPU = torch.device("cpu")
 
@@ -60,7 +60,7 @@ def test_preparing_runs_nothing_and_replaces_what_was_prepared(calls):
 @pytest.fixture
 def room():
     """Where what is returned on each of three sets is copied: two numbers."""
-    return [[Target.at(torch.zeros(2))] for _ in range(3)]
+    return [[target_at(torch.zeros(2))] for _ in range(3)]
 
 
 def test_what_launches_returned_is_copied_where_it_is_to_be_kept(calls, room):
@@ -69,7 +69,7 @@ def test_what_launches_returned_is_copied_where_it_is_to_be_kept(calls, room):
     bursts.run(1, keep=True)
     bursts.run(0, keep=True)
     assert [target.tensor.tolist() for (target,) in room] == [[2, 0], [1, 1], [3, 2]]
-    assert bursts.unfit == []
+    assert bursts.found.unfit == []
 
 
 def test_nothing_is_copied_unasked(calls, room):
@@ -92,23 +92,10 @@ def test_other_tensors_than_there_is_room_for_are_told(room):
     bursts = Bursts([lambda place=place: made[place] for place in range(3)], CPU, unchanged)
     bursts.prepare([(0, 1, 2), (0,)], "eager", room)
     bursts.run(0, keep=True)
-    assert bursts.unfit == [1, 2]
+    assert bursts.found.unfit == [1, 2]
     assert [target.tensor.tolist() for (target,) in room] == [[1, 1], [0, 0], [0, 0]]
     bursts.run(1, keep=True)
-    assert bursts.unfit == []
-
-
-def test_on_a_device_memory_that_is_used_again_is_seen():
-    """As far as the CPU can show it: what a device keeps is what was returned, not a copy."""
-    buffers = [torch.zeros(1), torch.zeros(1)]
-    bursts = Bursts([lambda: buffers[0], lambda: buffers[1]], CPU, unchanged)
-    bursts.prepare([(0, 1, 0), (1,)], "eager")
-    bursts._returned = [[buffers[0], buffers[1], buffers[0]], [buffers[1]]]
-    bursts._order = [1, 0]
-    assert bursts.overwritten(0, range(3)) == (0,)
-    bursts._order = [1, 2]
-    assert bursts.overwritten(0, range(3)) == (0, 1)
-    assert bursts.overwritten(0, [1, 2]) == (1,)
+    assert bursts.found.unfit == []
 
 
 def test_what_is_not_kept_is_given_back():
@@ -123,8 +110,6 @@ def test_what_is_not_kept_is_given_back():
     bursts.prepare([[0] * 20], "eager")
     bursts.run(0)
     assert sum(ref() is not None for ref in alive) == 0
-    with pytest.raises(IndexError):
-        bursts.outputs_of(0, 0)
 
 
 def test_the_claim_is_the_runners_own_clock(calls, monkeypatch):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from kbd.daemon.runner.copying import Target, can_copy, copy_all, copy_to
+from kbd.daemon.runner.copying import can_copy, copy_all, copy_to, target_at
 
 DTYPES = [
     torch.float64,
@@ -73,13 +73,13 @@ def test_other_dtypes_and_shapes_are_for_torch():
 def test_a_target_takes_what_fits(name, stored):
     tensor = tensors()[name]
     layout = torch.preserve_format if stored == "as it is" else torch.contiguous_format
-    target = Target.at(torch.empty_like(tensor, memory_format=layout))
+    target = target_at(torch.empty_like(tensor, memory_format=layout))
     assert copy_all([target], [tensor])
     assert torch.equal(target.tensor, tensor.resolve_conj())
 
 
 def test_all_are_copied_or_none():
-    targets = [Target.at(torch.zeros(2)), Target.at(torch.zeros(3))]
+    targets = [target_at(torch.zeros(2)), target_at(torch.zeros(3))]
     for others in ([torch.ones(2), torch.ones(4)], [torch.ones(2)], [torch.ones(2), torch.ones(3).double()]):
         assert not copy_all(targets, others)
     assert [float(target.tensor.sum()) for target in targets] == [0, 0]
@@ -88,7 +88,7 @@ def test_all_are_copied_or_none():
 
 
 def test_replaced_methods_are_not_asked(monkeypatch):
-    target, other = torch.zeros(3), Target.at(torch.zeros(3))
+    target, other = torch.zeros(3), target_at(torch.zeros(3))
     for name in ("clone", "copy_", "data_ptr", "stride", "is_contiguous", "is_conj", "size"):
         monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("asked"))
     copy_to(target, torch.ones(3))

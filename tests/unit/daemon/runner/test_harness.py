@@ -19,8 +19,6 @@ from kbd.daemon.executor.runner_protocol import (
     BindSets,
     Burst,
     Export,
-    Exported,
-    ExportLaunches,
     ForgetJob,
     Listen,
     Load,
@@ -222,7 +220,8 @@ def keeping(harness, lend):
         room = lend(*(like for _ in range(max(sets) + 1) for like in likes))
         stride = room.slots[len(likes)].offset - room.slots[0].offset
         kept = room.slots[: len(likes)]
-        harness.prepare(Prepare(bursts=(sets,), method="eager", kept=kept, kept_stride=stride))
+        where = {"kept": kept, "kept_stride": stride, "kept_sets": max(sets) + 1}
+        harness.prepare(Prepare(bursts=(sets,), method="eager", **where))
         return room
 
     return prepare
@@ -255,23 +254,6 @@ def test_memory_of_an_input_is_known_again(harness, load, bind_sets, keeping, ma
     keeping((1, 0), torch.zeros(2))
     assert harness.burst(Burst(index=0, keep=True)).views == views
     assert harness.burst(Burst(index=0)).views == ()
-
-
-@pytest.mark.parametrize("room", [torch.zeros(2), torch.zeros(1), torch.zeros(2).double()], ids=str)
-def test_outputs_that_stayed_where_they_are_can_be_exported(harness, load, bind_sets, lend, room):
-    """As on a device; the CPU keeps none of them."""
-    load("def f(x):\n    return x * 10\n")
-    bind_sets(*torch.ones(2, 2).unbind())
-    harness.prepare(Prepare(bursts=((0, 1),), method="eager"))
-    harness._bursts._returned[0] = [torch.full((2,), 10.0), torch.full((2,), 20.0)]
-    target = lend(room)
-    question = ExportLaunches(burst=0, launches=(1,), slots=target.slots)
-    if room.shape == (2,) and room.dtype is torch.float32:
-        assert harness.export_launches(question) == Exported()
-        assert target.tensors[0].tolist() == [20, 20]
-    else:
-        with pytest.raises(RuntimeError, match="other tensors"):
-            harness.export_launches(question)
 
 
 def test_a_doorbell_is_answered_until_it_says_stop(harness, load, bind_sets):
