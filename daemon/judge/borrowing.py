@@ -21,8 +21,8 @@ class Borrower:
 
     def borrow(self, handles: Sequence[str]) -> list[torch.Tensor] | None:
         """The bytes of each allocation; None where one cannot be opened, whatever the runner's reason."""
+        self.give_back()
         try:
-            self._opened = []
             for handle in handles:
                 self._opened.append(open_handle(handle))
         except (SharingFailed, ValueError):  # ValueError: no base64, or not as long as a handle is

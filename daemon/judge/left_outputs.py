@@ -71,10 +71,11 @@ class LeftOutputs:
             self._exports = lend_sets(self._hosted.lender, "timed exports", self.metas, sets)
         return self._exports
 
-    def forget_bursts(self) -> None:
-        """Others will be prepared."""
+    def forget_bursts(self, method: Method) -> None:
+        """Others will be prepared, by this method; a runner holds on to captured ones while it prepares loops."""
         self._exposed = None
-        self._hosted.borrower.give_back()
+        if method == "graph":
+            self._hosted.borrower.give_back()
 
     def prepared(self, told: Prepared, bursts: Sequence[Sequence[int]]) -> None:
         """These bursts are ready; borrows the memory in which their launches leave what they return.

@@ -153,7 +153,7 @@ class TimedKernel:
         """
         self._asked_limit_s = self._link.limit(self._limit_s)
         self._bursts = bursts
-        self.left.forget_bursts()
+        self.left.forget_bursts(method)
         self._keeps = keep
         room = self.left.room_to_keep(1 + max(itertools.chain([0], *bursts))) if keep else None
         question = Prepare(

@@ -23,8 +23,8 @@ from kbd.daemon.runner.values import pack, tensors_in
 
 WARM_UP_S = 0.1
 WARM_UP_ROUNDS = 3
-# Outputs that stay alive in a loop on the CPU: with all of them kept, every launch would fault in new pages.
-HOST_KEPT = 4
+# Outputs that stay alive in a loop: with all of them, every launch would take new memory.
+ALIVE = 4
 
 
 T = TypeVar("T")
@@ -63,6 +63,8 @@ class Bursts:
         self._graphs: list[Any] | None = None
         self._keeping_graphs: list[tuple[Any, Kept]] = []
         self._returned: list[list[Any]] = []
+        self._idle: Any = None
+        """Graphs that were prepared before a loop was: to destroy them takes milliseconds, which can wait."""
         self._kept: Sequence[Sequence[Target]] = ()
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
@@ -76,6 +78,10 @@ class Bursts:
         `kept[i]`: where a burst that is kept copies what a launch on input set i returns.
         """
         self._plans, self._kept, reason = tuple(map(tuple, plans)), kept, None
+        if method == "graph":
+            self._idle = None
+        elif self._graphs is not None:
+            self._idle = self._graphs, self._keeping_graphs, self._returned
         self._forget_graphs()
         if method == "graph":
             try:
@@ -116,7 +122,7 @@ class Bursts:
         elif self._graphs is not None:
             self._graphs[index].replay()
         else:
-            self._loop(index)
+            self._loop(self._plans[index])
         self._wait_for_device()
         return time.perf_counter_ns() - started
 
@@ -149,15 +155,12 @@ class Bursts:
         else:
             self.found = self._launched_and_kept(self._plans[index])
 
-    def _loop(self, index: int) -> None:
-        plan = self._plans[index]
-        if self._device.type == "cpu":
-            calls, returned = self._calls, deque[Any](maxlen=HOST_KEPT)
-            append = returned.append
-            for place in plan:
-                append(calls[place]())
-            return
-        self._returned[index] = self._launched(plan)
+    def _loop(self, plan: Sequence[int]) -> None:
+        """Hardly anything that is returned stays alive, as with those who call a kernel again and again."""
+        calls, returned = self._calls, deque[Any](maxlen=ALIVE)
+        append = returned.append
+        for place in plan:
+            append(calls[place]())
         if not plan:
             self._scratch.zero_()
 
@@ -166,7 +169,7 @@ class Bursts:
 
     def _launched_and_kept(self, plan: Sequence[int]) -> Kept:
         """What is kept is copied before the next launch: that may use the memory again."""
-        found, returned = Kept(), deque[Any](maxlen=HOST_KEPT)
+        found, returned = Kept(), deque[Any](maxlen=ALIVE)
         for place in plan:
             returned.append(self._calls[place]())
             made = tensors_in(returned[-1])

@@ -10,6 +10,7 @@ import torch
 from kbd.backends.base import Executable
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.runner_protocol import Slot
+from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.runner.copying import Target, target_at
 from kbd.daemon.runner.values import pack, unpack
 
@@ -34,12 +35,16 @@ class TimedSets:
 
     @property
     def addresses(self) -> range:
-        """Those from the first input tensor of the first set to behind the last one of the last set."""
+        """Those from the first input tensor of the first set to the end of the last one of the last set.
+
+        Not a byte more: what a kernel returns may lie right behind them.
+        """
         message = self._message
         if not message.slots:
             return range(0)
-        begin = self._tensor_of(message.slots[0]).data_ptr()
-        return range(begin, begin + message.count * message.stride)
+        begins = [self._tensor_of(slot).data_ptr() for slot in message.slots]
+        ends = [begin + extent(slot.meta) for begin, slot in zip(begins, message.slots, strict=True)]
+        return range(min(begins), max(ends) + (message.count - 1) * message.stride)
 
     def output_addresses(self, number: int) -> list[int]:
         """Where the output buffers of a set begin."""
