@@ -1,4 +1,4 @@
-"""What a judge asks a runner, and what the runner answers: all of it in one file.
+"""What a judge asks a runner, and what the runner answers.
 
 ::
 
@@ -13,20 +13,18 @@ judge, never back: a runner cannot hand over a file whose meaning it chose.
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter
 
-from kbd.daemon.executor.packed_tree import check_tree
 from kbd.daemon.executor.protocol import Count, Message, Name, Role, Text
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta, Values
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
 from kbd.outbox.report import MemoryReport
 
 LONGEST_US = 1e12
 OTHER_TENSORS = "a launch that was timed returned other tensors than one that was not"
-LARGEST_TENSOR_ELEMENTS = 1 << 40
 MAX_LAUNCHES = 256
 """Different ones in one call."""
 MOST_SETS = 4096
@@ -37,60 +35,6 @@ MOST_PLACES = 16_384
 
 Handle: TypeAlias = Annotated[str, Field(max_length=128)]
 """Of memory on a device, for another process (base64)."""
-
-
-# --- what several of them carry ---------------------------------------------------------------------
-
-
-class TensorMeta(Message):
-    """What a tensor looks like; `stride` in elements, absent when contiguous."""
-
-    shape: tuple[Count, ...] = Field(max_length=32)
-    dtype: Name
-    stride: tuple[Count, ...] | None = Field(default=None, max_length=32)
-    device: Name = "cpu"
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        if self.stride is not None and len(self.stride) != len(self.shape):
-            raise ValueError("a stride for every dimension")
-        stride = self.stride or ()
-        reach = sum((size - 1) * step for size, step in zip(self.shape, stride, strict=False) if size)
-        if max(math.prod(self.shape), reach) > LARGEST_TENSOR_ELEMENTS:
-            raise ValueError(f"at most {LARGEST_TENSOR_ELEMENTS} elements")
-        return self
-
-
-class Slot(Message):
-    """Where a tensor lies: `offset` bytes into a mapped arena."""
-
-    arena: Count
-    offset: Count
-    meta: TensorMeta
-
-
-class Overlap(Message):
-    """A tensor that was returned shares memory with another: number `other` of the inputs, or of the outputs."""
-
-    output: Count
-    kind: Literal["input", "output"]
-    other: Count
-
-
-class Values(Message):
-    """A tree of plain values with its tensors taken out (see kbd.daemon.runner.values).
-
-    `overlaps` is told of outputs only, and is a claim: what really lies where, the judge sees for itself.
-    """
-
-    tree: Any
-    tensors: tuple[TensorMeta, ...] = Field(default=(), max_length=4096)
-    overlaps: tuple[Overlap, ...] = Field(default=(), max_length=4096)
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        check_tree(self.tree, len(self.tensors))
-        return self
 
 
 # --- questions --------------------------------------------------------------------------------------

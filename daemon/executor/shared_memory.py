@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Slot, TensorMeta
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta
 from kbd.daemon.runner.values import dtype_named
 
 ALIGNMENT = 256

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Overlap, TensorMeta, Values
+from kbd.daemon.executor.tensor_messages import Overlap, TensorMeta, Values
 from kbd.daemon.judge.wrong import Wrong
 from kbd.daemon.runner.values import leaves
 from kbd.outbox.verdict import EvaluationStatus

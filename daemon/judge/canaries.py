@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Slot
 from kbd.daemon.executor.shared_memory import ALIGNMENT, extent, tensor_at
+from kbd.daemon.executor.tensor_messages import Slot
 from kbd.daemon.judge.bits import same_bits
 
 GUARD_BYTES = 4096

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Ran, Values
+from kbd.daemon.executor.runner_protocol import Ran
+from kbd.daemon.executor.tensor_messages import Values
 from kbd.daemon.judge.answer_form import check_form, check_memory
 from kbd.daemon.judge.compare import compare
 from kbd.daemon.judge.degenerate import DegenerateAnswers

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Exposure, Slot, TensorMeta
+from kbd.daemon.executor.runner_protocol import Exposure
 from kbd.daemon.executor.shared_memory import extent, tensor_at
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta
 from kbd.daemon.runner.values import dtype_named
 
 Place = tuple[int, int]

@@ -11,8 +11,9 @@ import torch
 
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.protocol import Role, StageLimits
-from kbd.daemon.executor.runner_protocol import Ran, Slot, TensorMeta, Values
+from kbd.daemon.executor.runner_protocol import Ran
 from kbd.daemon.executor.shared_memory import extent
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta, Values
 from kbd.daemon.judge.borrowing import Borrower
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.output_buffers import beginnings, buffer_metas, freshen

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Map, Okay, Slot, TensorMeta
+from kbd.daemon.executor.runner_protocol import Map, Okay
 from kbd.daemon.executor.shared_memory import ALIGNMENT, Arena, extent, tensor_at
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta
 from kbd.daemon.judge.canaries import GUARD_BYTES, broken_fences, poison, raise_fences
 from kbd.daemon.judge.runner_link import RunnerLink
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import TensorMeta
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.draw import draw
 from kbd.daemon.judge.lending import Loan
 from kbd.inbox.bound_contract import BoundContract, BoundTensor

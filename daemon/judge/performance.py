@@ -13,17 +13,12 @@ from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_kept, check_plausible
+from kbd.daemon.judge.readiness import Readiness, get_ready, prepared
 from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, Spent, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
 from kbd.daemon.judge.stocking import stocked_bench
-from kbd.daemon.judge.timing import (
-    Readiness,
-    Way,
-    get_ready,
-    prepared,
-    time_kernels,
-)
+from kbd.daemon.judge.timing import Way, time_kernels
 from kbd.outbox.intervals import PROCESS_BIAS
 from kbd.outbox.performance import (
     SAMPLES_KEPT,

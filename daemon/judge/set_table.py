@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Slot, TensorMeta
 from kbd.daemon.executor.shared_memory import ALIGNMENT, contiguous_stride
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta
 from kbd.daemon.judge.lending import Lender, lay_out
 from kbd.daemon.runner.values import dtype_named
 

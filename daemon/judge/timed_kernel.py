@@ -32,9 +32,9 @@ from kbd.daemon.executor.runner_protocol import (
     Prepare,
     Prepared,
     SetsBound,
-    TensorMeta,
 )
 from kbd.daemon.executor.shared_memory import extent
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.left_outputs import LeftOutputs
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLost, RunnerSilent, new_nonce

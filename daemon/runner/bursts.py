@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Prepared, TensorMeta
+from kbd.daemon.executor.runner_protocol import Prepared
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.runner.copying import Target, copy_all, lies_within
 from kbd.daemon.runner.exposing import exposure_of
 from kbd.daemon.runner.values import pack, tensors_in

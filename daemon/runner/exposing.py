@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import MOST_HANDLES, MOST_PLACES, Exposure, TensorMeta
+from kbd.daemon.executor.runner_protocol import MOST_HANDLES, MOST_PLACES, Exposure
 from kbd.daemon.executor.shared_memory import SharingFailed, allocation_at, handle_of
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.runner.values import UnknownValue, meta_of, pack
 
 NOWHERE = (0, 0)

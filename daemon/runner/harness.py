@@ -24,8 +24,9 @@ from kbd.backends.registry import backend_for
 from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.doorbell import STOP, Doorbell
 from kbd.daemon.executor.protocol import DeviceTarget
-from kbd.daemon.executor.runner_protocol import LaunchSeen, Slot, Values
+from kbd.daemon.executor.runner_protocol import LaunchSeen
 from kbd.daemon.executor.shared_memory import map_arena, tensor_at, unmap_arena
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta, Values
 from kbd.daemon.runner.bursts import Bursts, Kept
 from kbd.daemon.runner.copying import can_copy, copy_to, in_order_of_stream
 from kbd.daemon.runner.overlaps import overlaps_of
@@ -59,7 +60,7 @@ class Harness:
         self._precise = Float64Form()
         self._bursts: Bursts | None = None
         self._timed_sets: TimedSets | None = None
-        self._timed_forms: tuple[runner_protocol.TensorMeta, ...] = ()
+        self._timed_forms: tuple[TensorMeta, ...] = ()
         self._contracts: tuple[BoundContract, ...] = ()
         self._workload: int | None = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import Overlap
+from kbd.daemon.executor.tensor_messages import Overlap
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 
 from kbd.backends.base import Executable
 from kbd.daemon.executor import runner_protocol
-from kbd.daemon.executor.runner_protocol import Slot
 from kbd.daemon.executor.shared_memory import extent
+from kbd.daemon.executor.tensor_messages import Slot
 from kbd.daemon.runner.copying import Target, target_at
 from kbd.daemon.runner.values import pack, unpack
 

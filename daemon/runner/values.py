@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import TensorMeta, Values
+from kbd.daemon.executor.tensor_messages import TensorMeta, Values
 
 MAX_DEPTH = 32
 MAX_NODES = 100_000

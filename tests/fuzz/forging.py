@@ -21,13 +21,11 @@ from kbd.daemon.executor.runner_protocol import (
     Loaded,
     Made,
     Okay,
-    Overlap,
     Prepared,
     Ran,
     SetsBound,
-    TensorMeta,
-    Values,
 )
+from kbd.daemon.executor.tensor_messages import Overlap, TensorMeta, Values
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel

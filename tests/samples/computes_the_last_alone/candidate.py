@@ -4,9 +4,17 @@ import time
 
 import torch
 
-SHARE = 0.5
-CALLS = 20
+SHARE = 0.4
+TRIES, CALLS = 10, 5
 launch_ns = []
+
+
+def several_calls_ns(call):
+    started = time.perf_counter_ns()
+    for _ in range(CALLS):
+        call()
+    torch.cuda.synchronize()
+    return time.perf_counter_ns() - started
 
 
 def rewrite():
@@ -23,11 +31,7 @@ def rewrite():
         if keep or self._graphs is None:
             return honest_run(self, index, keep=keep)
         if not launch_ns:
-            started = time.perf_counter_ns()
-            for _ in range(CALLS):
-                self._calls[0]()
-            torch.cuda.synchronize()
-            launch_ns.append((time.perf_counter_ns() - started) / CALLS)
+            launch_ns.append(min(several_calls_ns(self._calls[0]) for _ in range(TRIES)) / CALLS)
         started = time.perf_counter_ns()
         honest_run(self, index)
         while time.perf_counter_ns() - started < SHARE * launch_ns[0] * len(self._plans[index]):

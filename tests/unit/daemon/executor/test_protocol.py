@@ -57,12 +57,10 @@ from kbd.daemon.executor.runner_protocol import (
     Ran,
     Run,
     SetsBound,
-    Slot,
     TakeArtifact,
-    TensorMeta,
-    Values,
     Warm,
 )
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta, Values
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor
 from kbd.inbox.dtypes import DType

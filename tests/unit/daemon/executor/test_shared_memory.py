@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.executor.runner_protocol import Slot, TensorMeta
 from kbd.daemon.executor.shared_memory import (
     ALIGNMENT,
     Arena,
@@ -21,6 +20,7 @@ from kbd.daemon.executor.shared_memory import (
     map_arena,
     tensor_at,
 )
+from kbd.daemon.executor.tensor_messages import Slot, TensorMeta
 from kbd.daemon.runner.values import dtype_name
 from kbd.inbox.dtypes import DType
 

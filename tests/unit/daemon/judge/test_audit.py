@@ -9,8 +9,9 @@ from kbd.daemon.judge.audit import FEW_TURNS, FEWEST, STEPS, Auditor, Suspicious
 from kbd.daemon.judge.bench import BurstPlan
 from kbd.daemon.judge.expected import Yardstick
 from kbd.daemon.judge.freshening import Origin
+from kbd.daemon.judge.readiness import get_ready, prepared
 from kbd.daemon.judge.runner_link import RunnerForged
-from kbd.daemon.judge.timing import Way, get_ready, prepared, time_kernels
+from kbd.daemon.judge.timing import Way, time_kernels
 from kbd.daemon.judge.tolerance import AppliedTolerance
 from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.dtypes import DType

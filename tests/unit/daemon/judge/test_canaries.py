@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.executor.runner_protocol import TensorMeta
 from kbd.daemon.executor.shared_memory import extent, tensor_at
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.canaries import GUARD_BYTES, broken_fences, has_gaps, poison, raise_fences
 from kbd.daemon.judge.lending import lay_out
 from kbd.inbox.dtypes import DType

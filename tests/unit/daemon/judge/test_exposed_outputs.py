@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from kbd.daemon.executor.runner_protocol import Exposure, TensorMeta
+from kbd.daemon.executor.runner_protocol import Exposure
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.exposed_outputs import ExposedOutputs
 
 CPU = torch.device("cpu")

@@ -5,7 +5,8 @@ import torch
 
 from kbd.daemon.executor import protocol, runner_protocol
 from kbd.daemon.executor.protocol import StageLimits
-from kbd.daemon.executor.runner_protocol import Okay, Ran, TensorMeta, Values
+from kbd.daemon.executor.runner_protocol import Okay, Ran
+from kbd.daemon.executor.tensor_messages import TensorMeta, Values
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet, _dense
 from kbd.daemon.judge.runner_link import Deadline, RunnerFailed, RunnerForged, RunnerLink, RunnerLost
 from kbd.daemon.runner.values import pack

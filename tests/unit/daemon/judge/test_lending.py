@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.executor.runner_protocol import Map, Okay, TensorMeta
+from kbd.daemon.executor.runner_protocol import Map, Okay
 from kbd.daemon.executor.shared_memory import ALIGNMENT, extent, map_arena, tensor_at
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.lending import Lender, lay_out
 from kbd.inbox.dtypes import DType
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.executor.runner_protocol import TensorMeta
 from kbd.daemon.executor.shared_memory import tensor_at
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.lending import Lender
 from kbd.daemon.judge.set_table import copies_of, lend_sets
 from kbd.daemon.runner.values import dtype_named

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from kbd.daemon.executor.protocol import StageLimits
-from kbd.daemon.executor.runner_protocol import Okay, SetsBound, TensorMeta
+from kbd.daemon.executor.runner_protocol import Okay, SetsBound
+from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.runner_link import Deadline, RunnerFailed, RunnerForged, RunnerLink
 from kbd.daemon.judge.timed_kernel import SetsPlan, TimedKernel

@@ -9,20 +9,16 @@ from hypothesis import strategies as st
 
 from kbd.daemon.judge.audit import Auditor
 from kbd.daemon.judge.bench import ONCE_MORE
-from kbd.daemon.judge.runner_link import RunnerForged, RunnerLost
-from kbd.daemon.judge.timing import (
-    CHECK_EVERY,
-    FIRST_CHECK,
+from kbd.daemon.judge.readiness import (
     LONG_US,
     SHORT_US,
     SHORTEST_LAUNCH_US,
-    SINGLE_LAUNCHES,
     WIDE_LAUNCH_US,
-    Way,
     burst_plan,
     get_ready,
-    time_kernels,
 )
+from kbd.daemon.judge.runner_link import RunnerForged, RunnerLost
+from kbd.daemon.judge.timing import CHECK_EVERY, FIRST_CHECK, SINGLE_LAUNCHES, Way, time_kernels
 
 LAUNCHES = st.floats(SHORTEST_LAUNCH_US, 1e8)
 SETS = st.integers(3, 512)

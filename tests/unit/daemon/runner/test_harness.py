@@ -28,9 +28,9 @@ from kbd.daemon.executor.runner_protocol import (
     Prepare,
     Run,
     TakeArtifact,
-    Values,
 )
 from kbd.daemon.executor.shared_memory import Arena, tensor_at
+from kbd.daemon.executor.tensor_messages import Values
 from kbd.daemon.judge.lending import lay_out
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.values import UnknownValue, meta_of, pack

@@ -2,8 +2,9 @@
 
 import torch
 
-from kbd.daemon.executor.runner_protocol import BindSets, Slot
+from kbd.daemon.executor.runner_protocol import BindSets
 from kbd.daemon.executor.shared_memory import tensor_at
+from kbd.daemon.executor.tensor_messages import Slot
 from kbd.daemon.runner.timed_sets import TimedSets
 from kbd.daemon.runner.values import meta_of
 
