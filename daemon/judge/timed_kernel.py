@@ -89,6 +89,7 @@ class TimedKernel:
 
     def bind(self, workload: int) -> None:
         """Tell the runner where the sets lie, which must have been filled; `bound` waits for its answer."""
+        self._hosted.borrower.give_back()  # a runner frees the graphs of the last workload now
         buffers = self._outputs
         question = BindSets(
             workload=workload,

@@ -13,7 +13,6 @@ from kbd.daemon.executor.channel import HEADER, Channel, ChannelError
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, StageLimits
 from kbd.daemon.executor.runner_protocol import (
     Done,
-    Exported,
     Failed,
     FromJudgeToRunner,
     Launched,
@@ -58,7 +57,6 @@ HONEST = {
     "bind_sets": SetsBound(outputs=(TENSOR,), in_place=False),
     "prepare": Prepared(method="eager", reason="no capture"),
     "burst": Done(claimed_us=5),
-    "export_launches": Exported(),
 }
 ELSE = (
     Failed(status="runtime_error", type="ValueError", message="m", hint="h", traceback_tail="t"),
