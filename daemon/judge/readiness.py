@@ -17,7 +17,8 @@ SHORT_US, LONG_US = 100.0, 1000.0
 WIDE_LAUNCH_US = 10_000.0
 SHORTEST_LAUNCH_US = 0.2
 PROBE_REPEATS = 3
-SHARED_TRIES = 3
+SHARED_TRIES = {"graph": 3, "eager": 1}
+"""How often bursts are tried out on a device that others use; in loops the CPU launches, and they matter less."""
 SLOW_LAUNCH_US = 1_000.0
 
 
@@ -43,7 +44,7 @@ def get_ready(bench: Bench, method: Method) -> Readiness:
         ready = prepared(bench, calibrated(bench, method), method)
     except _CannotCapture as error:
         ready = prepared(bench, calibrated(bench, "eager"), "eager", str(error))
-    return tried_out(bench, ready, SHARED_TRIES) if bench.device.type == "cuda" else ready
+    return tried_out(bench, ready, SHARED_TRIES[ready.method]) if bench.device.type == "cuda" else ready
 
 
 def prepared(

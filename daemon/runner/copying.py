@@ -60,7 +60,7 @@ def target_at(tensor: torch.Tensor) -> Target:
 
 @dataclass(frozen=True)
 class DeviceTarget:
-    """On a device: a copy on the current stream, which a graph captures like a launch."""
+    """On a device: a copy on the current stream, which a graph captures like a launch; also from the host."""
 
     tensor: torch.Tensor
     dtype: torch.dtype
@@ -68,9 +68,7 @@ class DeviceTarget:
 
     def fits(self, source: torch.Tensor) -> bool:
         """Whether it is of this form."""
-        return (
-            not _on_host(source) and _dtype_of(source) is self.dtype and tuple(_size_of(source)) == self.shape
-        )
+        return _dtype_of(source) is self.dtype and tuple(_size_of(source)) == self.shape
 
     def take(self, source: torch.Tensor) -> None:
         """Copy a tensor that fits."""

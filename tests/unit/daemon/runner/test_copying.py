@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from kbd.daemon.runner.copying import can_copy, copy_all, copy_to, target_at
+from kbd.daemon.runner.copying import DeviceTarget, can_copy, copy_all, copy_to, target_at
 
 DTYPES = [
     torch.float64,
@@ -76,6 +76,17 @@ def test_a_target_takes_what_fits(name, stored):
     target = target_at(torch.empty_like(tensor, memory_format=layout))
     assert copy_all([target], [tensor])
     assert torch.equal(target.tensor, tensor.resolve_conj())
+
+
+@pytest.mark.parametrize("name", tensors())
+def test_so_does_one_on_a_device(name):
+    """As far as the CPU can show it."""
+    tensor = tensors()[name]
+    target = DeviceTarget(torch.zeros(tensor.shape, dtype=tensor.dtype), tensor.dtype, tuple(tensor.shape))
+    assert copy_all([target], [tensor])
+    assert torch.equal(target.tensor, tensor.resolve_conj())
+    assert not copy_all([target], [torch.zeros(tensor.shape, dtype=torch.float16)])
+    assert not copy_all([target], [torch.zeros((*tensor.shape, 2), dtype=tensor.dtype)])
 
 
 def test_all_are_copied_or_none():
