@@ -141,16 +141,19 @@ class Doorbell:
     def answer(self, claimed_ns: int, unfit: Collection[int] = (), *, views: bool = False) -> None:
         """The burst that was asked for last is over. Of the sets, the first MOST_UNFIT can be told of."""
         self._words[_CLAIMED_NS] = claimed_ns
-        told = [0] * UNFIT_WORDS
-        for place in unfit:
-            if place < MOST_UNFIT:
-                told[place // WORD_BITS] |= 1 << place % WORD_BITS
-        if self._told_unfit or unfit:
-            self._words[_UNFIT : _UNFIT + UNFIT_WORDS] = memoryview(array("Q", told))
-        self._told_unfit = bool(unfit)
+        if unfit or self._told_unfit:  # most bursts have nothing to tell: no time is lost with it
+            self._tell_unfit(unfit)
         self._words[_VIEWS] = views
         self._words[_DONE] = self._seen
         self._rouse()
+
+    def _tell_unfit(self, unfit: Collection[int]) -> None:
+        told = array("Q", [0] * UNFIT_WORDS)
+        for place in unfit:
+            if place < MOST_UNFIT:
+                told[place // WORD_BITS] |= 1 << place % WORD_BITS
+        self._words[_UNFIT : _UNFIT + UNFIT_WORDS] = memoryview(told)
+        self._told_unfit = bool(unfit)
 
     def _rouse(self) -> None:
         """One that is full or closed at the other end rouses nobody: whoever waits looks again by itself."""

@@ -226,9 +226,9 @@ class Bench:
         """Each output of the launches on these sets, all of one burst, in this order."""
         if self.warm:  # all are on the same set
             launch = self.secret.randrange(plan.long) if kernel.left.lies_apart else plan.long - 1
-            return kernel.returned_by(LONG, [launch], places)
+            return kernel.left.read(LONG, [launch], places)
         launches = [plan.launch_of(place) for place in places]
-        return kernel.returned_by(launches[0][0], [launch for _, launch in launches], places)
+        return kernel.left.read(launches[0][0], [launch for _, launch in launches], places)
 
     @property
     def _candidate_is_narrow(self) -> bool:

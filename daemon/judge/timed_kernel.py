@@ -231,10 +231,6 @@ class TimedKernel:
         """The inout arguments of these sets as they are now, each of all sets as one tensor (sets first)."""
         return [copies_of(self.inputs.columns[place], sets) for place in self._written]
 
-    def returned_by(self, burst: int, launches: Sequence[int], sets: Sequence[int]) -> list[torch.Tensor]:
-        """What these launches of a burst returned, each output of all of them as one tensor (launches first)."""
-        return self.left.read(burst, launches, sets)
-
     @property
     def adds_to_outputs(self) -> bool:
         """Whether a launch may build on what its output buffers hold."""

@@ -49,10 +49,10 @@ def test_bursts_are_measured_and_leave_the_launches_that_are_asked_for(timed):
     for measured_us, claimed_us in run(kernel, [], [0, 1], [4, 2, 3]):
         assert measured_us > 0
         assert claimed_us >= 0
-    first, second = kernel.returned_by(2, [2, 0], [3, 4])
+    first, second = kernel.left.read(2, [2, 0], [3, 4])
     assert first.tolist() == [[30] * 3, [40] * 3]
     assert second.tolist() == [9, 12]
-    (again, _) = kernel.returned_by(1, [1], [1])
+    (again, _) = kernel.left.read(1, [1], [1])
     assert again.tolist() == [[10] * 3]
     assert kernel.returns
     assert kernel.output_bytes == 16
@@ -61,7 +61,7 @@ def test_bursts_are_measured_and_leave_the_launches_that_are_asked_for(timed):
 def test_exports_are_copies_of_the_judges_own(timed):
     kernel = timed("def f(x):\n    return x\n")
     run(kernel, [1, 2])
-    (found,) = kernel.returned_by(0, [0, 1], [1, 2])
+    (found,) = kernel.left.read(0, [0, 1], [1, 2])
     kernel.inputs.columns[0].fill_(99)
     assert found.tolist() == [[1] * 3, [2] * 3]
 
@@ -82,7 +82,7 @@ def test_what_was_written_in_place(timed):
 def test_outputs_of_every_form(timed, made):
     kernel = timed(f"def f(x):\n    return {made}\n", torch.zeros(3, 3))
     run(kernel, [4, 2])
-    (found,) = kernel.returned_by(0, [0, 1], [4, 2])
+    (found,) = kernel.left.read(0, [0, 1], [4, 2])
     for number, one in zip((4.0, 2.0), found, strict=True):
         expected = eval(made, {"torch": torch, "x": torch.full((3, 3), number)})
         assert one.dtype is expected.dtype
@@ -102,16 +102,16 @@ def test_inputs_of_every_form_and_none(timed):
     kernel = timed(source, others=others)
     kernel.inputs.columns[1].fill_(7)
     run(kernel, [2])
-    found = kernel.returned_by(0, [0], [2])
+    found = kernel.left.read(0, [0], [2])
     assert [one.tolist() for one in found] == [[[9] * 3], [[1, 3]], [[0, 4]]]
 
 
 def test_a_kernel_whose_outputs_depend_on_the_inputs_fails_to_fit_and_can_go_on(timed):
     kernel = timed("def f(x):\n    return torch.ones(int(x[0]) + 1)\n")
     run(kernel, [0, 3])
-    assert kernel.returned_by(0, [0], [0])[0].tolist() == [[1]]
+    assert kernel.left.read(0, [0], [0])[0].tolist() == [[1]]
     with pytest.raises(RunnerFailed, match="other tensors"):
-        kernel.returned_by(0, [1], [3])
+        kernel.left.read(0, [1], [3])
     assert run(kernel, [1])[0][0] > 0
 
 
