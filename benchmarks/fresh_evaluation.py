@@ -93,6 +93,7 @@ def main():
         reference=kernels["reference"],
         report_progress=lambda *_: None,
         lease=contextlib.nullcontext,
+        end_candidate=lambda: lambda: None,
         inspector=DeviceInspector(target),
     )
     verdict = evaluate(session)

@@ -138,6 +138,8 @@ class Performance(Report):
     """How fast one workload ran, how that was measured, and how far it was checked.
 
     Args:
+        reference_alone_us: median time of the reference's launches when no candidate's process is there: once more
+            after this one's end, or as an earlier job found it; null on the CPU, and without a speed-up.
         speedup: reference time over candidate time; null unless both were timed.
         speedup_ci95: its 95 % interval; null where the samples allow none.
         significant: false when the interval contains 1, or when something voided it.
@@ -156,6 +158,7 @@ class Performance(Report):
 
     candidate: KernelTiming
     reference: KernelTiming | None = None
+    reference_alone_us: float | None = Field(default=None, gt=0)
     speedup: float | None = Field(default=None, gt=0)
     speedup_ci95: tuple[float, float] | None = None
     significant: bool | None = None

@@ -39,11 +39,21 @@ LEAVES_IT_CLEAN: Final = frozenset(
 
 @dataclass(frozen=True)
 class Cast:
-    """The runners of one job. `key` names a reference that may be kept; `uses`: jobs it has served before."""
+    """The runners of one job. `key` names a reference that may be kept; `uses`: jobs it has served before.
+
+    `ended`: how those ended that are gone.
+    """
 
     runners: dict[Role, RunnerProcess] = field(default_factory=dict)
     key: str | None = None
     uses: int = 0
+    ended: dict[Role, RunnerEnd] = field(default_factory=dict)
+
+    async def end(self, role: Role, *, dying: bool = False) -> RunnerEnd:
+        """Kill this runner, if it is not gone yet; one that is `dying` may first die of what kills it."""
+        if role not in self.ended:
+            self.ended[role] = await self.runners[role].end(dying=dying)
+        return self.ended[role]
 
     def outlives(self, verdict: Verdict | None) -> bool:
         """Whether the reference may serve another job after this verdict."""
@@ -108,8 +118,8 @@ class Casting:
         async with _share_for_ending(worker):
             if cast.outlives(verdict) and worker.kept.wants(cast.uses + 1):
                 ends = await self._end_candidate_alone(worker, cast)
-            rest = {role: runner for role, runner in cast.runners.items() if role not in ends}
-            found = await asyncio.gather(*(runner.end(dying=role == lost) for role, runner in rest.items()))
+            rest = [role for role in cast.runners if role not in ends]
+            found = await asyncio.gather(*(cast.end(role, dying=role == lost) for role in rest))
         for runner in cast.runners.values():
             worker.runners.remove(runner)
         self._ended(worker)
@@ -118,7 +128,7 @@ class Casting:
     async def _end_candidate_alone(self, worker: Worker, cast: Cast) -> dict[Role, RunnerEnd]:
         """Only when the candidate is gone the reference can be asked to forget; keeps it if it does."""
         assert cast.key is not None
-        ends: dict[Role, RunnerEnd] = {"candidate": await cast.runners["candidate"].end()}
+        ends: dict[Role, RunnerEnd] = {"candidate": await cast.end("candidate")}
         if await worker.judge.forget_job():
             reference = cast.runners["reference"]
             ends["reference"] = reference.seen()

@@ -1,7 +1,7 @@
 """The daemon's side of one judge.
 
     DAEMON ──Evaluate + two runner sockets──► JUDGE ──questions──► RUNNERS
-           ◄─Progress, LeaseWanted, Evaluated──
+           ◄─Progress, LeaseWanted, CandidateDone, Evaluated──
 
 The judge outlives its jobs. It is replaced when it dies, when it does not answer in time, and never otherwise.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +22,8 @@ from kbd.daemon.executor.channel import ChannelError
 from kbd.daemon.executor.nursery_client import NurseryClient, NurseryFailed
 from kbd.daemon.executor.process import ChildProcess
 from kbd.daemon.executor.protocol import (
+    CandidateDone,
+    CandidateEnded,
     DeviceTarget,
     Evaluate,
     Evaluated,
@@ -94,9 +96,12 @@ class JudgeClient:
         reference: socket.socket | None,
         on_progress: Callable[[Progress], None],
         exclusive: Exclusive,
+        end_candidate: Callable[[], Awaitable[object]],
         archives: Sequence[int] = (),
     ) -> Verdict:
         """The judge's verdict; `archives` are the descriptors that the request announces.
+
+        `end_candidate` is awaited when nothing more is asked of the candidate and something is of the reference.
 
         Raises JudgeFailed when there is none; then the judge is gone as well.
         """
@@ -105,7 +110,7 @@ class JudgeClient:
         try:
             async with contextlib.AsyncExitStack() as lease:
                 await self._channel.send(request, [*sockets, *archives])
-                return await self._converse(on_progress, exclusive, lease)
+                return await self._converse(on_progress, exclusive, end_candidate, lease)
         except ChannelError as error:
             raise JudgeFailed(f"the judge died: {error}\n{await self.discard()}") from None
         except BaseException:  # cancelled in the middle of a conversation: it cannot be resumed
@@ -150,6 +155,7 @@ class JudgeClient:
         self,
         on_progress: Callable[[Progress], None],
         exclusive: Exclusive,
+        end_candidate: Callable[[], Awaitable[object]],
         lease: contextlib.AsyncExitStack,
     ) -> Verdict:
         assert self._channel is not None
@@ -162,6 +168,9 @@ class JudgeClient:
                     await self._channel.send(LeaseGranted())
                 case LeaseReleased():
                     await lease.aclose()
+                case CandidateDone():
+                    await end_candidate()
+                    await self._channel.send(CandidateEnded())
                 case Evaluated() as evaluated:
                     return evaluated.verdict
 

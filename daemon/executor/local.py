@@ -32,7 +32,7 @@ from kbd.daemon.executor.nursery_client import NurseryClient
 from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.process_pairs import ProcessPairs
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
-from kbd.daemon.executor.runner_process import RunnerEnd, RunnerProcess
+from kbd.daemon.executor.runner_process import RunnerEnd
 from kbd.daemon.executor.sandbox.host import HostIsolation, probe_host
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
 from kbd.daemon.executor.spares import Spares, stock_for
@@ -198,7 +198,7 @@ class LocalExecutor:
         if verdict is None or verdict.lost is not None:
             ends = await asyncio.shield(worker.ending)
         else:
-            ends = {role: runner.seen() for role, runner in cast.runners.items()}
+            ends = {role: cast.ended.get(role) or runner.seen() for role, runner in cast.runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
 
     async def _play(
@@ -218,7 +218,7 @@ class LocalExecutor:
             await worker.judge.start()
             cast, verdict = await self._casting.take(worker, request, owner, new=new), None
             try:
-                verdict, failure = await self._judged(worker, share, request, cast.runners, note, archives)
+                verdict, failure = await self._judged(worker, share, request, cast, note, archives)
             except asyncio.CancelledError:
                 if worker.device.target.kind == "cuda":
                     self.examiner.examine_when_ended(worker)
@@ -232,20 +232,21 @@ class LocalExecutor:
         worker: Worker,
         share: Share,
         request: Evaluate,
-        runners: dict[Role, RunnerProcess],
+        cast: Cast,
         note: Callable[[Progress], None],
         archives: Sequence[int],
     ) -> tuple[Verdict | None, str | None]:
         """The verdict, or why there is none. The wait for the device alone takes nothing from the job's time."""
-        reference = runners.get("reference")
+        candidate, reference = cast.runners["candidate"], cast.runners.get("reference")
         try:
             async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S) as limit:
                 return await worker.judge.evaluate(
                     request,
-                    runners["candidate"].channel,
+                    candidate.channel,
                     reference.channel if reference else None,
                     note,
                     lambda: untimed(worker.exclusive(share), limit),
+                    lambda: cast.end("candidate"),
                     archives,
                 ), None
         except JudgeFailed as error:

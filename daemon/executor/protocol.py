@@ -5,7 +5,7 @@
     DAEMON ──Fork──────────────► NURSERY      fork me a runner, a judge or a compiler
            ◄─Ready, Forked──────
     DAEMON ──Evaluate, Lease, Probe──► JUDGE  here is a job and two runner sockets; is the device well?
-           ◄─Progress, Evaluated, Probed
+           ◄─Progress, CandidateDone, Evaluated, Probed
 
 What judge and runner say to each other is in runner_protocol.py.
 """
@@ -211,6 +211,18 @@ class LeaseReleased(Message):
     kind: Literal["lease_released"] = "lease_released"
 
 
+class CandidateDone(Message):
+    """Nothing more is asked of the candidate: its process is to be ended now."""
+
+    kind: Literal["candidate_done"] = "candidate_done"
+
+
+class CandidateEnded(Message):
+    """The candidate's process is gone, and all that it had on the device."""
+
+    kind: Literal["candidate_ended"] = "candidate_ended"
+
+
 class Evaluated(Message):
     """The end of an evaluation."""
 
@@ -222,8 +234,9 @@ FromDaemonToNursery: TypeAdapter[Fork] = TypeAdapter(Fork)
 FromNursery: TypeAdapter[Ready | Forked | ForkFailed] = TypeAdapter(
     Annotated[Ready | Forked | ForkFailed, Field(discriminator="kind")]
 )
-FromDaemonToJudge: TypeAdapter[Evaluate | LeaseGranted | Probe | Forget] = TypeAdapter(
-    Annotated[Evaluate | LeaseGranted | Probe | Forget, Field(discriminator="kind")]
+JudgeHears: TypeAlias = Evaluate | LeaseGranted | CandidateEnded | Probe | Forget
+FromDaemonToJudge: TypeAdapter[JudgeHears] = TypeAdapter(Annotated[JudgeHears, Field(discriminator="kind")])
+JudgeSays: TypeAlias = (
+    JudgeReady | Progress | LeaseWanted | LeaseReleased | CandidateDone | Evaluated | Probed | Forgotten
 )
-JudgeSays: TypeAlias = JudgeReady | Progress | LeaseWanted | LeaseReleased | Evaluated | Probed | Forgotten
 FromJudge: TypeAdapter[JudgeSays] = TypeAdapter(Annotated[JudgeSays, Field(discriminator="kind")])

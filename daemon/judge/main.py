@@ -10,13 +10,15 @@ import contextlib
 import functools
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 
 from kbd.daemon.executor.channel import Channel, PeerGone
 from kbd.daemon.executor.protocol import (
+    CandidateDone,
+    CandidateEnded,
     DeviceTarget,
     Evaluate,
     Evaluated,
@@ -31,6 +33,7 @@ from kbd.daemon.executor.protocol import (
     Progress,
     Role,
 )
+from kbd.daemon.judge.alone_times import AloneTimes
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.pipeline import evaluate
@@ -52,6 +55,7 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
     inspector = DeviceInspector(target)
     channel.send(JudgeReady(device=inspector.report()))
     finished: list[HostedKernel] = []
+    alone_times = AloneTimes()
     answer: Evaluated | Probed | Forgotten
     while True:
         try:
@@ -64,7 +68,7 @@ def serve(channel: Channel[Any], target: DeviceTarget) -> None:
             # The daemon has killed the last job's runners, or had them forget it, so their memory is free by now.
             _release(finished)
             inspector.job_begins()
-            session = _session(request, descriptors, target, inspector, channel)
+            session = _session(request, descriptors, target, inspector, channel, alone_times)
             finished = [kernel for kernel in (session.candidate, session.reference) if kernel is not None]
             answer = Evaluated(verdict=evaluate(session))
             session.candidate.link.close()
@@ -82,6 +86,7 @@ def _session(
     target: DeviceTarget,
     inspector: DeviceInspector,
     channel: Channel[Any],
+    alone_times: AloneTimes,
 ) -> Session:
     deadline = Deadline(request.seconds_left)
     candidate, *reference = _kernels(request, target, descriptors, deadline)
@@ -93,6 +98,8 @@ def _session(
         report_progress=_reporter(channel),
         lease=functools.partial(_lease, channel, deadline),
         inspector=inspector,
+        end_candidate=functools.partial(_end_candidate, channel, deadline),
+        alone_times=alone_times,
     )
 
 
@@ -151,6 +158,20 @@ def _reporter(channel: Channel[Any]) -> Any:
         channel.send(Progress(stage=stage.value, role=role, workload=workload))
 
     return report
+
+
+def _end_candidate(channel: Channel[Any], deadline: Deadline) -> Callable[[], None]:
+    """Ask the daemon for it; returns what waits for it, once, which takes nothing from the job's time."""
+    channel.send(CandidateDone())
+
+    @functools.cache
+    def await_end() -> None:
+        asked = time.monotonic()
+        ended = channel.receive()
+        assert isinstance(ended, CandidateEnded)
+        deadline.extend(time.monotonic() - asked)
+
+    return await_end
 
 
 @contextlib.contextmanager

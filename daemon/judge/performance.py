@@ -13,7 +13,7 @@ from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_kept, check_plausible
-from kbd.daemon.judge.readiness import Readiness, get_ready, prepared
+from kbd.daemon.judge.readiness import Readiness, calibrated, get_ready, prepared
 from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, Spent, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
@@ -32,7 +32,7 @@ from kbd.outbox.performance import (
 )
 from kbd.outbox.verdict import Stage
 
-AS_CALLED_SAMPLES = 12
+AS_CALLED_SAMPLES = 8
 AS_CALLED_BUDGET_SHARE = 0.25
 INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
@@ -73,10 +73,7 @@ class _Doubt:
 
 
 def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> None:
-    assert finding.performance is not None
-    nothing = dict.fromkeys(("speedup", "speedup_ci95", "significant", "timing", "noise"))
-    stop = f"{finding.performance.stop}; {TOO_NOISY}"
-    finding.performance = finding.performance.model_copy(update=nothing | {"stop": stop})
+    finding.withhold_speedup(TOO_NOISY)
     session.note(
         f"no speed-up is told, since the host was busy and the candidate's figures contradict each other: {doubt}; "
         "judge it again on a quiet host"
@@ -89,7 +86,7 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     on_device = session.device.type == "cuda"
     floor = Floor.of(device_speed(), bench.candidate.output_bytes) if on_device else None
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
-    as_called = [timer.plan for timer in get_ready(bench, "eager").timers] if wants_graph else None
+    as_called = calibrated(bench, "eager") if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():

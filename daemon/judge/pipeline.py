@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
+from kbd.daemon.judge.alone import hear_references_alone
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.draw import BadData, DataOutOfReach
@@ -73,9 +74,10 @@ def correctness(session: Session) -> None:
 
 
 def timing(session: Session) -> None:
-    """Every workload; each takes the device's exclusive lease when it is ready."""
+    """Every workload; each takes the device's exclusive lease when it is ready. Then some references alone."""
     for finding in session.findings:
         time_workload(session, finding)
+    hear_references_alone(session)
 
 
 STAGES = (

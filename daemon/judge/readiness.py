@@ -17,7 +17,7 @@ SHORT_US, LONG_US = 100.0, 1000.0
 WIDE_LAUNCH_US = 10_000.0
 SHORTEST_LAUNCH_US = 0.2
 PROBE_REPEATS = 3
-SHARED_TRIES = {"graph": 3, "eager": 1}
+SHARED_TRIES = {"graph": 2, "eager": 1}
 """How often bursts are tried out on a device that others use; in loops the CPU launches, and they matter less."""
 SLOW_LAUNCH_US = 1_000.0
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.protocol import Evaluate, Role, WorkloadPlan
+from kbd.daemon.judge.alone_times import AloneTimes
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.expected import Yardstick
 from kbd.daemon.judge.hosted_kernel import HostedKernel
@@ -40,10 +41,21 @@ class Finding:
     launches: tuple[Launch, ...] = ()
     yardsticks: tuple[Yardstick, ...] = ()
 
+    def withhold_speedup(self, why: str) -> None:
+        """Let no speed-up be told of it; the times stand."""
+        assert self.performance is not None
+        nothing = dict.fromkeys(("speedup", "speedup_ci95", "significant", "timing", "noise"))
+        stop = f"{self.performance.stop}; {why}"
+        self.performance = self.performance.model_copy(update=nothing | {"stop": stop})
+
 
 @dataclass
 class Session:
-    """One evaluation. `tell` reports what the judge is waiting for; `lease` holds the device for timing."""
+    """One evaluation. `tell` reports what the judge is waiting for; `lease` holds the device for timing.
+
+    `end_candidate` begins to end the candidate's process, and returns what waits until it is gone. `alone_times`
+    are remembered from job to job.
+    """
 
     request: Evaluate
     device: torch.device
@@ -52,6 +64,8 @@ class Session:
     report_progress: Tell
     lease: Lease
     inspector: DeviceInspector
+    end_candidate: Callable[[], Callable[[], None]]
+    alone_times: AloneTimes = field(default_factory=AloneTimes)
     seeds: Seeds = field(init=False)
     findings: list[Finding] = field(init=False)
     stage: Stage = Stage.LOAD

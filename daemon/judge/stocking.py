@@ -41,11 +41,31 @@ def stocked_bench(session: Session, finding: Finding) -> Bench:
         seed,
         warm=session.request.evaluation.cache == "warm",
     )
+    _bind(bench, freshener, finding)
+    return bench
+
+
+def bench_of_reference(session: Session, finding: Finding) -> Bench:
+    """The reference alone, on the inputs of `stocked_bench`. Raises RunnerTrouble, BadData or SharingFailed."""
+    assert session.reference is not None
+    source = input_source(session, finding.plan)
+    draws = _draws(session, finding, source)
+    seed = session.seeds.timing(finding.number, ORIGINALS)
+    freshener = Freshener(_origins(source, draws), session.device, seed)
+    reference = _timed(
+        session.reference, draws[0], _how_many(session, draws[0]), session.device, reference=True
+    )
+    warm = session.request.evaluation.cache == "warm"
+    bench = Bench(reference, None, freshener, session.device, seed, warm=warm)
+    _bind(bench, freshener, finding)
+    return bench
+
+
+def _bind(bench: Bench, freshener: Freshener, finding: Finding) -> None:
     bench.fill()
     for kernel in bench.kernels:
         kernel.bind(finding.number)
     _await_bound(bench, freshener, finding)
-    return bench
 
 
 def _await_bound(bench: Bench, freshener: Freshener, finding: Finding) -> None:

@@ -47,6 +47,7 @@ def test_a_result_can_be_made(stage):
         lambda *_: None,
         contextlib.nullcontext,
         DeviceInspector(DeviceTarget(kind="cpu")),
+        lambda: lambda: None,
     )
     session.stage = stage
     session.findings[0].correctness = (

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-SHARE = 0.4
+SHARE = 0.05
 TRIES, CALLS = 10, 5
 launch_ns = []
 

@@ -11,6 +11,8 @@ from kbd.daemon.executor.async_channel import channel_pair
 from kbd.daemon.executor.channel import HEADER, Channel
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.protocol import (
+    CandidateDone,
+    CandidateEnded,
     DeviceTarget,
     Evaluate,
     Evaluated,
@@ -117,12 +119,15 @@ def evaluate(client, nursery, runner_sockets, on_loop):
     """One evaluation, with what this judge says to it; answers the verdict, the news and the lease."""
 
     def run(script, *, limit_s=60):
-        news, lease = [], asyncio.Lock()
+        news, lease, ends = [], asyncio.Lock(), []
+
+        async def ended():
+            ends.append("candidate")
 
         async def converse():
             await client.start()
             asking = asyncio.create_task(
-                client.evaluate(REQUEST, *runner_sockets, news.append, exclusively(lease))
+                client.evaluate(REQUEST, *runner_sockets, news.append, exclusively(lease), ended)
             )
             judge = nursery.judges[-1]
             speaking = asyncio.create_task(asyncio.to_thread(script, judge, lease))
@@ -132,9 +137,14 @@ def evaluate(client, nursery, runner_sockets, on_loop):
             finally:
                 await speaking
 
-        return SimpleNamespace(verdict=on_loop(converse()), news=news, lease=lease)
+        return SimpleNamespace(verdict=on_loop(converse()), news=news, lease=lease, ends=ends)
 
     return run
+
+
+async def never():
+    """What ends a candidate that nobody wants to be ended."""
+    raise AssertionError
 
 
 def take_request(judge):
@@ -185,6 +195,16 @@ def test_the_lease_is_held_between_asking_and_giving_back(evaluate):
     assert not found.lease.locked()
 
 
+def test_a_candidate_is_gone_before_the_judge_is_told_so(evaluate):
+    def script(judge, _lease):
+        take_request(judge)
+        judge.send(CandidateDone())
+        assert judge.receive(60) == CandidateEnded()
+        judge.send(Evaluated(verdict=VERDICT))
+
+    assert evaluate(script).ends == ["candidate"]
+
+
 def test_a_lease_waits_for_the_other_worker_of_the_device(client, nursery, runner_sockets, on_loop):
     wanted = asyncio.Event()
 
@@ -199,7 +219,9 @@ def test_a_lease_waits_for_the_other_worker_of_the_device(client, nursery, runne
                 yield
 
         await client.start()
-        asking = asyncio.create_task(client.evaluate(REQUEST, *runner_sockets, lambda _: None, exclusive))
+        asking = asyncio.create_task(
+            client.evaluate(REQUEST, *runner_sockets, lambda _: None, exclusive, never)
+        )
         judge = nursery.judges[0]
         await asyncio.to_thread(take_request, judge)
         judge.send(LeaseWanted())
@@ -266,7 +288,7 @@ def test_a_lost_judge_gives_its_lease_back(client, nursery, runner_sockets, on_l
         lease = asyncio.Lock()
         await client.start()
         asking = asyncio.create_task(
-            client.evaluate(REQUEST, *runner_sockets, lambda _: None, exclusively(lease))
+            client.evaluate(REQUEST, *runner_sockets, lambda _: None, exclusively(lease), never)
         )
         judge = nursery.judges[0]
         await asyncio.to_thread(take_request, judge)

@@ -1,6 +1,7 @@
 """The local executor, with children that do nothing: fresh runners each time, and nothing is left of them."""
 
 import asyncio
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -70,8 +71,10 @@ class FakeJudge:
     async def forget_job(self):
         return self.forgets
 
-    async def evaluate(self, request, candidate, reference, on_progress, exclusive, archives=()):
-        self.exclusive = exclusive
+    async def evaluate(
+        self, request, candidate, reference, on_progress, exclusive, end_candidate, archives=()
+    ):
+        self.exclusive, self.end_candidate = exclusive, end_candidate
         return await self.script(candidate, reference, on_progress)
 
     async def pass_at_once(self, candidate, reference, on_progress):
@@ -195,6 +198,21 @@ def test_a_runner_that_died_by_itself_is_told_apart(judged, executor):
     outcome, _ = judged(wait_for_death)
     assert outcome.runners["candidate"].natural
     assert outcome.runners["candidate"].exit == ExitStatus(7)
+
+
+def test_a_candidate_is_ended_when_its_judge_is_done_with_it(judged, executor, worker):
+    alive = []
+
+    async def judge_on(candidate, reference, on_progress):
+        await worker.judge.end_candidate()
+        alive[:] = [process.alive for process in executor.nursery.processes]
+        return VERDICT
+
+    outcome, _ = judged(judge_on)
+    assert alive == [False, True], "the reference is still asked"
+    end = outcome.runners["candidate"]
+    assert (end.natural, end.exit) == (False, ExitStatus(None, signal.SIGKILL))
+    assert not any(process.alive for process in executor.nursery.processes)
 
 
 def test_a_failed_judge_is_a_failure_without_verdict(judged):

@@ -113,6 +113,7 @@ MESSAGES = {
             limits=LIMITS,
         ),
         LeaseGranted(),
+        protocol.CandidateEnded(),
         Probe(),
         protocol.Forget(),
     ],
@@ -121,6 +122,7 @@ MESSAGES = {
         Progress(stage="load", role="reference", workload="w"),
         LeaseWanted(),
         LeaseReleased(),
+        protocol.CandidateDone(),
         Probed(seconds=0.001, free_bytes=1 << 36, problem="broken"),
         protocol.Forgotten(done=True),
         Evaluated(

@@ -1,6 +1,7 @@
 """Evaluations in the making: kernels that are functions of this process, and runners that are threads of it."""
 
 import contextlib
+import functools
 import itertools
 import threading
 
@@ -345,11 +346,12 @@ def make_bench(cpu_device):
 
 @pytest.fixture
 def make_session(make_request, document, cpu_device):
-    """A session of fake kernels; `session.told` is what it reported, `session.leases` how it held the device."""
+    """A session of fake kernels; `session.told` is what it reported, `session.leases` how it held the device,
+    `session.ended` what became of the candidate."""
 
     def build(candidate, reference=None, job=None, **changes):
         job = document(**({} if reference else {"reference": None})) if job is None else job
-        told, leases = [], []
+        told, leases, ended = [], [], []
 
         @contextlib.contextmanager
         def lease():
@@ -359,6 +361,10 @@ def make_session(make_request, document, cpu_device):
             finally:
                 leases.append("given back")
 
+        def end():
+            ended.append("begins")
+            return functools.cache(lambda: ended.append("gone"))
+
         session = Session(
             request=make_request(job, **changes),
             device=cpu_device,
@@ -367,8 +373,9 @@ def make_session(make_request, document, cpu_device):
             report_progress=lambda *news: told.append(news),
             lease=lease,
             inspector=DeviceInspector(CPU),
+            end_candidate=end,
         )
-        session.told, session.leases = told, leases
+        session.told, session.leases, session.ended = told, leases, ended
         return session
 
     return build

@@ -7,6 +7,8 @@ import pytest
 
 from kbd.daemon.executor.channel import Channel
 from kbd.daemon.executor.protocol import (
+    CandidateDone,
+    CandidateEnded,
     DeviceTarget,
     Evaluated,
     Forget,
@@ -42,6 +44,8 @@ class Conversation:
             said.append(self.channel.receive(60))
             if isinstance(said[-1], LeaseWanted):
                 self.channel.send(LeaseGranted())
+            if isinstance(said[-1], CandidateDone):
+                self.channel.send(CandidateEnded())
         return said
 
     def end(self):
@@ -102,6 +106,21 @@ def test_verdicts_on_bad_kernels(judge, request_of, start_runner, source, status
     said = judge.evaluate(request_of(source), start_runner("candidate"), start_runner("reference"))
     assert (said[-1].verdict.status, said[-1].verdict.stage) == (status, stage)
     assert LeaseWanted not in map(type, said)
+
+
+def test_a_reference_is_heard_when_its_candidate_is_done_with(judge, request_of, start_runner, monkeypatch):
+    monkeypatch.setattr("kbd.daemon.judge.alone.HEARD_ON", {"cpu"})
+    slow = "import time\n\ndef f(x):\n    time.sleep(0.002)\n    return x + x\n"
+    request = request_of(GOOD, reference={"kernel_type": "torch", "source_code": slow})
+    said = judge.evaluate(request, start_runner("candidate"), start_runner("reference"))
+    verdict = said[-1].verdict
+    assert verdict.status == "passed", verdict.error
+    kinds = [type(message) for message in said if not isinstance(message, Progress)]
+    leases = [LeaseWanted, LeaseReleased] * 2
+    assert kinds == [*leases, CandidateDone, *leases, Evaluated]
+    assert said[-2] == LeaseReleased()
+    for result in verdict.workloads:
+        assert result.performance.reference_alone_us > 2000
 
 
 def test_one_judge_serves_job_after_job(judge, request_of, start_runner, open_descriptors):

@@ -1,0 +1,5 @@
+import torch
+
+
+def mixed(x):
+    return torch.tanh(x @ x)
