@@ -1,14 +1,14 @@
 """The judge's figure against four other ways to time the same kernels on the same device, in one run.
 
-    python benchmarks/timing.py --device cuda [--repeats 10] [--out FILE.json]
+    python benchmarks/timing.py --device cuda [--repeats 10] [--processes 3] [--out FILE.json]
 
-A daemon judges each kernel `repeats` times, in new processes every time; then a process of the benchmark measures
-the same code over as many input sets, which lie at the same distances: with CUPTI (torch.profiler), with a captured
-graph between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick, in
-a captured graph: how long a launch's kernel takes, or of several kernels from one launch to the next, with gaps.
-It slows down what it watches, and what comes after it in the same process. So it comes last, and `slope` stands
-beside it: two graphs of different lengths between events, nobody watching, and their difference divided by that of
-their launches.
+A daemon judges each kernel `repeats` times, each time in several new processes, of which the one in the middle
+counts; how single processes scatter stands beside it. Then a process of the benchmark measures the same code over as
+many input sets, which lie at the same distances: with CUPTI (torch.profiler), with a captured graph between two
+events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick, in a captured graph:
+how long a launch's kernel takes, or of several kernels from one launch to the next, with gaps. It slows down what it
+watches, and what comes after it in the same process. So it comes last, and `slope` stands beside it: two graphs of
+different lengths between events, nobody watching, and their difference divided by that of their launches.
 """
 
 import argparse
@@ -43,22 +43,25 @@ candidate:
     def kernel(x):  # {name}
         return {code}
 io: {{args: [{{name: x, type: tensor, tensor_spec: {{shape: {shape}, dtype: float32}}}}]}}
-evaluation: {{num_correct_trials: 1, num_trials: 100, timing: device}}
+evaluation: {{num_correct_trials: 1, num_trials: 100, timing: device, process_pairs: {processes}}}
 """
 
 
-def judged(daemon, case, code, shape, repeats):
-    """The judge's medians, one for each job; all are dropped at once."""
-    found = []
+def judged(daemon, case, repeats, processes):
+    """The judge's medians, one for each job, and those of all its processes; all jobs are dropped at once."""
+    code, shape = CASES[case]
+    found, single = [], []
     names = [f"{case.replace(' ', '-')}-{number}" for number in range(repeats)]
-    daemon.drop({name: JOB.format(name=name, code=code, shape=shape) for name in names})
+    daemon.drop({name: JOB.format(name=name, code=code, shape=shape, processes=processes) for name in names})
     for name in names:
         result = daemon.result(name)
         assert result["status"] == "passed", result["error"] or result["suspect"]
         performance = result["workloads"][0]["performance"]
         assert performance["method"] == "graph", performance["method_reason"]
         found.append(performance["candidate"]["device"]["median"])
-    return found, performance["input_sets"], result
+        single += performance["processes_us"] or found[-1:]
+    row = {"case": case, "code": code, "shape": shape, "sets": performance["input_sets"]}
+    return row | {"judge": found, "processes": single}, result
 
 
 OTHERS = r"""
@@ -183,14 +186,13 @@ def others(rows, visible):
     return json.loads(ended.stdout.splitlines()[-1])
 
 
-def measure(folder, device, repeats, cases):
+def measure(folder, device, repeats, processes, cases):
     rows = []
     daemon = WarmDaemon(folder, device)
     try:
         for case in cases:
-            code, shape = CASES[case]
-            figures, sets, result = judged(daemon, case, code, shape, repeats)
-            rows.append({"case": case, "code": code, "shape": shape, "sets": sets, "judge": figures})
+            row, result = judged(daemon, case, repeats, processes)
+            rows.append(row)
     finally:
         daemon.stop()
     for row, found in zip(rows, others(rows, result["device"]["uuid"]), strict=True):
@@ -203,12 +205,18 @@ def shown(row):
     spread = statistics.pstdev(row["judge"]) / judge
     seen = row["cupti"]
     yardstick = seen["kernel"] if seen["kernels"] == 1 else seen["period"]
-    row |= {"judge_us": judge, "cv": spread}
+    single = statistics.pstdev(row["processes"]) / statistics.median(row["processes"])
+    row |= {"judge_us": judge, "cv": spread, "cv_of_single_processes": single}
     row |= {"off_cupti": judge / yardstick - 1, "off_slope": judge / row["slope"] - 1}
-    return (
-        f"{row['case']:<20} {judge:9.3f} {yardstick:9.3f} {row['slope']:9.3f} "
-        f"{row['graph_events']:9.3f} {row['event_pairs']:9.3f} {row['do_bench']:9.3f}   "
-        f"{100 * row['off_cupti']:+6.2f} % {100 * row['off_slope']:+6.2f} % {100 * spread:5.2f} %"
+    times = (judge, yardstick, *(row[name] for name in ("slope", "graph_events", "event_pairs", "do_bench")))
+    shares = (row["off_cupti"], row["off_slope"])
+    return "".join(
+        [
+            f"{row['case']:<20}",
+            *(f" {time:9.3f}" for time in times),
+            *(f" {100 * share:+6.2f} %" for share in shares),
+            *(f" {100 * share:6.2f} %" for share in (spread, single)),
+        ]
     )
 
 
@@ -216,17 +224,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["cuda"], default="cuda")
     parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=3)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        rows, result = measure(Path(name), options.device, options.repeats, options.cases)
+        rows, result = measure(Path(name), options.device, options.repeats, options.processes, options.cases)
     print(f"device: {result['device']['name']}; microseconds per launch")
     print(
-        "kernel                   judge     CUPTI     slope    graph+    event       do_     off      off   repeat"
-    )
-    print(
-        "                                                      events     pair     bench   CUPTI    slope       cv"
+        " " * 20
+        + "".join(f" {word:>9}" for word in ("judge", "CUPTI", "slope", "in graph", "by pairs", "do_bench"))
+        + "".join(f" {word:>8}" for word in ("to CUPTI", "to slope", "cv", "single"))
     )
     for row in rows:
         print(shown(row))

@@ -34,6 +34,7 @@ class Evaluation(StrictModel):
         num_trials: timing samples at most; the stop rule may end earlier.
         process_pairs: how often both kernels are judged, each time in new processes with memory of their own. What
             one kernel differs by in two processes limits a single pair; several tell smaller differences apart.
+            Without a reference the candidate has as many processes.
         timing: which figure `speedup` means: device time, or the time as called from eager Python. auto: device
             where both kernels can be captured.
         cache: whether the L2 cache is cold or warm before each sample.

@@ -145,6 +145,8 @@ class Performance(Report):
         significant: false when the interval contains 1, or when something voided it.
         pairs: the speed-up that each pair of processes gave, where the job asked for several. `speedup` is their
             geometric mean, all other figures are those of the pair in the middle.
+        processes_us: the candidate's median time in each of several processes, where the job asked for them and has
+            no reference. All other figures are those of the process in the middle; `noise` is that of their mean.
         timing: which of the two figures `speedup` compares.
         method: graph | events | wall, with `method_reason` where a weaker one had to do.
         noise: relative half-width that was reached; `stop` says in words why sampling ended.
@@ -163,6 +165,7 @@ class Performance(Report):
     speedup_ci95: tuple[float, float] | None = None
     significant: bool | None = None
     pairs: tuple[Annotated[float, Field(gt=0)], ...] = ()
+    processes_us: tuple[Annotated[float, Field(ge=0)], ...] = ()
     timing: TimingBasis | None = None
     method: Literal["graph", "events", "wall"]
     method_reason: str | None = None

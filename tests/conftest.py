@@ -288,6 +288,9 @@ ALSO_EXPECTED = {
     "pairs": lambda expected, result: (
         is_withheld(result) or len(result["workloads"][0]["performance"]["pairs"]) == expected
     ),
+    "processes": lambda expected, result: (
+        len(result["workloads"][0]["performance"]["processes_us"]) == expected
+    ),
     "launches": lambda expected, result: (
         expected == [launch["kernel"] for launch in result["workloads"][0]["performance"]["launches"]]
     ),

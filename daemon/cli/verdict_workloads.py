@@ -79,14 +79,17 @@ def _performance(performance: "Performance", *, headline: bool) -> Lines:
     yield from _kernel("candidate", performance.candidate)
     if performance.reference is not None:
         yield from _kernel("reference", performance.reference)
+    if performance.reference_alone_us is not None:
+        yield row(
+            "", f"{wording.microseconds(performance.reference_alone_us)} without the candidate's process"
+        )
     if headline and performance.speedup is not None:
         said = speedup_words(
             performance.speedup, performance.speedup_ci95, significant=performance.significant
         )
         yield row("speed-up", said)
     yield row("measured", _method(performance))
-    if performance.pairs:
-        yield row("pairs", "  ".join(map(wording.speedup, performance.pairs)))
+    yield from _processes(performance)
     beside = []
     if performance.setup_us is not None:
         beside.append(f"set-up {wording.microseconds(performance.setup_us)}")
@@ -100,6 +103,14 @@ def _performance(performance: "Performance", *, headline: bool) -> Lines:
     if performance.audit is not None:
         audit = performance.audit
         yield row("audit", f"{audit.compared} of {audit.bursts} timed bursts compared, {audit.failed} wrong")
+
+
+def _processes(performance: "Performance") -> Lines:
+    """What each of several processes, or pairs of them, told."""
+    if performance.pairs:
+        yield row("pairs", "  ".join(map(wording.speedup, performance.pairs)))
+    if performance.processes_us:
+        yield row("processes", "  ".join(map(wording.microseconds, performance.processes_us)))
 
 
 def _launches(launches: "Sequence[Launch]") -> Lines:

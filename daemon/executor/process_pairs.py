@@ -1,6 +1,7 @@
 """Several pairs of processes for one job, each with memory of its own, and one verdict from them all.
 
-By what one kernel differs in two processes no number of samples from these two shows; new ones do.
+By what one kernel differs in two processes no number of samples from these two shows; new ones do. Of a candidate
+without a reference there are several processes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class ProcessPairs:
 
     def another_after(self, verdict: Verdict | None) -> bool:
         """Whether there is to be another pair: this one told how fast the candidate is, and time is left."""
-        if verdict is None or not _compares(verdict):
+        if verdict is None or not _tells_speed(verdict):
             return False
         if len(self._passed) + 1 >= self._wanted or self._clock() >= self._deadline:
             return False
@@ -35,21 +36,30 @@ class ProcessPairs:
         return True
 
     def joint(self, last: Verdict | None) -> Verdict | None:
-        """What all pairs say: that of the last one where it failed, or made no comparison."""
-        if last is None or not self._passed or not _compares(last):
+        """What all pairs say: that of the last one where it failed, or told no speed."""
+        if last is None or not self._passed or not _tells_speed(last):
             return last
         return _joint_verdict([*self._passed, last], self._wanted)
 
 
-def _compares(verdict: Verdict) -> bool:
-    return verdict.status is EvaluationStatus.PASSED and verdict.speedup is not None
+def _tells_speed(verdict: Verdict) -> bool:
+    """Whether there is a speed-up, or a time of every workload of a candidate without a reference."""
+    if verdict.status is not EvaluationStatus.PASSED:
+        return False
+    return verdict.speedup is not None or (bool(verdict.workloads) and all(map(_is_lone, verdict.workloads)))
+
+
+def _is_lone(result: WorkloadResult) -> bool:
+    performance = result.performance
+    return performance is not None and performance.reference is None and not performance.interpreted
 
 
 def _joint_verdict(verdicts: Sequence[Verdict], wanted: int) -> Verdict:
     by_workload = zip(*(verdict.workloads for verdict in verdicts), strict=True)
     workloads = tuple(_joint_workload(results) for results in by_workload)
     first = verdicts[0]
-    missing = f"the job's time was over after {len(verdicts)} of {wanted} pairs of processes"
+    what = "pairs of processes" if first.speedup is not None else "processes"
+    missing = f"the job's time was over after {len(verdicts)} of {wanted} {what}"
     told = {
         "workloads": workloads,
         "timings": _sum_of([one.timings for one in verdicts]),
@@ -60,10 +70,23 @@ def _joint_verdict(verdicts: Sequence[Verdict], wanted: int) -> Verdict:
 
 def _joint_workload(results: Sequence[WorkloadResult]) -> WorkloadResult:
     found = [result.performance for result in results if result.performance is not None]
-    return results[0].model_copy(update={"performance": _joint_performance(found)})
+    joint = _joint_time(found) if found[0].reference is None else _joint_speedup(found)
+    return results[0].model_copy(update={"performance": joint})
 
 
-def _joint_performance(found: Sequence[Performance]) -> Performance:
+def _joint_time(found: Sequence[Performance]) -> Performance:
+    """That of the process in the middle."""
+    medians = tuple(figures.median for one in found if (figures := one.headline("candidate")) is not None)
+    middle = found[sorted(range(len(found)), key=medians.__getitem__)[len(found) // 2]]
+    update = {
+        "processes_us": medians,
+        "noise": ratio_of_pairs(medians, bias=0.0).half_width if min(medians) > 0 else None,
+        "stop": f"{middle.stop}, in each of {len(found)} processes",
+    }
+    return Performance.model_validate(dict(middle) | update)
+
+
+def _joint_speedup(found: Sequence[Performance]) -> Performance:
     pairs = tuple(one.speedup for one in found if one.speedup is not None)
     joint = ratio_of_pairs(pairs)
     middle = sorted(found, key=lambda one: one.speedup or 0.0)[len(found) // 2]

@@ -2,6 +2,7 @@
 
 import math
 import random
+import statistics
 
 import pytest
 
@@ -140,6 +141,58 @@ def test_the_jobs_time_ends_the_pairs():
     assert played == 3
     assert verdict.workloads[0].performance.pairs == (1.0, 1.1, 1.2)
     assert verdict.notes == ("the job's time was over after 3 of 5 pairs of processes",)
+
+
+def lone(*medians):
+    """The verdict on a candidate without a reference, with so many workloads."""
+    workloads = [
+        WorkloadResult(
+            name=f"w{number}",
+            status=EvaluationStatus.PASSED,
+            performance=Performance(
+                candidate=timing(median), method="wall", cache="cold", stop="20 samples", noise=0.5
+            ),
+        )
+        for number, median in enumerate(medians)
+    ]
+    return Verdict(status=EvaluationStatus.PASSED, workloads=tuple(workloads))
+
+
+def test_a_lone_candidate_is_as_fast_as_in_the_process_in_the_middle():
+    medians = [10.0, 12.0, 10.2]
+    played, verdict = play(ProcessPairs(request(3)), map(lone, medians))
+    (found,) = (workload.performance for workload in verdict.workloads)
+    assert (played, found.processes_us, found.pairs) == (3, tuple(medians), ())
+    assert found.candidate.as_called.median == 10.2
+    assert found.stop == "20 samples, in each of 3 processes"
+    assert found.noise == pytest.approx(4.3027 * statistics.stdev(map(math.log, medians)) / math.sqrt(3))
+    assert (verdict.speedup, verdict.notes) == (None, ())
+
+
+def test_each_workload_of_a_lone_candidate_has_its_middle():
+    _, verdict = play(ProcessPairs(request(2)), [lone(3.0, 8.0), lone(4.0, 7.0)])
+    assert [workload.performance.processes_us for workload in verdict.workloads] == [(3.0, 4.0), (8.0, 7.0)]
+    assert [workload.performance.candidate.as_called.median for workload in verdict.workloads] == [4.0, 8.0]
+
+
+def test_a_time_of_nothing_has_no_noise():
+    _, verdict = play(ProcessPairs(request(2)), [lone(0.0), lone(4.0)])
+    assert verdict.workloads[0].performance.noise is None
+
+
+def test_the_jobs_time_ends_processes_of_a_lone_candidate():
+    now = iter([0.0, 4.0, 12.0])
+    _, verdict = play(ProcessPairs(request(3, seconds_left=10.0), lambda: next(now)), [lone(1.0), lone(2.0)])
+    assert verdict.notes == ("the job's time was over after 2 of 3 processes",)
+
+
+def test_a_speedup_that_was_withheld_needs_no_second_pair():
+    withheld = performance(2.0).model_copy(
+        update={"speedup": None, "speedup_ci95": None, "significant": None, "timing": None}
+    )
+    result = WorkloadResult(name="w", status=EvaluationStatus.PASSED, performance=withheld)
+    verdict = Verdict(status=EvaluationStatus.PASSED, workloads=(result,))
+    assert play(ProcessPairs(request(5)), [verdict]) == (1, verdict)
 
 
 def test_an_interval_is_known_for_as_many_pairs_as_a_job_may_ask_for():
