@@ -3,12 +3,13 @@
     python benchmarks/timing.py --device cuda [--repeats 10] [--processes 3] [--out FILE.json]
 
 A daemon judges each kernel `repeats` times, each time in several new processes, of which the one in the middle
-counts; how single processes scatter stands beside it. Then a process of the benchmark measures the same code over as
-many input sets, which lie at the same distances: with CUPTI (torch.profiler), with a captured graph between two
-events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick, in a captured graph:
-how long a launch's kernel takes, or of several kernels from one launch to the next, with gaps. It slows down what it
-watches, and what comes after it in the same process. So it comes last, and `slope` stands beside it: two graphs of
-different lengths between events, nobody watching, and their difference divided by that of their launches.
+counts; how single processes scatter stands beside it. Then a process of the benchmark measures the same code
+over as many input sets, which lie at the same distances: with CUPTI (torch.profiler), with a captured graph
+between two events, with one pair of events per launch, and with triton's do_bench. CUPTI is the yardstick, in a
+captured graph: how long a launch's kernel takes, or of several kernels from one launch to the next, with gaps.
+It slows down what it watches, and what comes after it in the same process. So it comes last, and `slope` stands
+beside it: two graphs of different lengths between events, nobody watching, and their difference divided by that
+of their launches.
 """
 
 import argparse
