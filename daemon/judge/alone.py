@@ -13,9 +13,13 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Final
 
+import torch
+
+from kbd.daemon.executor.shared_memory import SharingFailed
 from kbd.daemon.judge.alone_times import alone_key
 from kbd.daemon.judge.audit import Auditor, Suspicious
 from kbd.daemon.judge.bench import Bench, BurstPlan
+from kbd.daemon.judge.draw import BadData, DataOutOfReach
 from kbd.daemon.judge.readiness import burst_plan, prepared
 from kbd.daemon.judge.runner_link import RunnerTrouble
 from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Method
@@ -34,6 +38,10 @@ HEARINGS: Final = 2
 """Hearings that must agree: a device may have been slow for a while by itself."""
 SAMPLES: Final = 10
 BUDGET_SHARE: Final = 0.25
+TROUBLES: Final = (
+    *(RunnerTrouble, BadData, DataOutOfReach),
+    *(SharingFailed, torch.cuda.OutOfMemoryError),
+)
 NOT_HEARD: Final = "the reference could not be timed once more without the candidate"
 
 
@@ -53,7 +61,7 @@ def hear_references_alone(session: Session) -> None:
         session.tell(Stage.TIMING, "reference")
         try:
             _Hearing(session, finding).hold(await_end)
-        except RunnerTrouble as trouble:  # whoever leaves it no time must not gain by that
+        except TROUBLES as trouble:  # whoever leaves it no time or memory must not gain by that
             finding.withhold_speedup(NOT_HEARD)
             session.note(f"no speed-up is told, since {NOT_HEARD}: {trouble}")
 

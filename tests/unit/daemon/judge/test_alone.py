@@ -3,9 +3,11 @@
 import pytest
 
 from kbd.daemon.executor.runner_protocol import Failed
+from kbd.daemon.executor.shared_memory import OutOfDeviceMemory
 from kbd.daemon.judge import alone
 from kbd.daemon.judge.alone import HEARD_ON, HEARINGS, NOT_HEARD, SAMPLES, SLOWED
 from kbd.daemon.judge.alone_times import AloneTimes
+from kbd.daemon.judge.draw import DataOutOfReach
 from kbd.daemon.judge.pipeline import evaluate
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerSilent
 
@@ -133,6 +135,8 @@ def test_on_a_processor_nothing_is_asked(judge, monkeypatch):
     "trouble",
     [
         RunnerSilent("reference", 0.0),
+        OutOfDeviceMemory("no room"),
+        DataOutOfReach("gone"),
         RunnerFailed("reference", Failed(status="runtime_error", type="X", message="no")),
     ],
 )
