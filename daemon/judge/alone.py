@@ -34,9 +34,10 @@ HEARD_ON: Final = frozenset({"cuda"})
 SLOWED: Final = 1.1
 """82 references of honest kernels on an H200: 0.96 to 1.07, the largest of launches of 2 us."""
 SLOWED_MARGIN_US: Final = 0.2
-HEARINGS: Final = 2
-"""Hearings that must agree: a device may have been slow for a while by itself."""
-SAMPLES: Final = 10
+HEARINGS: Final = (10, 50)
+"""Samples of hearings that must agree: a device may be slow for a while by itself, or fast after a rest."""
+MOST_FOR_CLOCKS: Final = 1.25
+"""Allowed at most for a clock that is higher now: what a candidate does to it is not believed beyond that."""
 BUDGET_SHARE: Final = 0.25
 TROUBLES: Final = (
     *(RunnerTrouble, BadData, DataOutOfReach),
@@ -114,14 +115,16 @@ class _Hearing:
         """Raises Suspicious where the reference is faster now, or RunnerTrouble."""
         bench = bench_of_reference(self._session, self._finding)
         plans = [burst_plan(self._beside_us, bench.candidate.count)]
-        alone_us = 0.0
-        for _ in range(HEARINGS):
-            alone_us = max(alone_us, self._listen(bench, plans, await_end))
-            if not _is_slower(self._beside_us, alone_us):
+        alone_us, slower = 0.0, True
+        for samples in HEARINGS:
+            heard_us = self._listen(bench, plans, samples, await_end)
+            alone_us = max(alone_us, heard_us)
+            slower = slower and _is_slower(self._beside_us, heard_us * self._clock_ratio())
+            if not slower:
                 break
         _tell(self._finding, alone_us)
         self._session.alone_times.learn(_key(self._session, self._finding), alone_us)
-        if _is_slower(self._beside_us, alone_us):
+        if slower:
             raise Suspicious(
                 "slowed_reference",
                 f"the reference took {self._beside_us:.3f} us for a launch beside the candidate, and "
@@ -129,13 +132,20 @@ class _Hearing:
                 "it up",
             )
 
-    def _listen(self, bench: Bench, plans: Sequence[BurstPlan], await_end: Callable[[], None]) -> float:
+    def _clock_ratio(self) -> float:
+        """By how much higher the device's clock is than it was: heavy kernels lower it, for themselves as well."""
+        before, now = self._finding.sm_mhz, self._session.inspector.sm_mhz()
+        return min(max(now / before, 1.0), MOST_FOR_CLOCKS) if before and now else 1.0
+
+    def _listen(
+        self, bench: Bench, plans: Sequence[BurstPlan], samples: int, await_end: Callable[[], None]
+    ) -> float:
         """Microseconds per launch."""
         ready = prepared(bench, plans, self._method)
         budget_s = self._session.request.limits.timing_budget_s * BUDGET_SHARE
         await_end()
         with self._session.lease():
             timed = time_kernels(
-                bench, ready, Way(self._method, SAMPLES, budget_s), Auditor(bench, (), SAMPLES)
+                bench, ready, Way(self._method, samples, budget_s), Auditor(bench, (), samples)
             )
         return max(median(timed.candidate.measured_us), SMALLEST_SAMPLE_US)

@@ -58,6 +58,10 @@ class DeviceInspector:
             return None
         return other_processes(self._handle, witness=os.getpid(), family=os.getppid())
 
+    def sm_mhz(self) -> int | None:
+        """The clock of its multiprocessors now; None where nobody can tell."""
+        return self._clocks().get("sm")
+
     def report(self) -> DeviceReport:
         """The device as it is now."""
         if self._handle is None:

@@ -96,6 +96,7 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
         ways = _time_in_each_way(session, bench, ready, as_called, auditor)
         after = HostLoad.now()
         session.device_report = session.inspector.report()
+        finding.sm_mhz = session.inspector.sm_mhz()
         held_s = time.perf_counter() - held_since
     found = _performance(session, bench, ways, auditor.report(), floor)
     told = {"launches": finding.launches, "lease": ways.lease_use(held_s)}

@@ -30,7 +30,7 @@ Lease = Callable[[], contextlib.AbstractContextManager[None]]
 
 @dataclass
 class Finding:
-    """What is known about one workload."""
+    """What is known about one workload. `sm_mhz`: the device's clock at the end of its timing."""
 
     number: int
     plan: WorkloadPlan
@@ -40,6 +40,7 @@ class Finding:
     weak_test: tuple[str, ...] = ()
     launches: tuple[Launch, ...] = ()
     yardsticks: tuple[Yardstick, ...] = ()
+    sm_mhz: int | None = None
 
     def withhold_speedup(self, why: str) -> None:
         """Let no speed-up be told of it; the times stand."""

@@ -5,8 +5,9 @@ import pytest
 from kbd.daemon.executor.runner_protocol import Failed
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory
 from kbd.daemon.judge import alone
-from kbd.daemon.judge.alone import HEARD_ON, HEARINGS, NOT_HEARD, SAMPLES, SLOWED
+from kbd.daemon.judge.alone import HEARD_ON, HEARINGS, MOST_FOR_CLOCKS, NOT_HEARD, SLOWED
 from kbd.daemon.judge.alone_times import AloneTimes
+from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.draw import DataOutOfReach
 from kbd.daemon.judge.pipeline import evaluate
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerSilent
@@ -53,7 +54,7 @@ def test_a_reference_as_slow_as_before_confirms_the_speedup(judge):
 
 
 def test_a_reference_that_was_held_up_is_evidence(judge):
-    verdict, _ = judge([REFERENCE_US / 2] * HEARINGS)
+    verdict, _ = judge([REFERENCE_US / 2] * len(HEARINGS))
     assert (verdict.status, verdict.stage, verdict.blame) == ("suspect", "timing", "candidate")
     assert [one.rule for one in verdict.suspect] == ["slowed_reference"]
     assert verdict.workloads[0].performance.reference_alone_us == pytest.approx(REFERENCE_US / 2)
@@ -61,7 +62,23 @@ def test_a_reference_that_was_held_up_is_evidence(judge):
 
 @pytest.mark.parametrize(("share", "status"), [(1.01, "passed"), (0.98, "suspect")])
 def test_what_is_within_the_margin_is_no_evidence(judge, share, status):
-    assert judge([REFERENCE_US / SLOWED * share] * HEARINGS)[0].status == status
+    assert judge([REFERENCE_US / SLOWED * share] * len(HEARINGS))[0].status == status
+
+
+@pytest.mark.parametrize(
+    ("clocks", "slowed", "status"),
+    [
+        ((1500, 1800), 1.2 * SLOWED, "passed"),
+        ((1500, 1500), 1.2 * SLOWED, "suspect"),
+        ((1500, 1200), 1.02 * SLOWED, "suspect"),
+        ((600, 1800), 2.0, "suspect"),
+        ((600, 1800), 0.98 * MOST_FOR_CLOCKS * SLOWED, "passed"),
+    ],
+)
+def test_a_clock_that_was_lower_explains_so_much(judge, monkeypatch, clocks, slowed, status):
+    mhz = iter((clocks[0], clocks[0]))  # of two workloads; then the reference is alone
+    monkeypatch.setattr(DeviceInspector, "sm_mhz", lambda _: next(mhz, clocks[1]))
+    assert judge([REFERENCE_US / slowed] * 2 * len(HEARINGS))[0].status == status
 
 
 def test_a_device_that_was_fast_in_one_hearing_proves_nothing(judge):
@@ -78,7 +95,7 @@ def test_what_an_earlier_job_heard_need_not_be_heard_again(judge):
 
 def test_a_reference_slower_than_it_is_known_to_be_is_heard_again(judge):
     judge([REFERENCE_US])
-    verdict, session = judge([REFERENCE_US] * HEARINGS, reference_us=2 * REFERENCE_US)
+    verdict, session = judge([REFERENCE_US] * len(HEARINGS), reference_us=2 * REFERENCE_US)
     assert session.ended == ["begins", "gone"]
     assert [one.rule for one in verdict.suspect] == ["slowed_reference"]
 
@@ -154,4 +171,7 @@ def test_samples_are_taken_as_announced(judge, monkeypatch):
         alone, "time_kernels", lambda *arguments: ways.append(arguments[2]) or honest(*arguments)
     )
     judge([REFERENCE_US])
-    assert [(way.method, way.max_samples) for way in ways] == [("eager", SAMPLES)] * 2
+    assert [(way.method, way.max_samples) for way in ways] == [("eager", HEARINGS[0])] * 2
+    ways.clear()
+    judge([REFERENCE_US / 2] * len(HEARINGS), reference_us=REFERENCE_US * 2)
+    assert [way.max_samples for way in ways] == [*HEARINGS], "doubt takes longer"

@@ -67,11 +67,13 @@ def test_clocks_before_and_after(inspector, card):
     clocks = inspector.report().clocks_mhz
     assert clocks.before == dict.fromkeys(CLOCKS, 1000)
     assert clocks.after == dict.fromkeys(CLOCKS, 500)
+    assert inspector.sm_mhz() == 500
 
 
 def test_clocks_that_nobody_tells(inspector, card):
     card["nvmlDeviceGetClockInfo"] = pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
     assert inspector.report().clocks_mhz.after == {}
+    assert inspector.sm_mhz() is None
 
 
 @pytest.mark.parametrize(
