@@ -26,37 +26,29 @@ ORIGINALS: Final = 4
 
 def stocked_bench(session: Session, finding: Finding) -> Bench:
     """Both kernels with equal contents in their sets. Raises RunnerTrouble, BadData or SharingFailed."""
+    return _stocked(session, finding, session.candidate, session.reference)
+
+
+def bench_of_reference(session: Session, finding: Finding) -> Bench:
+    """The reference alone, on the inputs of `stocked_bench`. Raises RunnerTrouble, BadData or SharingFailed."""
+    assert session.reference is not None
+    return _stocked(session, finding, session.reference, None)
+
+
+def _stocked(session: Session, finding: Finding, first: HostedKernel, second: HostedKernel | None) -> Bench:
     source = input_source(session, finding.plan)
     draws = _draws(session, finding, source)
     count = _how_many(session, draws[0])
     seed = session.seeds.timing(finding.number, ORIGINALS)
     freshener = Freshener(_origins(source, draws), session.device, seed)
     bench = Bench(
-        _timed(session.candidate, draws[0], count, session.device, reference=False),
-        _timed(session.reference, draws[0], count, session.device, reference=True)
-        if session.reference is not None
-        else None,
+        _timed(first, draws[0], count, session.device),
+        _timed(second, draws[0], count, session.device) if second is not None else None,
         freshener,
         session.device,
         seed,
         warm=session.request.evaluation.cache == "warm",
     )
-    _bind(bench, freshener, finding)
-    return bench
-
-
-def bench_of_reference(session: Session, finding: Finding) -> Bench:
-    """The reference alone, on the inputs of `stocked_bench`. Raises RunnerTrouble, BadData or SharingFailed."""
-    assert session.reference is not None
-    source = input_source(session, finding.plan)
-    draws = _draws(session, finding, source)
-    seed = session.seeds.timing(finding.number, ORIGINALS)
-    freshener = Freshener(_origins(source, draws), session.device, seed)
-    reference = _timed(
-        session.reference, draws[0], _how_many(session, draws[0]), session.device, reference=True
-    )
-    warm = session.request.evaluation.cache == "warm"
-    bench = Bench(reference, None, freshener, session.device, seed, warm=warm)
     _bind(bench, freshener, finding)
     return bench
 
@@ -112,10 +104,8 @@ def _origins(source: InputSource, draws: Sequence[TrialInputs]) -> list[Origin]:
     return origins
 
 
-def _timed(
-    hosted: HostedKernel, example: TrialInputs, count: int, device: torch.device, *, reference: bool
-) -> TimedKernel:
-    inputs = example.reference if reference else example.candidate
+def _timed(hosted: HostedKernel, example: TrialInputs, count: int, device: torch.device) -> TimedKernel:
+    inputs = example.reference if hosted.role == "reference" else example.candidate
     plan = SetsPlan(
         inputs,
         hosted.output_metas(),
