@@ -110,8 +110,12 @@ def test_verdicts_on_bad_kernels(judge, request_of, start_runner, source, status
 
 def test_a_reference_is_heard_when_its_candidate_is_done_with(judge, request_of, start_runner, monkeypatch):
     monkeypatch.setattr("kbd.daemon.judge.alone.HEARD_ON", {"cpu"})
-    slow = "import time\n\ndef f(x):\n    time.sleep(0.002)\n    return x + x\n"
-    request = request_of(GOOD, reference={"kernel_type": "torch", "source_code": slow})
+    # Of a busy host nothing is concluded here: what is said is looked at, and in which order.
+    monkeypatch.setattr("kbd.daemon.judge.alone.SLOWED", 100.0)
+    monkeypatch.setattr("kbd.daemon.judge.performance.check_plausible", lambda *_, **__: None)
+    sleeping = "import time\n\ndef f(x):\n    time.sleep({})\n    return x + x\n"
+    slow = {"kernel_type": "torch", "source_code": sleeping.format(0.03)}
+    request = request_of(sleeping.format(0.001), reference=slow)
     said = judge.evaluate(request, start_runner("candidate"), start_runner("reference"))
     verdict = said[-1].verdict
     assert verdict.status == "passed", verdict.error
@@ -120,7 +124,7 @@ def test_a_reference_is_heard_when_its_candidate_is_done_with(judge, request_of,
     assert kinds == [*leases, CandidateDone, *leases, Evaluated]
     assert said[-2] == LeaseReleased()
     for result in verdict.workloads:
-        assert result.performance.reference_alone_us > 2000
+        assert result.performance.reference_alone_us > 20_000
 
 
 def test_one_judge_serves_job_after_job(judge, request_of, start_runner, open_descriptors):
