@@ -1,6 +1,6 @@
 """The judge's figure against four other ways to time the same kernels on the same device, in one run.
 
-    python benchmarks/timing.py --device cuda [--repeats 10] [--processes 3] [--out FILE.json]
+    python benchmarks/timing.py --device cuda [--repeats 10] [--processes 5] [--out FILE.json]
 
 A daemon judges each kernel `repeats` times, each time in several new processes, of which the one in the middle
 counts; how single processes scatter stands beside it. Then a process of the benchmark measures the same code
@@ -10,6 +10,11 @@ captured graph: how long a launch's kernel takes, or of several kernels from one
 It slows down what it watches, and what comes after it in the same process. So it comes last, and `slope` stands
 beside it: two graphs of different lengths between events, nobody watching, and their difference divided by that
 of their launches.
+
+What lies between two kernels of a graph depends on what the process did before and on who had the device last:
+for most kernels of a process some 0.3 microseconds, and nothing once another process has used the device. The
+judge flushes the cache before every turn, and is another process. So a neighbour does the same before each
+`slope` and each record of CUPTI's; `slope_alone` is without it.
 """
 
 import argparse
@@ -51,7 +56,7 @@ evaluation: {{num_correct_trials: 1, num_trials: 100, timing: device, process_pa
 def judged(daemon, case, repeats, processes):
     """The judge's medians, one for each job, and those of all its processes; all jobs are dropped at once."""
     code, shape = CASES[case]
-    found, single = [], []
+    found, single, sets = [], [], []
     names = [f"{case.replace(' ', '-')}-{number}" for number in range(repeats)]
     daemon.drop({name: JOB.format(name=name, code=code, shape=shape, processes=processes) for name in names})
     for name in names:
@@ -61,12 +66,23 @@ def judged(daemon, case, repeats, processes):
         assert performance["method"] == "graph", performance["method_reason"]
         found.append(performance["candidate"]["device"]["median"])
         single += performance["processes_us"] or found[-1:]
-    row = {"case": case, "code": code, "shape": shape, "sets": performance["input_sets"]}
+        sets.append(performance["input_sets"])
+    row = {"case": case, "code": code, "shape": shape, "sets": max(sets)}
     return row | {"judge": found, "processes": single}, result
 
 
+NEIGHBOUR = """
+import sys, torch
+
+caches = 2 * torch.cuda.get_device_properties(0).L2_cache_size
+room = torch.empty(caches, dtype=torch.uint8, device="cuda")
+for line in sys.stdin:
+    room.zero_()
+    torch.cuda.synchronize()
+    print("flushed", flush=True)
+"""
 OTHERS = r"""
-import json, statistics, sys
+import json, statistics, subprocess, sys
 import torch
 from torch.profiler import ProfilerActivity, profile
 import triton.testing
@@ -74,6 +90,18 @@ import triton.testing
 from kbd.daemon.judge.canaries import GUARD_BYTES
 
 PROFILES = 5
+neighbour = subprocess.Popen(
+    [sys.executable, "-c", sys.argv[2]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+)
+
+
+def flush_next_door():
+    neighbour.stdin.write("\n")
+    assert neighbour.stdout.readline() == "flushed\n"
+
+
+def nobody():
+    pass
 
 
 def prepare(code, shape, judges_sets):
@@ -109,11 +137,18 @@ def graph_us():
     return statistics.median([replayed_us(graph) / launches for _ in range(12)][2:])
 
 
-def slope_us():
+def slope_us(before):
     fewer = launches // 5
     short, kept = captured(range(fewer))
     long, kept_too = captured(range(fewer, launches))
-    found = [(replayed_us(long) - replayed_us(short)) / (launches - 2 * fewer) for _ in range(42)]
+    empty, scratch = torch.cuda.CUDAGraph(), torch.zeros(1, device="cuda")
+    with torch.cuda.graph(empty):
+        scratch.zero_()
+    found = []
+    for _ in range(42):
+        before()
+        _, _, few_us, all_us = [replayed_us(graph) for graph in (empty, empty, short, long)]
+        found.append((all_us - few_us) / (launches - 2 * fewer))
     return statistics.median(found[2:])
 
 
@@ -135,6 +170,7 @@ def cupti_us():
     graph.replay()
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CUDA]) as seen:
+        flush_next_door()
         graph.replay()
         torch.cuda.synchronize()
     spans = sorted(
@@ -163,11 +199,12 @@ def do_bench_us():
 cases, found = json.loads(sys.argv[1]), []
 for case in cases:
     prepare(*case)
-    figures = {"do_bench": do_bench_us(), "graph_events": graph_us(), "slope": slope_us()}
-    found.append({"event_pairs": events_us()} | figures)
+    figures = {"do_bench": do_bench_us(), "graph_events": graph_us(), "event_pairs": events_us()}
+    found.append(figures | {"slope_alone": slope_us(nobody), "slope": slope_us(flush_next_door)})
 for case, figures in zip(cases, found):
     prepare(*case)
     figures["cupti"] = cupti()
+neighbour.stdin.close()
 print(json.dumps(found))
 """
 
@@ -180,6 +217,7 @@ def others(rows, visible):
         "-c",
         OTHERS,
         json.dumps([[row[key] for key in ("code", "shape", "sets")] for row in rows]),
+        NEIGHBOUR,
     ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if ended.returncode:
@@ -209,7 +247,8 @@ def shown(row):
     single = statistics.pstdev(row["processes"]) / statistics.median(row["processes"])
     row |= {"judge_us": judge, "cv": spread, "cv_of_single_processes": single}
     row |= {"off_cupti": judge / yardstick - 1, "off_slope": judge / row["slope"] - 1}
-    times = (judge, yardstick, *(row[name] for name in ("slope", "graph_events", "event_pairs", "do_bench")))
+    ways = ("slope", "slope_alone", "graph_events", "event_pairs", "do_bench")
+    times = (judge, yardstick, *(row[name] for name in ways))
     shares = (row["off_cupti"], row["off_slope"])
     return "".join(
         [
@@ -225,7 +264,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=["cuda"], default="cuda")
     parser.add_argument("--repeats", type=int, default=10)
-    parser.add_argument("--processes", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=5)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -234,7 +273,9 @@ def main():
     print(f"device: {result['device']['name']}; microseconds per launch")
     print(
         " " * 20
-        + "".join(f" {word:>9}" for word in ("judge", "CUPTI", "slope", "in graph", "by pairs", "do_bench"))
+        + "".join(
+            f" {word:>9}" for word in ("judge", "CUPTI", "slope", "alone", "in graph", "by pairs", "do_bench")
+        )
         + "".join(f" {word:>8}" for word in ("to CUPTI", "to slope", "cv", "single"))
     )
     for row in rows:

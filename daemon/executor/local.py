@@ -182,7 +182,7 @@ class LocalExecutor:
             last[:] = [progress]
             on_progress(progress)
 
-        pairs = ProcessPairs(request)
+        pairs = ProcessPairs(request, worker.device.target.kind)
         cast, verdict, failure = await self._play(worker, request, owner, note, archives)
         if cast.must_play_again(verdict):
             cast, verdict, failure = await self._play(worker, request, owner, note, archives, new=True)

@@ -174,7 +174,7 @@ def _performance(
         method_reason=headline.reason,
         cache="cold" if _is_cold(session, bench) else "warm",
         l2_policy=L2_POLICIES[bench.warm] if session.device.type == "cuda" else None,
-        input_sets=bench.sets_in_use,
+        input_sets=headline.input_sets,
         noise=_noise(headline.candidate, ratio, compares=_compares(session)),
         stop=headline.stop if ratio or not _compares(session) else f"{headline.stop}; {TOO_NOISY}",
         audit=audit,

@@ -69,4 +69,6 @@ class TimedKernels:
     candidate: Series
     reference: Series | None
     stop: str
+    input_sets: int
+    """Different input sets of the candidate that were timed."""
     spent: Spent = field(default_factory=Spent)

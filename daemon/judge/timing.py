@@ -56,7 +56,9 @@ def time_kernels(
         series = [timer.series() for timer in ready.timers]
         stop = _Turns(bench, ready.timers, series, auditor, spent).until_enough(way, clock)
     reference = series[REFERENCE] if bench.reference else None
-    return TimedKernels(ready.method, ready.reason, series[CANDIDATE], reference, stop, spent)
+    return TimedKernels(
+        ready.method, ready.reason, series[CANDIDATE], reference, stop, bench.sets_in_use, spent
+    )
 
 
 @dataclass(frozen=True)

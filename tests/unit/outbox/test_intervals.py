@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from kbd.outbox.intervals import (
     MOST_PAIRS,
+    PROCESS_BIAS,
+    PROCESS_SCATTER,
+    STUDENT_QUANTILES,
     Ratio,
+    Scatter,
     Times,
     geometric_mean,
     median_interval,
@@ -87,6 +91,30 @@ def test_pairs_of_one_kernel_are_rarely_significant(pairs):
         ratio_of_pairs([math.exp(draw.gauss(0, 0.01)) for _ in range(pairs)], bias=0) for _ in range(rounds)
     ]
     assert 0.03 < sum(ratio.significant for ratio in found) / rounds < 0.07
+
+
+def share_significant(known, shift, pairs=5, rounds=2_000, deviation=0.01):
+    draw = random.Random(pairs)
+    found = [[math.exp(draw.gauss(shift, deviation)) for _ in range(pairs)] for _ in range(rounds)]
+    return sum(bool(ratio_of_pairs(values, known=known).significant) for values in found) / rounds
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5, 10, 20])
+def test_what_is_known_of_the_scatter_finds_more_and_claims_no_more(pairs):
+    known = Scatter(0.0085, 8)
+    assert share_significant(known, 0.0, pairs) < 0.05
+    assert share_significant(known, 0.02, pairs) >= share_significant(None, 0.02, pairs)
+
+
+def test_pairs_that_scatter_far_more_than_is_known_are_believed():
+    assert share_significant(Scatter(0.0085, 8), 0.0, pairs=20, deviation=0.05) < 0.1
+
+
+def test_one_pair_is_widened_by_what_is_known():
+    for kind, known in PROCESS_SCATTER.items():
+        assert PROCESS_BIAS[kind] == pytest.approx(
+            STUDENT_QUANTILES[known.degrees - 1] * known.deviation, rel=0.03
+        )
 
 
 def test_a_small_difference_needs_several_pairs():

@@ -11,7 +11,7 @@ from kbd.daemon.executor.protocol import Evaluate, StageLimits, WorkloadPlan
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict, overall
 from kbd.inbox.evaluation import MOST_PROCESS_PAIRS, Evaluation
 from kbd.inbox.manifest import KernelCode
-from kbd.outbox.intervals import MOST_PAIRS
+from kbd.outbox.intervals import MOST_PAIRS, PAIRED_BIAS
 from kbd.outbox.performance import Audit, KernelTiming, Performance, TimingFigures
 from kbd.outbox.report import Suspicion
 from kbd.outbox.result import WorkloadResult
@@ -86,12 +86,12 @@ def play(pairs, verdicts):
 
 def test_one_pair_says_what_it_says():
     verdict = passed(1.01)
-    assert play(ProcessPairs(request(1)), [verdict]) == (1, verdict)
+    assert play(ProcessPairs(request(1), "cpu"), [verdict]) == (1, verdict)
 
 
 def test_the_mean_of_several():
     ratios = [1.02, 1.03, 1.01, 1.025, 1.015]
-    played, verdict = play(ProcessPairs(request(5)), map(passed, ratios))
+    played, verdict = play(ProcessPairs(request(5), "cpu"), map(passed, ratios))
     assert played == 5
     assert verdict.speedup == pytest.approx(math.prod(ratios) ** (1 / 5))
     assert verdict.significant is True
@@ -109,34 +109,44 @@ def test_the_mean_of_several():
 def test_scatter_between_pairs_is_in_the_interval():
     draw = random.Random(1)
     ratios = [math.exp(draw.gauss(0, 0.05)) for _ in range(6)]
-    _, verdict = play(ProcessPairs(request(6)), map(passed, ratios))
+    _, verdict = play(ProcessPairs(request(6), "cpu"), map(passed, ratios))
     low, high = verdict.speedup_ci95
     assert verdict.significant is False
     assert high / low > 1.04 / 0.98
 
 
+def test_on_a_gpu_it_is_known_how_pairs_scatter():
+    alike = [1.019, 1.021]
+    _, verdict = play(ProcessPairs(request(2), "cpu"), map(passed, alike))
+    _, on_gpu = play(ProcessPairs(request(2), "cuda"), map(passed, alike))
+    assert on_gpu.workloads[0].performance.noise == pytest.approx(
+        PAIRED_BIAS + 2.2622 * math.sqrt((8 * 0.0085**2 + statistics.variance(map(math.log, alike))) / 9 / 2)
+    )
+    assert on_gpu.speedup == verdict.speedup
+
+
 def test_every_workload_has_its_pairs():
-    _, verdict = play(ProcessPairs(request(2)), [passed(2.0, 0.5), passed(2.2, 0.55)])
+    _, verdict = play(ProcessPairs(request(2), "cpu"), [passed(2.0, 0.5), passed(2.2, 0.55)])
     assert [workload.performance.pairs for workload in verdict.workloads] == [(2.0, 2.2), (0.5, 0.55)]
     assert verdict.speedup == pytest.approx((2.0 * 2.2 * 0.5 * 0.55) ** 0.25)
 
 
 def test_what_one_pair_finds_wrong_is_the_verdict():
-    assert play(ProcessPairs(request(5)), [passed(1.0), SUSPECT]) == (2, SUSPECT)
+    assert play(ProcessPairs(request(5), "cpu"), [passed(1.0), SUSPECT]) == (2, SUSPECT)
 
 
 def test_a_judge_that_is_lost_leaves_no_verdict():
-    assert play(ProcessPairs(request(5)), [passed(1.0), None]) == (2, None)
+    assert play(ProcessPairs(request(5), "cpu"), [passed(1.0), None]) == (2, None)
 
 
 @pytest.mark.parametrize("verdict", [None, SUSPECT, Verdict(status=EvaluationStatus.PASSED)])
 def test_nothing_to_compare_needs_no_second_pair(verdict):
-    assert play(ProcessPairs(request(5)), [verdict]) == (1, verdict)
+    assert play(ProcessPairs(request(5), "cpu"), [verdict]) == (1, verdict)
 
 
 def test_the_jobs_time_ends_the_pairs():
     now = iter([0.0, 4.0, 8.0, 12.0])
-    pairs = ProcessPairs(request(5, seconds_left=10.0), lambda: next(now))
+    pairs = ProcessPairs(request(5, seconds_left=10.0), "cpu", lambda: next(now))
     played, verdict = play(pairs, [passed(1.0), passed(1.1), passed(1.2)])
     assert played == 3
     assert verdict.workloads[0].performance.pairs == (1.0, 1.1, 1.2)
@@ -160,7 +170,7 @@ def lone(*medians):
 
 def test_a_lone_candidate_is_as_fast_as_in_the_process_in_the_middle():
     medians = [10.0, 12.0, 10.2]
-    played, verdict = play(ProcessPairs(request(3)), map(lone, medians))
+    played, verdict = play(ProcessPairs(request(3), "cpu"), map(lone, medians))
     (found,) = (workload.performance for workload in verdict.workloads)
     assert (played, found.processes_us, found.pairs) == (3, tuple(medians), ())
     assert found.candidate.as_called.median == 10.2
@@ -170,19 +180,21 @@ def test_a_lone_candidate_is_as_fast_as_in_the_process_in_the_middle():
 
 
 def test_each_workload_of_a_lone_candidate_has_its_middle():
-    _, verdict = play(ProcessPairs(request(2)), [lone(3.0, 8.0), lone(4.0, 7.0)])
+    _, verdict = play(ProcessPairs(request(2), "cpu"), [lone(3.0, 8.0), lone(4.0, 7.0)])
     assert [workload.performance.processes_us for workload in verdict.workloads] == [(3.0, 4.0), (8.0, 7.0)]
     assert [workload.performance.candidate.as_called.median for workload in verdict.workloads] == [4.0, 8.0]
 
 
 def test_a_time_of_nothing_has_no_noise():
-    _, verdict = play(ProcessPairs(request(2)), [lone(0.0), lone(4.0)])
+    _, verdict = play(ProcessPairs(request(2), "cpu"), [lone(0.0), lone(4.0)])
     assert verdict.workloads[0].performance.noise is None
 
 
 def test_the_jobs_time_ends_processes_of_a_lone_candidate():
     now = iter([0.0, 4.0, 12.0])
-    _, verdict = play(ProcessPairs(request(3, seconds_left=10.0), lambda: next(now)), [lone(1.0), lone(2.0)])
+    _, verdict = play(
+        ProcessPairs(request(3, seconds_left=10.0), "cpu", lambda: next(now)), [lone(1.0), lone(2.0)]
+    )
     assert verdict.notes == ("the job's time was over after 2 of 3 processes",)
 
 
@@ -192,7 +204,7 @@ def test_a_speedup_that_was_withheld_needs_no_second_pair():
     )
     result = WorkloadResult(name="w", status=EvaluationStatus.PASSED, performance=withheld)
     verdict = Verdict(status=EvaluationStatus.PASSED, workloads=(result,))
-    assert play(ProcessPairs(request(5)), [verdict]) == (1, verdict)
+    assert play(ProcessPairs(request(5), "cpu"), [verdict]) == (1, verdict)
 
 
 def test_an_interval_is_known_for_as_many_pairs_as_a_job_may_ask_for():

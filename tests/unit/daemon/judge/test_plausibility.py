@@ -41,7 +41,7 @@ def series(measured=10.0, whole=None, single=()):
 
 
 def timed(candidate, reference=None, method="graph"):
-    return TimedKernels(method, None, candidate, reference, "n samples")
+    return TimedKernels(method, None, candidate, reference, "n samples", input_sets=1)
 
 
 def rule_broken(found, floor=None, *, on_device=True):
