@@ -43,24 +43,24 @@ SLOWER_ELEMENTS = 1 << 16  # of a second launch, which takes 2 % of the first on
 KINDS = {"same": "pass", "slower": f"torch.relu(x[:{SLOWER_ELEMENTS}])"}
 
 
-def judge_all(daemon, kind, jobs, job):
+def judged(daemon, kind, jobs, job):
+    """What was found of one job after the other, with its whole result; all are dropped at once."""
     texts = {f"{kind}-{number}": job.format(name=f"{kind}-{number}") for number in range(jobs)}
     daemon.drop(texts)
-    rows = []
     for name in texts:
         result = daemon.result(name, LIMIT_S)
         assert result["status"] == "passed", result["error"] or result["suspect"]
         performance = result["workloads"][0]["performance"]
-        rows.append(
+        yield (
             {
                 "speedup": result["speedup"],
                 "interval": result["speedup_ci95"],
                 "significant": result["significant"],
                 "stop": performance["stop"],
                 "pairs": performance["pairs"],
-            }
+            },
+            result,
         )
-    return rows, result
 
 
 def summary(rows):
@@ -98,13 +98,15 @@ def main():
             for kind in options.kinds if options.device == "cuda" else ["same"]:
                 job = JOB.replace("EXTRA", KINDS[kind]).replace("ELEMENTS", str(SIZES[options.device]))
                 job = job.replace("PAIRS", str(options.pairs))
-                rows, result = judge_all(daemon, kind, options.jobs, job)
-                report |= {key: result[key] for key in ("device", "environment")}
                 report |= {"cores": os.cpu_count(), "pairs": options.pairs}
-                report[kind] = summary(rows) | {"rows": rows}
+                rows = []
+                for row, result in judged(daemon, kind, options.jobs, job):
+                    rows.append(row)
+                    report |= {key: result[key] for key in ("device", "environment")}
+                    report[kind] = summary(rows) | {"rows": rows}
+                    if options.out:  # as far as it has come, should it be ended
+                        options.out.write_text(json.dumps(report, indent=2) + "\n")
                 print(said(kind, report[kind]), flush=True)
-                if options.out:
-                    options.out.write_text(json.dumps(report, indent=2) + "\n")
         finally:
             daemon.stop()
     print(f"device          {report['device']['name']}")
