@@ -14,15 +14,15 @@ from kbd.daemon.executor.protocol import Role, StageLimits
 from kbd.daemon.executor.runner_protocol import Ran
 from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.executor.tensor_messages import Slot, TensorMeta, Values
+from kbd.daemon.judge.bits import places_that_differ
 from kbd.daemon.judge.borrowing import Borrower
+from kbd.daemon.judge.dense_form import dense_form
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.output_buffers import beginnings, buffer_metas, freshen
 from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
-from kbd.daemon.runner.values import UnknownValue, dtype_named, meta_of, require_comparable
+from kbd.daemon.runner.values import UnknownValue, meta_of
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
-
-WORDS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class HostedKernel:
         assert ran.precise is not None
         metas = self._known(ran.precise.tensors)
         for place, tensor in zip(places, like, strict=True):
-            metas[place] = _dense(meta_of(tensor))
+            metas[place] = dense_form(meta_of(tensor))
         found = self._fetch_results("precise", metas, ran)
         return [found[place] for place in places]
 
@@ -231,8 +231,7 @@ class HostedKernel:
     def changed_inputs(self, index: int, inputs: InputSet) -> list[int]:
         """Which tensors of set `index` no longer hold what the judge put there, by their bits."""
         lent = self._bound[index].tensors
-        differ = [_bits_differ(*pair) for pair in zip(lent, inputs.tensors, strict=True)]
-        return [place for place, changed in enumerate(_together(differ)) if changed]
+        return places_that_differ(lent, inputs.tensors)
 
     def launches(self) -> tuple[runner_protocol.LaunchSeen, ...]:
         """What one more call on the set of the latest run launches, as the runner sees it."""
@@ -242,7 +241,7 @@ class HostedKernel:
     def dense(self, meta: TensorMeta) -> TensorMeta:
         """How a tensor that this runner described is stored when it is copied. Raises RunnerForged."""
         try:
-            return _dense(meta)
+            return dense_form(meta)
         except UnknownValue as error:
             raise RunnerForged(self.role, str(error)) from None
 
@@ -265,39 +264,6 @@ class HostedKernel:
         question = runner_protocol.Export(what=what, slots=loan.slots)
         self.link.ask(question, runner_protocol.Okay, limit_s or self.limits.correctness_s)
         return loan.copies()
-
-
-def _dense(meta: TensorMeta) -> TensorMeta:
-    """Strides survive where they describe a permutation; a broadcast or sliced tensor is stored row-major.
-
-    Raises UnknownValue for a dtype that does not exist, or that nobody can compare.
-    """
-    require_comparable(dtype_named(meta.dtype))
-    if meta.stride is None or not _is_permutation(meta):
-        return TensorMeta(shape=meta.shape, dtype=meta.dtype)
-    return TensorMeta(shape=meta.shape, dtype=meta.dtype, stride=meta.stride)
-
-
-def _is_permutation(meta: TensorMeta) -> bool:
-    assert meta.stride is not None
-    step = 1
-    for stride, size in sorted(zip(meta.stride, meta.shape, strict=True)):
-        if size != 1 and stride != step:
-            return False
-        step *= size
-    return True
-
-
-def _bits_differ(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """A tensor of one boolean, so that nothing waits for the device yet."""
-    words = WORDS.get(left.dtype.itemsize, torch.uint8)
-    mine, theirs = (side.contiguous().reshape(-1).view(words) for side in (left, right))
-    return (mine != theirs).any()
-
-
-def _together(flags: Sequence[torch.Tensor]) -> list[bool]:
-    """All flags at once: one wait for the device."""
-    return [bool(flag) for flag in torch.stack(list(flags)).tolist()] if flags else []
 
 
 def _settle(loan: Loan) -> None:

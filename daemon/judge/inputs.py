@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from kbd.daemon.executor.protocol import WorkloadPlan
+from kbd.daemon.judge.bits import WORDS
 from kbd.daemon.judge.draw import BadData, draw
-from kbd.daemon.judge.hosted_kernel import WORDS, HostedKernel, InputSet
+from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.session import Session
 from kbd.daemon.runner.values import pack
 from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor

@@ -26,9 +26,10 @@ from kbd.daemon.executor.shared_memory import tensor_at
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.bench import Bench
 from kbd.daemon.judge.borrowing import Borrower
+from kbd.daemon.judge.dense_form import dense_form
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.freshening import Freshener, Origin
-from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet, _dense
+from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.lending import Lender
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink
 from kbd.daemon.judge.session import Session
@@ -134,7 +135,7 @@ class FakeKernel:
     device_kind = "cpu"
     limits = LIMITS
     returned_bytes = 0
-    dense = staticmethod(_dense)
+    dense = staticmethod(dense_form)
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.judge.bits import same_bits
+from kbd.daemon.judge.bits import places_that_differ, same_bits
 from kbd.daemon.runner.values import COMPARABLE
 
 
@@ -40,3 +40,17 @@ def test_bits_count_and_not_values():
 def test_nothing_is_said_of_what_is_not_contiguous():
     square = torch.ones(3, 3)
     assert not same_bits(square.expand(2, 3, 3), square.expand(2, 3, 3))
+
+
+def test_places_where_bits_differ():
+    ones = [torch.tensor([0.0, 1.0]), torch.tensor([math.nan]), torch.empty(0), torch.tensor([1, 2, 3])]
+    others = [torch.tensor([-0.0, 1.0]), torch.tensor([math.nan]), torch.empty(0), torch.tensor([1, 2, 4])]
+    assert places_that_differ(ones, others) == [0, 3]
+    assert places_that_differ([], []) == []
+
+
+@pytest.mark.parametrize("dtype", sorted(COMPARABLE, key=str), ids=str)
+def test_a_byte_of_any_dtype_makes_a_place_differ(dtype):
+    one, other = (torch.zeros(3 * dtype.itemsize, dtype=torch.uint8) for _ in range(2))
+    other[-1] = 1
+    assert places_that_differ([one.view(dtype)] * 2, [one.view(dtype), other.view(dtype)]) == [1]

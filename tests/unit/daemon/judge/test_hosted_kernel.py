@@ -7,7 +7,7 @@ from kbd.daemon.executor import protocol, runner_protocol
 from kbd.daemon.executor.protocol import StageLimits
 from kbd.daemon.executor.runner_protocol import Okay, Ran
 from kbd.daemon.executor.tensor_messages import TensorMeta, Values
-from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet, _dense
+from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.runner_link import Deadline, RunnerFailed, RunnerForged, RunnerLink, RunnerLost
 from kbd.daemon.runner.values import pack
 from kbd.inbox.manifest import KernelCode
@@ -173,25 +173,6 @@ def test_a_released_kernel_lets_its_runner_go(loaded):
     hosted.release()
     with pytest.raises((RunnerLost, OSError)):
         hosted.run(0)
-
-
-@pytest.mark.parametrize(
-    ("shape", "stride", "kept"),
-    [
-        ((2, 3), (1, 2), True),
-        ((2, 3), (3, 1), True),
-        ((2, 1, 3), (3, 99, 1), True),
-        ((), (), True),
-        ((5,), (0,), False),
-        ((5,), (2,), False),
-        ((2, 3), (8, 2), False),
-    ],
-    ids=str,
-)
-def test_only_permutations_keep_their_strides(shape, stride, kept):
-    meta = TensorMeta(shape=shape, dtype="float32", stride=stride, device="cuda")
-    assert _dense(meta).stride == (stride if kept else None)
-    assert _dense(meta).shape == shape
 
 
 # --- runners that lie -------------------------------------------------------------------------------
