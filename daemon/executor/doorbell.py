@@ -114,7 +114,7 @@ class Doorbell:
 
     @property
     def views(self) -> bool:
-        """Whether memory of its inputs was returned in a burst that was kept."""
+        """Whether memory that is not each output's own was returned in a burst that was kept."""
         return self._words[_VIEWS] != 0
 
     # --- the runner's end ---------------------------------------------------------------------------

@@ -277,7 +277,7 @@ class Prepared(Answer):
     """Bursts are ready; `method` may be weaker than asked, then `reason` says why.
 
     `exposure`: None where it was not asked for, or memory cannot be shared. `views`: a captured launch returns
-    memory of its inputs.
+    memory of its inputs, one tensor twice, or elements on top of each other.
     """
 
     kind: Literal["prepared"] = "prepared"
@@ -291,7 +291,7 @@ class Done(Answer):
     """A burst is over; the runner's own figure decides nothing.
 
     `unfit`: sets on which a launch of a burst that was kept returned other tensors than there is room for; `views`:
-    those on which it returned memory of its inputs.
+    those on which it returned memory of its inputs, one tensor twice, or elements on top of each other.
     """
 
     kind: Literal["done"] = "done"

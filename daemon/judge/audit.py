@@ -60,6 +60,11 @@ class Auditor:
         on_device = bench.candidate.takes_turns_on_device
         self._glance = Glance(bench.device, GLANCES) if bench.can_compare and on_device else None
 
+    @property
+    def owes(self) -> bool:
+        """Whether a turn is still to be compared before the timing may end."""
+        return self._bench.can_compare and self._comparable and not self._compared
+
     def is_due(self, turn: int) -> bool:
         """Whether this turn will be compared; to be asked once for every turn, before it."""
         self._turns += 1
@@ -109,6 +114,7 @@ class Auditor:
             self._comparable = False  # its outputs have another shape for every input
             return
         if not expected:
+            self._comparable = False  # no tensor is returned
             return
         self._compared += 1
         if problem := self._problem(expected, found) or self._view():
@@ -129,7 +135,10 @@ class Auditor:
         candidate, reference = self._bench.candidate, self._bench.reference
         assert reference is not None
         if candidate.left.views and not (reference.left.views or candidate.written):
-            return "it returns memory of its input while it is timed, and made a copy whenever it was judged"
+            return (
+                "while it is timed it returns memory of its input, one tensor several times, or elements on top of "
+                "each other, and returned memory of their own whenever it was judged"
+            )
         return None
 
     def report(self) -> Audit | None:

@@ -21,7 +21,9 @@ from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.tensor_init import InitKind, TensorInit
 
 ELEMENTWISE = frozenset({InitKind.RANDN, InitKind.UNIFORM, InitKind.RANDINT})
-TOUCHED_SHARE = 1 / 1024
+LONGEST_STEP = 1024
+SHORTEST_STEP = 32
+"""Elements of which one is changed: as many as the last axis has, so that no row stays what a kernel knows."""
 TOUCHED_LEAST = 16
 TURNS_AHEAD = 16
 PLACES_AHEAD = 1 << 16
@@ -149,7 +151,7 @@ class Freshener:
         made = stacked[self._integers(stacked.shape[0], (column.shape[0],))]
         if self.swaps and self._swappable[place] and column[0].is_contiguous():
             flat = _rows(made)
-            _swap(flat, *self._pairs(flat.shape[:1], flat.shape[1]))
+            _swap(flat, *self._pairs(place, flat.shape[:1], flat.shape[1]))
         return made
 
     def _touching(
@@ -171,11 +173,11 @@ class Freshener:
 
     def _looked_ahead(self, place: int, sets: int, elements: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Places and what is written there, or to be exchanged with; turns first, then sets."""
-        turns = min(max(PLACES_AHEAD // max(sets * _touched(elements), 1), 1), TURNS_AHEAD)
-        origin = self._origins[place]
+        origin, step = self._origins[place], self._step(place)
+        turns = min(max(PLACES_AHEAD // max(sets * _touched(elements, step), 1), 1), TURNS_AHEAD)
         if origin.elementwise is None:
-            return self._pairs((turns, sets), elements)
-        places = self._spread((turns, sets), elements)
+            return self._pairs(place, (turns, sets), elements)
+        places = self._spread((turns, sets), elements, step)
         return places, _bits(self._draws(origin, tuple(places.shape)))
 
     def _draws(self, origin: Origin, shape: tuple[int, ...]) -> torch.Tensor:
@@ -183,14 +185,19 @@ class Freshener:
         wanted = origin.elementwise.model_copy(update={"shape": shape, "strides": None})
         return draw(wanted, self._seeds.getrandbits(62), self._device, None)
 
-    def _pairs(self, lead: tuple[int, ...], elements: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Places to exchange: the first in one half of every row, the second in the other."""
-        half = elements // 2
-        return self._spread(lead, half), half + self._spread(lead, half)
+    def _step(self, place: int) -> int:
+        """Of so many elements of an input one is changed."""
+        shape = self._origins[place].originals[0].shape
+        return min(max(shape[-1], SHORTEST_STEP), LONGEST_STEP) if len(shape) > 1 else LONGEST_STEP
 
-    def _spread(self, lead: tuple[int, ...], elements: int) -> torch.Tensor:
-        """Some places in every row, one in each of as many steps, so that no place comes twice."""
-        count = _touched(elements)
+    def _pairs(self, place: int, lead: tuple[int, ...], elements: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Places to exchange: the first in one half of a set, the second in the other."""
+        half, step = elements // 2, self._step(place)
+        return self._spread(lead, half, step), half + self._spread(lead, half, step)
+
+    def _spread(self, lead: tuple[int, ...], elements: int, step: int) -> torch.Tensor:
+        """Some places in every set, one in each of as many steps, so that no place comes twice."""
+        count = _touched(elements, step)
         step = elements // max(count, 1)
         base = torch.arange(count, device=self._device) * step
         return base + self._integers(max(step, 1), (*lead, count))
@@ -212,9 +219,10 @@ def _rows(column: torch.Tensor) -> torch.Tensor:
     return _bits(column).view(column.shape[0], math.prod(column.shape[1:]))
 
 
-def _touched(elements: int) -> int:
-    """How many elements of a row are changed."""
-    return min(max(TOUCHED_LEAST, int(elements * TOUCHED_SHARE)), elements)
+def _touched(elements: int, step: int) -> int:
+    """How many of a set's elements are changed."""
+    rows = max(elements // step, 1)
+    return min(rows * -(-TOUCHED_LEAST // rows), elements)
 
 
 def _write(rows: torch.Tensor, places: torch.Tensor, values: torch.Tensor) -> None:

@@ -14,7 +14,7 @@ from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_kept, check_plausible
 from kbd.daemon.judge.readiness import Readiness, calibrated, get_ready, prepared
-from kbd.daemon.judge.series import SMALLEST_SAMPLE_US, Series, Spent, TimedKernels
+from kbd.daemon.judge.series import Series, Spent, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
 from kbd.daemon.judge.stocking import stocked_bench
@@ -38,6 +38,7 @@ INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
 """On the CPU two of so many timings must have figures that no honest kernel has: a host may delay one process."""
 TOO_NOISY: Final = "too noisy for a speed-up"
+NOTHING_COMPARED: Final = "nothing that was timed could be compared with the reference"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
     False: "flushed before every turn; every input set launched on once a turn",
@@ -103,6 +104,9 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     finding.performance = found.model_copy(update=told)
     if _interpreted(session):
         return None
+    if found.speedup is not None and found.audit is not None and not found.audit.compared:
+        finding.withhold_speedup(NOTHING_COMPARED)
+        session.note(f"no speed-up is told, since {NOTHING_COMPARED} (docs/measurement.md, The audit)")
     try:
         check_plausible(ways.headline, floor, on_device=on_device)
         if ways.device is not None:
@@ -245,6 +249,8 @@ def _kernel_timing(device: Series | None, as_called: Series) -> KernelTiming:
 
 
 def _figures(series: Series) -> TimingFigures:
-    samples = [max(sample, SMALLEST_SAMPLE_US) for sample in series.measured_us]
+    """Where noise has made a slope negative, what the turn took for each launch altogether stands for it."""
+    turns = zip(series.measured_us, series.whole_us, strict=True)
+    samples = [launch if launch > 0 else whole for launch, whole in turns]
     kept = tuple(float(f"{sample:.6g}") for sample in samples[:SAMPLES_KEPT])
     return TimingFigures(**vars(summarize(samples)), samples_us=kept)

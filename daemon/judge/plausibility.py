@@ -28,6 +28,8 @@ WHOLE_SAMPLES: Final = {"graph": 3, "eager": 8}
 QUIET_SHARE: Final = 0.1
 ONCE_FACTOR: Final = 0.5
 ONCE_MARGIN_US: Final = 150.0
+EMPTIES_ALONE_US: Final = 1_000.0
+"""What the quickest empty bursts of a turn never take, where there is no reference to tell."""
 KEPT_FACTOR: Final = 1.5
 KEPT_MARGIN_US: Final = {"graph": 1.0, "eager": 10.0}
 KEPT_TURN_MARGIN_US: Final = {"graph": 100.0, "eager": 300.0}
@@ -71,6 +73,7 @@ class Floor:
 def check_plausible(timed: TimedKernels, floor: Floor | None, *, on_device: bool) -> None:
     """Raise Suspicious for a candidate whose figures contradict each other or the device."""
     _check_whole(timed)
+    _check_empties(timed)
     if on_device:
         _check_single(timed.candidate)
     else:
@@ -92,6 +95,25 @@ def _check_whole(timed: TimedKernels) -> None:
             "time_outside_launches",
             f"{launch:.3f} us for each further launch, but {whole:.3f} us for each of all launches of a burst: "
             "most of the time does not depend on how often the kernel is launched",
+        )
+
+
+def _check_empties(timed: TimedKernels) -> None:
+    """Raise Suspicious where work is done in empty bursts: the inputs of those that count lie there already."""
+    candidate, reference = timed.candidate, timed.reference
+    if len(candidate.empties_us) < WHOLE_SAMPLES[timed.method]:
+        return
+    if reference is None:
+        empties, allowed = float(np.quantile(candidate.empties_us, QUIET_SHARE)), EMPTIES_ALONE_US
+    else:
+        noise = _nearly_the_most(reference.empties_us)
+        empties, allowed = median(candidate.empties_us), NOISE_FACTOR * noise + ONCE_MARGIN_US
+    launches = max(median(candidate.measured_us), 0.0) * candidate.launches
+    if empties > ONCE_FACTOR * launches + allowed:
+        raise Suspicious(
+            "time_outside_launches",
+            f"{empties:.3f} us for bursts without launches, which should take {allowed:.3f} us at most, and "
+            f"{launches:.3f} us for the launches of a turn: work is done before it is asked for",
         )
 
 

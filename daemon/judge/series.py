@@ -23,7 +23,7 @@ class Series:
     short burst took that neither an empty one nor its launches explain. `turns_us` is what the bursts of a turn
     took, as it is, and `kept_us` the same of turns whose runner had been told to keep what launches return. There
     are so many `launches` in a turn, and copies of `scattered` outputs are dear. `empty_us` is what the latest
-    empty burst took.
+    empty burst took, `empties_us` what those of a turn took together.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -33,6 +33,7 @@ class Series:
     once_us: list[float] = field(default_factory=list)
     turns_us: list[float] = field(default_factory=list)
     kept_us: list[float] = field(default_factory=list)
+    empties_us: list[float] = field(default_factory=list)
     launches: int = 0
     scattered: bool = False
     empty_us: float = math.inf

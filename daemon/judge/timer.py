@@ -47,9 +47,9 @@ class Timer:
         bursts are over.
         """
         keep = keep and self.kernel.keeps
-        if self.kernel.takes_turns_on_device:
-            self.kernel.burst(EMPTY)
+        waited = self.kernel.burst(EMPTY)[0] if self.kernel.takes_turns_on_device else 0.0
         series.empty_us, empty_claimed = self.kernel.burst(EMPTY)
+        series.empties_us.append(waited + series.empty_us)
         empty = min(series.empty_us, empty_at_most_us)
         short, short_claimed = empty, empty_claimed
         if self.plan.short:

@@ -18,7 +18,7 @@ import torch
 
 from kbd.daemon.executor.runner_protocol import Prepared
 from kbd.daemon.executor.tensor_messages import TensorMeta
-from kbd.daemon.runner.copying import Target, copy_all, lies_within
+from kbd.daemon.runner.copying import Target, copy_all, shares_memory
 from kbd.daemon.runner.exposing import exposure_of
 from kbd.daemon.runner.values import pack, tensors_in
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass
 class Kept:
-    """Sets on which a burst that was kept returned other tensors than there is room for; memory of its inputs."""
+    """Sets on which a burst that was kept returned other tensors than there is room for; shared memory."""
 
     unfit: list[int] = field(default_factory=list)
     views: list[int] = field(default_factory=list)
@@ -98,11 +98,11 @@ class Bursts:
         self._graphs, self._keeping_graphs, self._returned = None, [], [[] for _ in self._plans]
 
     def exposed(self, forms: Sequence[TensorMeta]) -> dict[str, Any]:
-        """Of `Prepared`: where captured launches leave tensors of these forms; whether that is in the inputs."""
+        """Of `Prepared`: where captured launches leave tensors of these forms; whether that is shared."""
         if self._graphs is None:
             return {}
-        returned = (tensor for burst in self._returned for value in burst for tensor in pack(value)[1])
-        views = any(lies_within(tensor, self._inputs) for tensor in returned)
+        returned = (pack(value)[1] for burst in self._returned for value in burst)
+        views = any(shares_memory(tensors, self._inputs) for tensors in returned)
         return {"exposure": exposure_of(self._returned, forms), "views": views}
 
     def warm_up(self) -> None:
@@ -176,7 +176,7 @@ class Bursts:
             made = tensors_in(returned[-1])
             if self._kept and not copy_all(self._kept[place], made):
                 found.unfit.append(place)
-            if any(lies_within(tensor, self._inputs) for tensor in made):
+            if shares_memory(made, self._inputs):
                 found.views.append(place)
         if not plan:
             self._scratch.zero_()

@@ -105,10 +105,19 @@ class HostTarget:
             _copyto(self.words, _words_of(source))
 
 
-def lies_within(tensor: torch.Tensor, memory: range) -> bool:
-    """Whether a tensor begins at one of these addresses."""
+def shares_memory(tensors: Sequence[torch.Tensor], inputs: range) -> bool:
+    """Whether one begins in the inputs or where another does, or has elements on top of each other."""
     with _without_modes():
-        return 0 not in _size_of(tensor) and _address_of(tensor) in memory
+        full = [tensor for tensor in tensors if 0 not in _size_of(tensor)]
+        places = [_address_of(tensor) for tensor in full]
+        repeats = any(map(_repeats_itself, full))
+        return repeats or len(set(places)) < len(places) or any(place in inputs for place in places)
+
+
+def _repeats_itself(tensor: torch.Tensor) -> bool:
+    return any(
+        length > 1 and not step for length, step in zip(_size_of(tensor), _stride_of(tensor), strict=True)
+    )
 
 
 def copy_all(targets: Sequence[Target], sources: Sequence[torch.Tensor]) -> bool:

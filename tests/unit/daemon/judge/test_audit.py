@@ -1,6 +1,7 @@
 """The secret audit: a kernel that computes while it is judged and not while it is timed is found."""
 
 import contextlib
+import itertools
 
 import pytest
 import torch
@@ -287,6 +288,35 @@ def test_nor_is_anything_compared_on_a_device_then(make_kernel, make_bench):
     auditor = Auditor(bench, (YARDSTICK,), 20)
     time_kernels(bench, get_ready(bench, "eager"), Way("eager", 20, 1e9), auditor, lambda: 0.0)
     assert auditor.report().compared == 0
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        (doubled_in_place, {"warm": True, **WRITTEN}),
+        (lambda x: 3.0, {}),
+        (lambda x: x[x > 0], NEVER_ALIKE),
+    ],
+    ids=["launches build on each other", "no tensor", "other shapes"],
+)
+def test_what_can_never_be_compared_is_not_waited_for(make_kernel, make_bench, kernel, options):
+    bench = make_bench(make_kernel("candidate", kernel), make_kernel("reference", kernel), **options)
+    auditor = Auditor(bench, (YARDSTICK,), 40)
+    clock = itertools.count().__next__
+    timed = time_kernels(bench, get_ready(bench, "eager"), Way("eager", 40, 0.5), auditor, clock)
+    assert len(timed.candidate.measured_us) <= 6
+    assert (auditor.owes, auditor.report().compared) == (False, 0)
+
+
+def test_the_time_budget_does_not_end_before_a_turn_was_compared(make_kernel, make_bench):
+    for _ in range(8):
+        bench = make_bench(make_kernel("candidate", double), make_kernel("reference", double))
+        auditor = Auditor(bench, (YARDSTICK,), 40)
+        assert auditor.owes
+        ready = get_ready(bench, "eager")
+        time_kernels(bench, ready, Way("eager", 40, 0.5), auditor, itertools.count().__next__)
+        assert auditor.report().compared == 1
+        assert not auditor.owes
 
 
 def test_a_lone_candidate_has_no_report(make_kernel, make_bench):

@@ -93,6 +93,17 @@ def test_every_set_has_new_contents_every_time(dtype):
         assert len(seen) == turn * SETS
 
 
+@pytest.mark.parametrize("shape", [(40, 32), (9, 100), (3, 5, 64), (4, 1024), (2, 3000)], ids=str)
+def test_no_row_stays_what_it_was(shape):
+    """A kernel that keeps its last input and output may compute the rows alone that have changed."""
+    origins = [drawn(InitKind.RANDN, DType.FLOAT32, shape), Origin([torch.randn(shape)], None)]
+    freshener, columns = filled(origins)
+    before = [column.clone() for column in columns]
+    refreshed(freshener, columns, [0], origins)
+    for column, old in zip(columns, before, strict=True):
+        assert bool((column != old).any(-1).all())
+
+
 @pytest.mark.parametrize("is_drawn", [True, False], ids=["drawn", "made"])
 def test_turns_beyond_those_drawn_at_once_are_as_new_and_as_equal(is_drawn):
     made = torch.randn(64, generator=torch.Generator().manual_seed(1))

@@ -10,7 +10,7 @@ from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.device_speed import host_cache_bytes
 from kbd.daemon.judge.host_load import HostLoad
-from kbd.daemon.judge.performance import time_workload
+from kbd.daemon.judge.performance import NOTHING_COMPARED, time_workload
 from kbd.daemon.judge.runner_link import RunnerSilent
 from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
 from kbd.outbox.intervals import PROCESS_BIAS
@@ -103,10 +103,35 @@ def test_one_sample_gives_a_ratio_and_claims_no_more(time_it):
 
 
 def test_nothing_but_noise_is_said_to_be_that(time_it):
-    found = time_it(ours={"noise": itertools.count(1e6, -1e3)}).findings[0].performance
+    noise = {"noise": itertools.count(1e6, -1e3)}
+    found = time_it(ours=noise, theirs=noise).findings[0].performance
     assert (found.speedup, found.speedup_ci95, found.significant, found.timing) == (None, None, None, None)
     assert (found.stop, found.noise) == ("5 samples; too noisy for a speed-up", None)
     assert found.candidate.as_called.median >= 0
+
+
+def test_a_slope_that_noise_made_negative_is_no_figure(time_it):
+    bursts = itertools.cycle([0.0] * 5 + [3000.0])
+    found = time_it(ours={"noise": bursts}, theirs={"noise": bursts}, num_trials=20).findings[0].performance
+    assert found.candidate.as_called.min > 1
+    assert min(found.candidate.as_called.samples_us) == found.candidate.as_called.min
+
+
+def test_without_a_turn_that_was_compared_there_is_no_speedup(time_it):
+    number = {"timed": lambda x: 3.0}
+    session = time_it(ours=number, theirs=number)
+    found = session.findings[0].performance
+    assert (found.speedup, found.speedup_ci95, found.significant, found.audit.compared) == (
+        None,
+        None,
+        None,
+        0,
+    )
+    assert found.stop == f"5 samples; {NOTHING_COMPARED}"
+    assert found.candidate.as_called.median == pytest.approx(50)
+    assert session.notes == [
+        f"no speed-up is told, since {NOTHING_COMPARED} (docs/measurement.md, The audit)"
+    ]
 
 
 QUIET, BUSY = False, True

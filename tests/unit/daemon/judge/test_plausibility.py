@@ -8,6 +8,7 @@ from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.device_speed import DeviceSpeed
 from kbd.daemon.judge.plausibility import (
     COPIES_FACTOR,
+    EMPTIES_ALONE_US,
     FLOOR_SHARE,
     KEPT_FACTOR,
     KEPT_MARGIN_US,
@@ -98,6 +99,29 @@ ONCE_AT_MOST = ONCE_FACTOR * 10 * LAUNCHES + ONCE_MARGIN_US
 def spending(once_us):
     """Ten microseconds for every launch, and this in every short burst."""
     return replace(series(10), once_us=once_us, launches=LAUNCHES)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_work_that_is_done_in_empty_bursts(method):
+    def waiting(empties_us):
+        return replace(series(10), empties_us=[empties_us] * SAMPLES, launches=LAUNCHES)
+
+    noise_us = 40.0
+    for reference, allowed_us in (
+        (waiting(noise_us), NOISE_FACTOR * noise_us + ONCE_MARGIN_US),
+        (None, EMPTIES_ALONE_US),
+    ):
+        most_us = ONCE_FACTOR * 10 * LAUNCHES + allowed_us
+        for share, rule in ((0.99, None), (1.01, "time_outside_launches")):
+            found = timed(waiting(most_us * share), reference, method=method)
+            assert rule_broken(found, on_device=method == "graph") == rule
+
+
+def test_a_host_that_is_busy_now_and_then_is_no_evidence_of_work_in_empty_bursts():
+    empties = [30.0] * 12 + [20_000.0] * 8
+    busy = replace(series(10), empties_us=empties, launches=LAUNCHES)
+    assert rule_broken(timed(busy, replace(busy), method="eager"), on_device=False) is None
+    assert rule_broken(timed(busy, method="eager"), on_device=False) is None
 
 
 def spends_too_much(candidate, reference_us=0.0, *, on_device=False):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from kbd.daemon.runner.copying import DeviceTarget, can_copy, copy_all, copy_to, target_at
+from kbd.daemon.runner.copying import DeviceTarget, can_copy, copy_all, copy_to, shares_memory, target_at
 
 DTYPES = [
     torch.float64,
@@ -117,3 +117,13 @@ def test_a_mode_that_was_left_on_sees_nothing():
     with Mode():
         copy_to(target, source)
     assert target.tolist() == [1, 1, 1]
+
+
+def test_memory_that_is_not_each_tensors_own():
+    inputs, own = torch.zeros(8), torch.zeros(3, 1)
+    memory = range(inputs.data_ptr(), inputs.data_ptr() + inputs.nbytes)
+    honest = [[own, torch.zeros(3, 1)], [own, own[:0], own[:0]], [own.t()], [own[:1].expand(1, 1)], []]
+    for tensors in honest:
+        assert not shares_memory(tensors, memory)
+    for tensors in [[own, own], [own, own.view(3)], [own.expand(3, 4)], [own, inputs[2:]]]:
+        assert shares_memory(tensors, memory)

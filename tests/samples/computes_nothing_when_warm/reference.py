@@ -1,0 +1,5 @@
+import torch
+
+
+def mixed(x):
+    x.copy_(torch.tanh(x @ x))
