@@ -38,6 +38,10 @@ INTERPRETED_SAMPLES = 2  # nothing is concluded from them
 TIMINGS_IN_DOUBT: Final = {"cuda": 1, "cpu": 3}
 """On the CPU two of so many timings must have figures that no honest kernel has: a host may delay one process."""
 TOO_NOISY: Final = "too noisy for a speed-up"
+BUSY_HOST: Final = (
+    "no difference is said to be significant, since the host was busy while it was timed; "
+    "judge it again on a quiet host"
+)
 NOTHING_COMPARED: Final = "nothing that was timed could be compared with the reference"
 L2_POLICIES: Final = {
     True: "every launch of a burst on the same input set",
@@ -51,25 +55,26 @@ def time_workload(session: Session, finding: Finding) -> None:
     session.tell(Stage.TIMING)
     timings = TIMINGS_IN_DOUBT[session.device.type]
     most = timings // 2 + 1
-    doubts: list[_Doubt] = []
-    for number in range(timings):
-        doubt = _time_once(session, finding)
-        if doubt is not None:
-            doubts.append(doubt)
-        elif number + 1 - len(doubts) >= most or not doubts:
-            return
-        proofs = [one.suspicious for one in doubts if not one.busy]
+    taken: list[_Taken] = []
+    while len(taken) < timings:
+        taken.append(_time_once(session, finding))
+        doubts = [one.doubt for one in taken if one.doubt]
+        proofs = [one.doubt for one in taken if one.doubt and not one.busy]
         if len(proofs) >= most:
             raise proofs[-1]
+        if not taken[-1].doubt and (not doubts or len(taken) - len(doubts) >= most):
+            break
     if len(doubts) >= most:
-        _withhold_speedup(session, finding, doubts[-1].suspicious)
+        _withhold_speedup(session, finding, doubts[-1])
+    else:
+        _qualify(session, finding, busy=taken[-1].busy)
 
 
 @dataclass(frozen=True)
-class _Doubt:
-    """Figures of a timing that no honest kernel has; on a `busy` host they prove nothing."""
+class _Taken:
+    """A timing. `doubt`: its figures are none that an honest kernel has; on a `busy` host that proves nothing."""
 
-    suspicious: Suspicious
+    doubt: Suspicious | None
     busy: bool
 
 
@@ -81,8 +86,8 @@ def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> 
     )
 
 
-def _time_once(session: Session, finding: Finding) -> _Doubt | None:
-    """Fill in what was found; returns what no honest kernel's figures could be, if they are so."""
+def _time_once(session: Session, finding: Finding) -> _Taken:
+    """Fill in what was found."""
     bench = stocked_bench(session, finding)
     on_device = session.device.type == "cuda"
     floor = Floor.of(device_speed(), bench.candidate.output_bytes) if on_device else None
@@ -102,18 +107,30 @@ def _time_once(session: Session, finding: Finding) -> _Doubt | None:
     found = _performance(session, bench, ways, auditor.report(), floor)
     told = {"launches": finding.launches, "lease": ways.lease_use(held_s)}
     finding.performance = found.model_copy(update=told)
-    if _interpreted(session):
-        return None
-    if found.speedup is not None and found.audit is not None and not found.audit.compared:
-        finding.withhold_speedup(NOTHING_COMPARED)
-        session.note(f"no speed-up is told, since {NOTHING_COMPARED} (docs/measurement.md, The audit)")
+    busy = not on_device and after.was_busy_since(before)
+    return _Taken(None if _interpreted(session) else _doubt(ways, floor, on_device=on_device), busy)
+
+
+def _doubt(ways: _Ways, floor: Floor | None, *, on_device: bool) -> Suspicious | None:
     try:
         check_plausible(ways.headline, floor, on_device=on_device)
         if ways.device is not None:
             check_kept(ways.as_called, floor)
     except Suspicious as suspicious:
-        return _Doubt(suspicious, busy=not on_device and after.was_busy_since(before))
+        return suspicious
     return None
+
+
+def _qualify(session: Session, finding: Finding, *, busy: bool) -> None:
+    """Claim no more of a speed-up than what was compared, and the host, allow."""
+    found = finding.performance
+    assert found is not None
+    if found.speedup is not None and found.audit is not None and not found.audit.compared:
+        finding.withhold_speedup(NOTHING_COMPARED)
+        session.note(f"no speed-up is told, since {NOTHING_COMPARED} (docs/measurement.md, The audit)")
+    elif busy and found.significant:
+        finding.performance = found.model_copy(update={"significant": False})
+        session.note(BUSY_HOST)
 
 
 @dataclass(frozen=True)

@@ -44,13 +44,13 @@ def timing(median):
     return KernelTiming(as_called=TimingFigures(**figures, std=0.0, samples=20))
 
 
-def performance(ratio):
+def performance(ratio, *, voided=False):
     return Performance(
         candidate=timing(100.0 / ratio),
         reference=timing(100.0),
         speedup=ratio,
         speedup_ci95=(ratio * 0.98, ratio * 1.02),
-        significant=False,
+        significant=not voided and not ratio * 0.98 <= 1 <= ratio * 1.02,
         timing="as_called",
         method="wall",
         cache="cold",
@@ -123,6 +123,18 @@ def test_on_a_gpu_it_is_known_how_pairs_scatter():
         PAIRED_BIAS + 2.2622 * math.sqrt((8 * 0.0085**2 + statistics.variance(map(math.log, alike))) / 9 / 2)
     )
     assert on_gpu.speedup == verdict.speedup
+
+
+def test_what_voids_a_pair_voids_them_all():
+    calm, busy = passed(2.0), performance(2.1, voided=True)
+    voided = calm.model_copy(
+        update={"workloads": (calm.workloads[0].model_copy(update={"performance": busy}),)} | overall([busy])
+    )
+    _, verdict = play(ProcessPairs(request(2), "cpu"), [calm, voided])
+    assert verdict.speedup == pytest.approx((2.0 * 2.1) ** 0.5)
+    assert verdict.significant is False
+    assert overall([calm.workloads[0].performance, busy])["significant"] is False
+    assert overall([calm.workloads[0].performance] * 2)["significant"] is True
 
 
 def test_every_workload_has_its_pairs():

@@ -9,6 +9,7 @@ from kbd.daemon.judge.alone import HEARD_ON, HEARINGS, MOST_FOR_CLOCKS, NOT_HEAR
 from kbd.daemon.judge.alone_times import AloneTimes
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.draw import DataOutOfReach
+from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.pipeline import evaluate
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerSilent
 
@@ -19,6 +20,7 @@ CANDIDATE_US, REFERENCE_US = 40.0, 80.0
 def judge(make_kernel, make_session, document, monkeypatch):
     """The verdict on a candidate that is twice as fast; its reference takes `alone_us` when that is gone."""
     monkeypatch.setattr(alone, "HEARD_ON", {"cpu"})
+    monkeypatch.setattr(HostLoad, "was_busy_since", lambda *_: False)
 
     alone_times = AloneTimes()
 

@@ -113,6 +113,7 @@ def test_a_reference_is_heard_when_its_candidate_is_done_with(judge, request_of,
     # Of a busy host nothing is concluded here: what is said is looked at, and in which order.
     monkeypatch.setattr("kbd.daemon.judge.alone.SLOWED", 100.0)
     monkeypatch.setattr("kbd.daemon.judge.performance.check_plausible", lambda *_, **__: None)
+    monkeypatch.setattr("kbd.daemon.judge.host_load.HostLoad.was_busy_since", lambda *_: False)
     sleeping = "import time\n\ndef f(x):\n    time.sleep({})\n    return x + x\n"
     slow = {"kernel_type": "torch", "source_code": sleeping.format(0.03)}
     request = request_of(sleeping.format(0.001), reference=slow)

@@ -10,7 +10,7 @@ from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.device_speed import host_cache_bytes
 from kbd.daemon.judge.host_load import HostLoad
-from kbd.daemon.judge.performance import NOTHING_COMPARED, time_workload
+from kbd.daemon.judge.performance import BUSY_HOST, NOTHING_COMPARED, time_workload
 from kbd.daemon.judge.runner_link import RunnerSilent
 from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
 from kbd.outbox.intervals import PROCESS_BIAS
@@ -19,10 +19,14 @@ from kbd.outbox.verdict import Stage
 MIB = 1 << 20
 
 
+QUIET, BUSY = False, True
+
+
 @pytest.fixture
 def time_it(make_kernel, make_session, document, monkeypatch):
     """Check and time the only workload; returns the session. The cache of this machine holds 1 MiB."""
     monkeypatch.setattr("kbd.daemon.judge.device_speed.host_cache_bytes", lambda: MIB)
+    monkeypatch.setattr(HostLoad, "was_busy_since", lambda *_: QUIET)
 
     def run(
         elements=4,
@@ -134,7 +138,14 @@ def test_without_a_turn_that_was_compared_there_is_no_speedup(time_it):
     ]
 
 
-QUIET, BUSY = False, True
+def test_on_a_busy_host_nothing_is_significant(time_it, monkeypatch):
+    monkeypatch.setattr(HostLoad, "was_busy_since", lambda *_: BUSY)
+    session = time_it()
+    found = session.findings[0].performance
+    assert found.speedup == pytest.approx(2.0)
+    assert found.speedup_ci95[0] > 1
+    assert found.significant is False
+    assert session.notes == [BUSY_HOST]
 
 
 @pytest.fixture
@@ -149,7 +160,7 @@ def implausible(monkeypatch):
                 timed.candidate.whole_us[:] = [1e6] * len(timed.candidate.whole_us)
             really(timed, floor, on_device=on_device)
 
-        hosts = iter([busy for busy in rounds if busy is not None])
+        hosts = map(bool, rounds)
         monkeypatch.setattr(performance_module, "check_plausible", check)
         monkeypatch.setattr(HostLoad, "was_busy_since", lambda *_: next(hosts))
         return timings
