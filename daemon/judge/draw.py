@@ -121,7 +121,12 @@ def read_data(source: TensorData, tensor: BoundTensor, folder: Path | None) -> t
         raise BadData(f"expected data of shape {list(tensor.shape)}, found {list(values.shape)}")
     if values.dtype != dtype:
         raise BadData(f"expected data of dtype {dtype}, found {values.dtype}")
-    return values.to(dtype_named(tensor.dtype))
+    return _plain_booleans(values).to(dtype_named(tensor.dtype))
+
+
+def _plain_booleans(values: torch.Tensor) -> torch.Tensor:
+    """Every byte of a boolean but 0 as 1: a copy makes it that, and must not differ from what was copied."""
+    return values.view(torch.uint8) != 0 if values.dtype is torch.bool else values
 
 
 def _from_file(name: str, folder: Path | None) -> torch.Tensor:

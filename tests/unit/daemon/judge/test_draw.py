@@ -220,6 +220,29 @@ def test_bytes_of_another_dtype_are_converted():
     assert found.flatten().tolist() == [0, 1, 2, 3, 4, 5]
 
 
+ODD_BOOLEANS = np.array([[0, 1, 2], [3, 128, 255]], np.uint8)
+
+
+def assert_plain(found):
+    assert found.dtype is torch.bool
+    assert found.view(torch.uint8).tolist() == [[0, 1, 1], [1, 1, 1]]
+
+
+@BOTH_WAYS
+def test_bytes_of_booleans_are_made_0_and_1(compress):
+    content = ODD_BOOLEANS.tobytes()
+    packed = zlib.compress(content) if compress == "zlib" else content
+    assert_plain(literal(DType.BOOL, data_b64=base64.b64encode(packed).decode(), compress=compress))
+
+
+def test_bytes_of_booleans_in_files_are_made_0_and_1(tmp_path):
+    odd = ODD_BOOLEANS.view(np.bool_)
+    np.save(tmp_path / "x.npy", odd)
+    save_file({"x": torch.from_numpy(odd)}, tmp_path / "x.safetensors")
+    assert_plain(literal(DType.BOOL, folder=tmp_path, file="x.npy"))
+    assert_plain(literal(DType.BOOL, folder=tmp_path, file="x.safetensors#x"))
+
+
 def test_changing_what_was_drawn_does_not_change_what_is_drawn_next():
     first = literal(data_b64=b64(ARRAY))
     first.zero_()

@@ -1,0 +1,2 @@
+def count_twice(x):
+    return x * 2
