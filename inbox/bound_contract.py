@@ -61,7 +61,7 @@ class BoundTensor(StrictModel):
 
         Sufficient and cheap: dimensions in order of their strides, each must step over all smaller ones.
         """
-        if self.strides is None:
+        if self.strides is None or self.elements == 0:
             return False
         reach = 1
         for stride, size in sorted(zip(self.strides, self.shape, strict=True)):

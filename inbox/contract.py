@@ -204,9 +204,11 @@ def _bound_tensor_problems(role: Role, tensor: BoundTensor) -> Iterator[Problem]
         return
     if role != "input" and tensor.elements == 0:
         yield Problem("/shape", "an output without elements cannot be judged", "1 or more", shape)
-    if role != "input" and tensor.overlaps_itself:
+    if tensor.overlaps_itself:
+        message = f"elements of an {role} lie on each other, or between each other"
+        expected = f"each stride past all that smaller ones reach in shape {shape}"
         found = str(list(tensor.strides or ()))
-        yield Problem("/strides", "elements of an output lie on each other", found=found, hint="enlarge them")
+        yield Problem("/strides", message, expected, found, "enlarge them")
     if role != "output":
         yield from _content_problems(tensor)
 

@@ -26,7 +26,7 @@ class TensorSpec(StrictModel):
         dtype: of its elements.
         init: how the content is generated; a floating input without init and data is `randn`.
         data: the content itself; instead of init.
-        strides: in elements, one per dimension; None is contiguous.
+        strides: in elements, one per dimension, so that no elements share a place; None is contiguous.
         tolerance: for this output; None is the job's.
     """
 

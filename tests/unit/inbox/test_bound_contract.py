@@ -1,5 +1,6 @@
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,8 @@ def test_elements_that_overlap_are_always_noticed(shape, strides):
 def test_usual_layouts_do_not_overlap():
     for strides in [(3, 1), (1, 2), (8, 2)]:
         assert not BoundTensor(shape=(2, 3), dtype=DType.INT8, strides=strides).overlaps_itself
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (0, 4), (4, 0), (0, 0)])
+def test_one_element_or_none_cannot_overlap(shape):
+    assert not BoundTensor(shape=shape, dtype=DType.INT8, strides=(0, 0)).overlaps_itself

@@ -135,8 +135,39 @@ def test_an_argument_may_repeat_its_axis():
     assert contract(tensor("x", "N"), integer("N", " N ")).bind({"N": 7}).args[1].value == 7
 
 
-def test_input_views_may_overlap_themselves():
-    assert contract(tensor("x", 2, 2, strides=[0, 1])).bind({}).tensors[0].tensor.overlaps_itself
+@pytest.mark.parametrize("role", ["input", "output", "inout"])
+@pytest.mark.parametrize(
+    ("shape", "strides"),
+    [((4, 4), (0, 1)), ((4, 4), (1, 1)), ((4, 4), (3, 1)), ((4, 1, 4), (1, 9, 2)), ((2,), (0,))],
+)
+def test_elements_that_lie_on_each_other_cannot_be_written(role, shape, strides):
+    with pytest.raises(InvalidJob, match=f"elements of an {role} lie on each other") as caught:
+        contract(tensor("x", *shape, role=role, strides=list(strides)))
+    assert [found for found, _ in problems_of(caught)] == ["/args/0/tensor_spec/strides"]
+
+
+def test_overlaps_are_seen_once_the_axes_are_known():
+    bound = contract(tensor("x", "M", "N", strides=["N - 1", 1]))
+    assert bound.bind({"M": 1, "N": 4})
+    with pytest.raises(InvalidJob, match="lie on each other"):
+        bound.bind({"M": 2, "N": 4})
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides"),
+    [
+        ((1, 4), (0, 1)),
+        ((4, 1), (1, 1)),
+        ((1, 1), (0, 0)),
+        ((0, 4), (0, 0)),
+        ((4, 0), (0, 1)),
+        ((), ()),
+        ((4, 4), (1, 4)),
+        ((4, 4), (9, 2)),
+    ],
+)
+def test_a_stride_over_one_element_or_none_may_be_anything(shape, strides):
+    assert contract(tensor("x", *shape, strides=list(strides))).bind({})
 
 
 def test_the_contents_of_an_output_are_not_checked():
