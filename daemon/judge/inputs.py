@@ -18,6 +18,7 @@ from kbd.daemon.executor.protocol import WorkloadPlan
 from kbd.daemon.judge.bits import WORDS
 from kbd.daemon.judge.draw import BadData, draw
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.room import require_room
 from kbd.daemon.judge.session import Session
 from kbd.daemon.runner.values import pack
 from kbd.inbox.bound_contract import BoundArg, BoundContract, BoundTensor
@@ -54,7 +55,10 @@ class InputSource(Protocol):
 
 
 def input_source(session: Session, plan: WorkloadPlan) -> InputSource:
-    """The contract where there is one, else the module that brings its inputs. Raises BadData."""
+    """The contract where there is one, else the module that brings its inputs. Raises BadData or TooLarge."""
+    if session.device.type == "cpu":
+        for contract in filter(None, (plan.inputs, plan.candidate, plan.reference)):
+            require_room(contract, compared=session.reference is not None)
     if plan.inputs is not None:
         return ContractInputs(plan, plan.inputs, session.device, session.folder)
     owner = session.reference or session.candidate

@@ -8,7 +8,10 @@ A stage is a name and a function of the session. It returns when all is well and
     ReferenceUnusable the reference gave nothing to compare                      -> invalid_reference
     BadData          the job's literal data does not fit                         -> invalid_job
     DataOutOfReach   a file of the job is gone, or its file system fails         -> harness_error
+    TooLarge         the host cannot hold the tensors of the job                 -> out_of_memory
     SharingFailed    no memory, no handle                                        -> out_of_memory, device_error
+
+and any error that means a shortage of memory                                    -> out_of_memory
 """
 
 from __future__ import annotations
@@ -18,8 +21,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
 from kbd.daemon.judge.alone import hear_references_alone
 from kbd.daemon.judge.audit import Suspicious
@@ -27,11 +28,13 @@ from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.draw import BadData, DataOutOfReach
 from kbd.daemon.judge.launches import note_launches
 from kbd.daemon.judge.performance import time_workload
+from kbd.daemon.judge.room import TooLarge
 from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble
 from kbd.daemon.judge.session import Session
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.daemon.judge.wrong import ReferenceUnusable, Wrong
-from kbd.outbox.report import ErrorReport, Suspicion
+from kbd.daemon.runner.shortage import is_shortage, shortage_of
+from kbd.outbox.report import ErrorReport, MemoryReport, Suspicion
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
 
@@ -89,7 +92,7 @@ STAGES = (
 
 TROUBLES = (
     *(RunnerTrouble, Wrong, Suspicious, ReferenceUnusable, BadData, DataOutOfReach),
-    *(SharingFailed, torch.cuda.OutOfMemoryError),
+    *(SharingFailed, TooLarge),
 )
 
 
@@ -103,7 +106,9 @@ def evaluate(session: Session) -> Verdict:
         started = time.monotonic()
         try:
             stage.act(session)
-        except TROUBLES as error:
+        except Exception as error:
+            if not (isinstance(error, TROUBLES) or is_shortage(error)):
+                raise
             seconds[stage.name] = time.monotonic() - started
             return _failed(session, error, JudgeTimings(**seconds))
         seconds[stage.name] = time.monotonic() - started
@@ -144,15 +149,30 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
             hint = "if somebody has deleted it, deliver the job again under a new id"
             report = ErrorReport(type="DataOutOfReach", message=str(error), hint=hint)
             return {"status": EvaluationStatus.HARNESS_ERROR, "blame": Blame.HARNESS, "error": report}
-        case OutOfDeviceMemory() | torch.cuda.OutOfMemoryError():
-            report = ErrorReport(
-                type="OutOfMemory",
-                message=f"the device has no room for the job's inputs and outputs: {error}",
-                hint="use smaller workloads",
-            )
-            return {"status": EvaluationStatus.OUT_OF_MEMORY, "blame": Blame.JOB, "error": report}
+    memory = _memory_lacking(error)
+    if memory is not None:
+        return _no_room(error, memory)
     report = ErrorReport(type="SharingFailed", message=str(error))
     return {"status": EvaluationStatus.DEVICE_ERROR, "blame": Blame.DEVICE, "error": report}
+
+
+def _memory_lacking(error: Exception) -> MemoryReport | None:
+    """What is known of the memory that the judge could not have; None where it lacked none."""
+    if isinstance(error, OutOfDeviceMemory):
+        return MemoryReport(where="device")
+    if isinstance(error, TooLarge):
+        return MemoryReport(where="host", needed_bytes=error.needed_bytes, limit_bytes=error.host_bytes)
+    return shortage_of(error) if is_shortage(error) else None
+
+
+def _no_room(error: Exception, memory: MemoryReport) -> dict[str, Any]:
+    report = ErrorReport(
+        type="OutOfMemory",
+        message=f"the {memory.where} has no room for the job's inputs and outputs: {error}",
+        hint="use smaller workloads",
+        memory=memory,
+    )
+    return {"status": EvaluationStatus.OUT_OF_MEMORY, "blame": Blame.JOB, "error": report}
 
 
 def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]:

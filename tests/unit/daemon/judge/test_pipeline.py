@@ -235,6 +235,8 @@ def test_the_candidate_is_not_even_loaded_after_a_bad_reference(judge):
         (SharingFailed("CUDA: cudaErrorUnknown"), "device_error", "device"),
         (OutOfDeviceMemory("the device is out of memory"), "out_of_memory", "job"),
         (torch.cuda.OutOfMemoryError("CUDA out of memory"), "out_of_memory", "job"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out_of_memory", "job"),
+        (MemoryError("no more"), "out_of_memory", "job"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
@@ -247,6 +249,16 @@ def test_troubles_of_device_and_job(judge, role, trouble, status, blame):
 def test_a_job_that_says_nowhere_what_to_call_with(judge):
     verdict, _ = judge(io=None, workloads=None)
     assert place(verdict) == ("invalid_job", "correctness", "job")
+
+
+@pytest.mark.parametrize("spec", [{"shape": [1 << 20, 1 << 20]}, {"shape": [2, 2], "strides": [1 << 39, 1]}])
+def test_tensors_that_no_host_can_hold_are_never_made(judge, spec):
+    io = {"args": [{"name": "x", "type": "tensor", "tensor_spec": spec}]}
+    verdict, session = judge(io=io, workloads=None)
+    assert place(verdict) == ("out_of_memory", "correctness", "job")
+    assert verdict.error.memory.where == "host"
+    assert verdict.error.memory.needed_bytes > verdict.error.memory.limit_bytes > 0
+    assert session.candidate.verbs == session.reference.verbs == ["load"]
 
 
 def test_a_fault_of_the_judge_is_no_verdict(judge):
