@@ -176,6 +176,9 @@ class LocalExecutor:
         Whatever happens, no runner and nothing of theirs is left; a verdict that needs nothing more from them
         does not wait for their end.
         """
+        bounds = self._sandboxing.bounds
+        memory = {"memory_bytes": bounds.memory_bytes, "device_memory_bytes": bounds.device_memory_bytes}
+        request = request.model_copy(update=memory)
         last: list[Progress] = []
 
         def note(progress: Progress) -> None:

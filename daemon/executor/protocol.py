@@ -133,7 +133,8 @@ class Archive(Message):
 class Evaluate(Message):
     """A whole job for a judge. Sockets of the candidate's and then the reference's runner come along.
 
-    Then the descriptors of the `archives`, in their order.
+    Then the descriptors of the `archives`, in their order. `memory_bytes`, `device_memory_bytes`: what one runner
+    may use; None is not known, or all.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -147,6 +148,8 @@ class Evaluate(Message):
     seconds_left: float
     limits: StageLimits
     archives: tuple[Archive, ...] = ()
+    memory_bytes: Count | None = None
+    device_memory_bytes: Count | None = None
 
 
 class Probe(Message):

@@ -19,7 +19,8 @@ from kbd.daemon.judge.borrowing import Borrower
 from kbd.daemon.judge.dense_form import dense_form
 from kbd.daemon.judge.lending import Lender, Loan
 from kbd.daemon.judge.output_buffers import beginnings, buffer_metas, freshen
-from kbd.daemon.judge.runner_link import RunnerForged, RunnerLink
+from kbd.daemon.judge.room import Announcements, Made
+from kbd.daemon.judge.runner_link import RunnerFailed, RunnerForged, RunnerLink
 from kbd.daemon.runner.values import UnknownValue, meta_of
 from kbd.inbox.bound_contract import BoundContract
 from kbd.inbox.manifest import KernelCode
@@ -46,7 +47,13 @@ class InputSet:
 class HostedKernel:
     """Reference or candidate. Raises RunnerTrouble wherever the runner does not do as asked."""
 
-    def __init__(self, link: RunnerLink, device_kind: str, limits: StageLimits) -> None:
+    def __init__(
+        self,
+        link: RunnerLink,
+        device_kind: str,
+        limits: StageLimits,
+        announcements: Announcements | None = None,
+    ) -> None:
         self.link = link
         self.setup_us = 0.0
         self.makes_inputs = False
@@ -62,6 +69,7 @@ class HostedKernel:
         self.device_kind = device_kind
         self.lender = Lender(link, device_kind, limits.load_s)
         self.borrower = Borrower()
+        self._announcements = announcements or Announcements()
         self._contracts: tuple[BoundContract, ...] = ()
         self._takes_outputs = False
         self._bound: dict[int, Loan] = {}
@@ -145,7 +153,7 @@ class HostedKernel:
         known = self._bound.get(index), self._buffers.get(index)
         if known[0] and known[1] and (known[0].metas, known[1].metas) == (metas, outputs):
             return known[0], known[1]
-        whole = self.lender.lend([*metas, *outputs])
+        whole = self.lender.lend([*metas, *outputs], f"set {index}")
         loan = self._bound[index] = Loan(whole.arena, whole.slots[: len(metas)])
         buffers = self._buffers[index] = Loan(whole.arena, whole.slots[len(metas) :])
         return loan, buffers
@@ -209,13 +217,13 @@ class HostedKernel:
     def _fetch_results(
         self, what: Literal["outputs", "precise"], metas: list[TensorMeta], ran: Ran
     ) -> list[torch.Tensor]:
-        """Where the runner has put them already, nothing needs to be asked."""
+        """Where the runner has put them already, nothing needs to be asked. Raises RunnerTrouble."""
         if not metas:
             return []
         loan = self._results.get(what)
         if loan is not None and loan.metas == metas:
             return loan.copies() if what in ran.exported else self._export(what, loan)
-        loan = self._results[what] = self.lender.lend(metas)
+        loan = self._results[what] = self._room_to_fetch(what, metas)
         return self._export(what, loan)
 
     def trespassed(self, index: int) -> list[int]:
@@ -256,11 +264,23 @@ class HostedKernel:
         self.borrower.give_back()
         self.lender.release()
 
-    def _fetch(self, what: Any, values: Values, limit_s: float) -> list[torch.Tensor]:
+    def _fetch(self, what: Made, values: Values, limit_s: float) -> list[torch.Tensor]:
         metas = self._known(values.tensors)
-        return self._export(what, self.lender.lend(metas), limit_s) if metas else []
+        if not metas:
+            return []
+        loan = self._room_to_fetch(what, metas)
+        copies = self._export(what, loan, limit_s)
+        _settle(loan)  # the runner writes to the same place when it is asked for the next ones
+        return copies
 
-    def _export(self, what: Any, loan: Loan, limit_s: float | None = None) -> list[torch.Tensor]:
+    def _room_to_fetch(self, what: Made, metas: list[TensorMeta]) -> Loan:
+        """Where the runner puts what it says it has made. Raises RunnerFailed where that cannot be."""
+        failed = self._announcements.refusal(what, sum(map(extent, metas)))
+        if failed is not None:
+            raise RunnerFailed(self.role, failed)
+        return self.lender.lend(metas, what)
+
+    def _export(self, what: Made, loan: Loan, limit_s: float | None = None) -> list[torch.Tensor]:
         question = runner_protocol.Export(what=what, slots=loan.slots)
         self.link.ask(question, runner_protocol.Okay, limit_s or self.limits.correctness_s)
         return loan.copies()

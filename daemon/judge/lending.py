@@ -87,10 +87,10 @@ class Lender:
         self._used = 0
         self._known: dict[str, tuple[Room, int]] = {}
 
-    def lend(self, metas: Sequence[TensorMeta]) -> Loan:
-        """Room for tensors like these. Raises RunnerTrouble or SharingFailed."""
+    def lend(self, metas: Sequence[TensorMeta], purpose: str | None = None) -> Loan:
+        """Room for tensors like these; with a purpose, where those for it lay before. Raises as `lend_again`."""
         _, nbytes = lay_out(0, metas)
-        room = self.lend_bytes(nbytes)
+        room = self.lend_bytes(nbytes) if purpose is None else self.lend_again(purpose, nbytes)
         slots, _ = lay_out(room.number, metas, room.base)
         raise_fences(room.arena.memory, slots)
         return Loan(room.arena, slots)
@@ -107,10 +107,14 @@ class Lender:
     def lend_again(self, purpose: str, nbytes: int) -> Room:
         """The room that served this purpose before, where it is large enough: its tensors are given up.
 
+        Nothing is given back before the runner is gone. So that little is lost to one that asks for more each time,
+        room on the host at least doubles; it takes memory only where something is written.
+
         Raises RunnerTrouble or SharingFailed.
         """
         room, size = self._known.get(purpose, (None, 0))
         if room is None or size < nbytes:
+            nbytes = max(nbytes, 2 * size) if self._kind == "cpu" else nbytes
             room = self.lend_bytes(nbytes)
             self._known[purpose] = room, nbytes
         return room

@@ -33,10 +33,12 @@ from kbd.daemon.executor.protocol import (
     Progress,
     Role,
 )
+from kbd.daemon.executor.sandbox.host_memory import host_memory_bytes
 from kbd.daemon.judge.alone_times import AloneTimes
 from kbd.daemon.judge.device_report import DeviceInspector
 from kbd.daemon.judge.hosted_kernel import HostedKernel
 from kbd.daemon.judge.pipeline import evaluate
+from kbd.daemon.judge.room import Announcements
 from kbd.daemon.judge.runner_link import Deadline, RunnerLink, RunnerTrouble
 from kbd.daemon.judge.session import Session
 from kbd.outbox.verdict import Stage
@@ -138,12 +140,21 @@ def _kernels(
             RunnerLink(role, socket.socket(fileno=descriptors.pop(0)), deadline, spin_s=spin_s),
             target.kind,
             request.limits,
+            _announcements(request, target),
         )
         for role in roles[: 2 if request.reference is not None else 1]
     }
     for archive, descriptor in zip(request.archives, descriptors, strict=True):
         kernels[archive.role].archive = (descriptor, archive.nbytes)
     return list(kernels.values())
+
+
+def _announcements(request: Evaluate, target: DeviceTarget) -> Announcements:
+    """What is believed of a runner. On a device all that is too much fails when room is made for it."""
+    if target.kind == "cuda":
+        whole = torch.cuda.mem_get_info()[1]
+        return Announcements("device", runner_bytes=min(request.device_memory_bytes or whole, whole))
+    return Announcements("host", runner_bytes=request.memory_bytes, host_bytes=host_memory_bytes())
 
 
 def _release(kernels: list[HostedKernel]) -> None:

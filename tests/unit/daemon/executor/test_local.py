@@ -15,6 +15,7 @@ from kbd.daemon.executor.process import ExitStatus
 from kbd.daemon.executor.protocol import DeviceTarget, Evaluate, Progress, StageLimits, WorkloadPlan
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings, IsolationTooWeak
 from kbd.daemon.executor.sandbox.layers import Layer, Level
+from kbd.daemon.executor.sandbox.plan import Bounds
 from kbd.daemon.executor.spares import Stock
 from kbd.daemon.job_logs.archive import LogArchive
 from kbd.daemon.job_logs.log_writing import LogWriting
@@ -74,6 +75,7 @@ class FakeJudge:
     async def evaluate(
         self, request, candidate, reference, on_progress, exclusive, end_candidate, archives=()
     ):
+        self.request = request
         self.exclusive, self.end_candidate = exclusive, end_candidate
         return await self.script(candidate, reference, on_progress)
 
@@ -140,6 +142,12 @@ def test_a_verdict(judged):
     assert outcome.failure is None
     assert outcome.device.name == "fake"
     assert outcome.last_progress == news[-1] == Progress(stage="correctness", role="candidate")
+
+
+def test_the_judge_is_told_what_a_runner_may_use(judged, executor, worker):
+    executor._sandboxing = IsolationSettings(bounds=Bounds(memory_bytes=5, device_memory_bytes=7))
+    judged()
+    assert (worker.judge.request.memory_bytes, worker.judge.request.device_memory_bytes) == (5, 7)
 
 
 def test_each_runner_has_a_folder_of_its_own_and_none_is_left(judged, executor, tmp_path):

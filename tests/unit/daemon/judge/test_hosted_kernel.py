@@ -8,6 +8,7 @@ from kbd.daemon.executor.protocol import StageLimits
 from kbd.daemon.executor.runner_protocol import Okay, Ran
 from kbd.daemon.executor.tensor_messages import TensorMeta, Values
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
+from kbd.daemon.judge.room import Announcements
 from kbd.daemon.judge.runner_link import Deadline, RunnerFailed, RunnerForged, RunnerLink, RunnerLost
 from kbd.daemon.runner.values import pack
 from kbd.inbox.manifest import KernelCode
@@ -178,7 +179,7 @@ def test_a_released_kernel_lets_its_runner_go(loaded):
 # --- runners that lie -------------------------------------------------------------------------------
 
 
-def lying(scripted, *answers):
+def lying(scripted, *answers, announcements=None):
     """A hosted kernel whose runner gives these answers to whatever is asked."""
 
     def script(channel):
@@ -188,7 +189,7 @@ def lying(scripted, *answers):
             channel.send(answer.model_copy(update=echo))
 
     link = RunnerLink("candidate", scripted(script), Deadline(60))
-    return HostedKernel(link, "cpu", LIMITS)
+    return HostedKernel(link, "cpu", LIMITS, announcements)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +216,52 @@ def test_outputs_of_a_runner_that_exports_nothing_are_what_lay_there(scripted):
     (found,) = hosted.outputs_of(Ran(values=values))
     assert found.tolist() == [0, 0, 0]
     hosted.release()
+
+
+HUGE = Values(tree=[{"tensor": 0}], tensors=(TensorMeta(shape=(1 << 38,), dtype="float32"),))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ask"),
+    [
+        (runner_protocol.Made(values=HUGE), lambda hosted: hosted.make_inputs(1)),
+        (
+            runner_protocol.Loaded(setup_us=1, makes_inputs=False, init_inputs=HUGE),
+            lambda hosted: hosted.load(kernel("def f(): pass"), (), 1, None),
+        ),
+        (Ran(values=HUGE), lambda hosted: hosted.outputs_of(hosted.run(0))),
+        (
+            Ran(values=Values(tree=None), precise=HUGE),
+            lambda hosted: hosted.precise_outputs_of(hosted.run(0), [], []),
+        ),
+    ],
+    ids=["inputs", "init_inputs", "outputs", "precise"],
+)
+@pytest.mark.parametrize("bound", ["runner_bytes", "host_bytes"])
+def test_what_a_runner_cannot_have_made_is_not_believed(scripted, answer, ask, bound):
+    hosted = lying(scripted, answer, announcements=Announcements(**{bound: 1 << 30}))
+    with pytest.raises(RunnerFailed) as trouble:
+        ask(hosted)
+    failed = trouble.value.failed
+    assert (failed.status, failed.memory.limit_bytes) == ("out_of_memory", 1 << 30)
+    assert failed.memory.needed_bytes >= 1 << 40
+    assert hosted.lender._arenas == [], "nothing was made for it"
+
+
+def test_what_is_fetched_and_bound_again_and_again_lies_in_the_same_memory(loaded):
+    source = "import torch\ndef get_inputs():\n    return [torch.rand(1000)]\ndef f(x):\n    return x\n"
+    hosted = loaded(source)
+    for seed in range(5):
+        outputs_of(hosted, hosted.make_inputs(seed), index=seed % 2)
+    assert len(hosted.lender._arenas) == 4, "inputs made, two sets, outputs"
+
+
+def test_sets_of_another_form_take_the_place_of_those_before(loaded):
+    hosted = loaded("def f(x):\n    return x.sum()\n")
+    for size in (1000, 900, 800):
+        assert outputs_of(hosted, inputs(torch.ones(size)))[0].item() == size
+        assert hosted.trespassed(0) == []
+    assert len(hosted.lender._arenas) == 2
 
 
 def test_input_sets_know_their_size():

@@ -108,6 +108,24 @@ def test_every_loan_is_an_arena_of_its_own(lender, link):
     assert all(question.handle is None for question in link.questions)
 
 
+def test_what_is_lent_for_a_purpose_lies_where_the_last_ones_lay(lender, link):
+    first = lender.lend([TensorMeta(shape=(9,), dtype="int64")], "inputs")
+    first.fill([torch.arange(9)])
+    second = lender.lend([TensorMeta(shape=(5,), dtype="int8")], "inputs")
+    other = lender.lend([TensorMeta(shape=(9,), dtype="int64")], "outputs")
+    assert second.arena is first.arena
+    assert other.arena is not first.arena
+    assert second.trespassed() == []
+    second.arena.memory[second.slots[0].offset + 5] = 0
+    assert second.trespassed() == [0], "the fences are where the new ones end"
+
+
+def test_little_is_lost_to_one_that_asks_for_more_each_time(lender, link):
+    for size in range(100_000, 200_000, 1000):
+        lender.lend([TensorMeta(shape=(size,), dtype="int8")], "inputs")
+    assert len(link.questions) == 2
+
+
 def test_lending_nothing(lender, link):
     loan = lender.lend([])
     assert loan.slots == ()
