@@ -19,7 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kbd.daemon.executor.shared_memory import OutOfDeviceMemory, SharingFailed
 from kbd.daemon.judge.alone import hear_references_alone
@@ -89,6 +89,7 @@ STAGES = (
     EvaluationStage(Stage.TIMING, frozenset({"full"}), timing),
 )
 
+NEVER_REFUSED_WHEN_LOADED: Final = frozenset({"torch", "triton"})
 
 TROUBLES = (
     *(RunnerTrouble, Wrong, Suspicious, ReferenceUnusable, BadData, DataOutOfReach),
@@ -183,6 +184,8 @@ def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]
     status = EvaluationStatus(_status_of(error))
     if status is EvaluationStatus.COMPILE_ERROR and _has_run(session):
         status = EvaluationStatus.RUNTIME_ERROR  # it had compiled; what it raises later is its own affair
+    if status is EvaluationStatus.UNSUPPORTED and not _can_be_refused(session):
+        status = EvaluationStatus.RUNTIME_ERROR  # not kbd has refused it
     if status is EvaluationStatus.UNSUPPORTED:
         blame = Blame.JOB
     lost = "candidate" if isinstance(error, RunnerLost) else None
@@ -192,6 +195,20 @@ def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]
 def _has_run(session: Session) -> bool:
     """Whether the candidate has done this workload; until then, its call may be what compiles it."""
     return session.stage is Stage.TIMING or session.current.correctness is not None
+
+
+def _can_be_refused(session: Session) -> bool:
+    """Whether kbd has a reason to call this candidate unsupported, whatever its process says.
+
+    Triton's interpreter refuses element types, and an extension that its module builds may find no compiler. All
+    others are refused where they are loaded or never.
+    """
+    kernel = session.request.candidate
+    if kernel.kernel_type == "torch_cuda" or (
+        session.device.type == "cpu" and "triton" in kernel.source_code
+    ):
+        return True
+    return session.stage is Stage.LOAD and kernel.kernel_type not in NEVER_REFUSED_WHEN_LOADED
 
 
 def _reference_trouble(error: RunnerTrouble) -> dict[str, Any]:

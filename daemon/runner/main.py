@@ -3,7 +3,8 @@
     JUDGE ──message──► serve ──► Harness.<verb> ──► answer ──► JUDGE
 
 An exception of the user's code becomes `Failed` with the user's own traceback; the runner stays alive, because
-the judge decides what happens next.
+the judge decides what happens next. Whatever class the user's code raises, it is a `runtime_error`: what cannot be
+compiled or is not supported is for kbd to say.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from pydantic import ValidationError
@@ -29,6 +30,7 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import Answer, Failed, Warm
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.hints import hint_for
+from kbd.daemon.runner.raisers import is_raised_by_kbd
 from kbd.daemon.runner.shortage import is_shortage, shortage_of
 from kbd.daemon.runner.steady_heap import keep_freed_memory
 from kbd.daemon.runner.values import UnknownValue
@@ -106,7 +108,7 @@ def sendable(found: Answer) -> Answer:
 
 def _untellable(reason: str) -> Failed:
     message = f"the kernel returned something that cannot be judged: {reason}"
-    return Failed(status="unsupported", type="Untellable", message=_plain(message, MESSAGE_CHARS))
+    return Failed(status="runtime_error", type="Untellable", message=_plain(message, MESSAGE_CHARS))
 
 
 def answer(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
@@ -129,7 +131,7 @@ def _act(harness: Harness, message: Any, descriptors: list[int]) -> Answer:
 
 def describe(error: BaseException) -> Failed:
     """An exception as the judge wants it told: status, the user's message, the user's part of the traceback."""
-    hint = error.hint if isinstance(error, KernelError) else hint_for(error)
+    hint = error.hint if _is_kbds_own(error) else hint_for(error)
     return Failed(
         status=_status_of(error),
         type=_plain(type(error).__name__, NAME_CHARS),
@@ -149,10 +151,14 @@ def _tail(text: str | None) -> str | None:
     return None if text is None else _plain(text[-TRACEBACK_CHARS:], TRACEBACK_CHARS)
 
 
+def _is_kbds_own(error: BaseException) -> TypeGuard[KernelError]:
+    return isinstance(error, KernelError) and is_raised_by_kbd(error)
+
+
 def _status_of(error: BaseException) -> Any:
-    if isinstance(error, CompileFailed):
+    if _is_kbds_own(error) and isinstance(error, CompileFailed):
         return "compile_error"
-    if isinstance(error, Unsupported):
+    if _is_kbds_own(error) and isinstance(error, Unsupported):
         return "unsupported"
     if is_shortage(error):
         return "out_of_memory"
@@ -175,9 +181,11 @@ def _wordless(error: BaseException) -> str:
 
 
 def _traceback_of(error: BaseException) -> str | None:
-    if isinstance(error, CompileFailed):
+    if _is_kbds_own(error) and isinstance(error, CompileFailed):
         return error.output
-    if isinstance(error, LoadFailed | Unsupported | UnknownValue):
+    if isinstance(error, UnknownValue):
+        return None
+    if _is_kbds_own(error) and isinstance(error, LoadFailed | Unsupported):
         return None
     try:
         report = traceback.TracebackException.from_exception(error, compact=True)

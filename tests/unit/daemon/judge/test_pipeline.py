@@ -122,7 +122,7 @@ def test_a_lone_candidate(judge):
     [
         (failed(), "runtime_error", "candidate"),
         (failed("out_of_memory"), "out_of_memory", "candidate"),
-        (failed("unsupported"), "unsupported", "job"),
+        (failed("unsupported"), "runtime_error", "candidate"),
         (RunnerLost("candidate", "gone"), "crashed", "candidate"),
         (RunnerSilent("candidate", 1.5), "timeout", "candidate"),
         (RunnerForged("candidate", "nonsense"), "suspect", "candidate"),
@@ -137,6 +137,25 @@ def test_troubles_of_the_candidate(judge, stage, trouble, status, blame):
     assert (verdict.error is None) == (status == "suspect")
     assert verdict.compiled is (None if stage == "load" else True)
     assert session.leases in ([], ["held", "given back"])
+
+
+@pytest.mark.parametrize(
+    ("kernel_type", "verb", "comment", "status"),
+    [
+        ("multi_kernel", "load", "", "unsupported"),
+        ("multi_kernel", "run", "", "runtime_error"),
+        ("torch_cuda", "run", "", "unsupported"),
+        ("torch", "load", "# triton", "unsupported"),
+        ("torch", "run", "# triton", "unsupported"),
+    ],
+)
+def test_what_kbd_can_refuse(make_kernel, make_session, document, kernel_type, verb, comment, status):
+    source = document()["candidate"]["source_code"] + comment
+    kernel = {"kernel_type": kernel_type, "source_code": source, "metadata": {"entry_point": "double"}}
+    candidate = make_kernel("candidate", double, troubles={verb: failed("unsupported")})
+    session = make_session(candidate, make_kernel("reference", double), document(candidate=kernel))
+    verdict = evaluate(session)
+    assert (verdict.status, verdict.blame) == (status, "job" if status == "unsupported" else "candidate")
 
 
 def test_a_kernel_that_does_not_compile(judge):

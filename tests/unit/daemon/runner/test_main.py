@@ -27,7 +27,15 @@ from kbd.daemon.executor.runner_protocol import (
     Warm,
 )
 from kbd.daemon.runner.harness import Harness
-from kbd.daemon.runner.main import MESSAGE_CHARS, TRACEBACK_CHARS, answer, compute_as_asked, describe, serve
+from kbd.daemon.runner.main import (
+    MESSAGE_CHARS,
+    TRACEBACK_CHARS,
+    answer,
+    compute_as_asked,
+    describe,
+    sendable,
+    serve,
+)
 from kbd.daemon.runner.values import UnknownValue
 from kbd.inbox.manifest import KernelCode
 
@@ -58,10 +66,16 @@ def run(harness):
 
 
 def raised(error):
+    """What is said of an error that somebody else's code raises."""
     try:
         raise error
     except BaseException as caught:  # noqa: BLE001 - whatever it is
         return describe(caught)
+
+
+def raised_by_kbd(error):
+    """What is said of an error that a backend raises."""
+    return describe(error.with_traceback(None))
 
 
 # --- kinds of failures ------------------------------------------------------------------------------
@@ -76,9 +90,9 @@ class Checked(BaseModel):
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (CompileFailed("bad", output="compiler says"), "compile_error"),
+        (CompileFailed("bad", output="compiler says"), "runtime_error"),
         (LoadFailed("nothing here"), "runtime_error"),
-        (Unsupported("no such type"), "unsupported"),
+        (Unsupported("no such type"), "runtime_error"),
         (UnknownValue("a lambda"), "runtime_error"),
         (torch.cuda.OutOfMemoryError("CUDA out of memory"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
@@ -97,22 +111,79 @@ def test_every_failure_has_a_status(error, status):
     assert failed.message
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (CompileFailed("bad", output="compiler says"), "compile_error"),
+        (LoadFailed("nothing here"), "runtime_error"),
+        (Unsupported("no such type"), "unsupported"),
+    ],
+    ids=["compile", "load", "unsupported"],
+)
+def test_every_failure_of_kbds_own_has_a_status(error, status):
+    assert raised_by_kbd(error).status == status
+
+
+PRETENDS = {
+    "own": """from kbd.backends.base import Unsupported
+def f(): raise Unsupported("too old", hint="wait")""",
+    "subclass": """from kbd.backends.base import Unsupported
+class Odd(Unsupported):
+    def __init__(self): pass
+def f(): raise Odd""",
+    "fake_module": """from kbd.backends.base import Unsupported
+def f():
+    globals()["__name__"] = "kbd.backends.registry"
+    raise Unsupported("x")""",
+    "calls_kbd": """from kbd.backends.registry import backend_for
+def f(): backend_for("matlab")""",
+    "compile": """from kbd.backends.base import CompileFailed
+def f(): raise CompileFailed("x", output="y")""",
+    "fake_class": """class Unsupported(Exception): pass
+def f(): raise Unsupported""",
+    "import": """from kbd.backends.base import Unsupported
+raise Unsupported("too old")""",
+    "future": """from concurrent.futures import Future
+from kbd.backends.base import Unsupported
+def f():
+    future = Future()
+    future.set_exception(Unsupported("x"))
+    future.result()""",
+}
+
+
+@pytest.mark.parametrize("source", PRETENDS.values(), ids=PRETENDS)
+def test_what_a_kernel_raises_is_its_own_whatever_its_class(run, source):
+    failed = run(source)
+    assert (failed.status, failed.hint) == ("runtime_error", None)
+    assert "kbd_kernel.py" in failed.traceback_tail
+
+
+def test_an_answer_that_is_too_long_is_the_kernels(run):
+    failed = sendable(run("def f():\n    return 'a' * 2_000_000\n"))
+    assert (failed.status, failed.type) == ("runtime_error", "Untellable")
+    assert "describing it takes" in failed.message
+
+
 def test_a_shortage_without_words_is_told_in_words():
     assert raised(MemoryError()).message == "it wanted more memory than it may have"
 
 
 def test_hints_are_those_of_the_backend():
-    assert raised(LoadFailed("m", hint="define Model")).hint == "define Model"
+    assert raised_by_kbd(LoadFailed("m", hint="define Model")).hint == "define Model"
     assert raised(ValueError("m")).hint is None
 
 
 def test_the_compilers_own_text_is_the_traceback():
-    assert raised(CompileFailed("bad", output="kernel.cu(3): error")).traceback_tail == "kernel.cu(3): error"
+    assert (
+        raised_by_kbd(CompileFailed("bad", output="kernel.cu(3): error")).traceback_tail
+        == "kernel.cu(3): error"
+    )
 
 
 @pytest.mark.parametrize("error", [LoadFailed("m"), Unsupported("m")])
 def test_where_no_code_of_the_user_ran_there_is_no_traceback(error):
-    assert raised(error).traceback_tail is None
+    assert raised_by_kbd(error).traceback_tail is None
 
 
 def test_what_cannot_be_described_is_said_in_words():
