@@ -89,6 +89,7 @@ STAGES = (
     EvaluationStage(Stage.TIMING, frozenset({"full"}), timing),
 )
 
+SLOW_CANDIDATE_HINT: Final = "make the candidate faster, or raise the job's timeout"
 NEVER_REFUSED_WHEN_LOADED: Final = frozenset({"torch", "triton"})
 
 TROUBLES = (
@@ -132,6 +133,9 @@ def _describe(session: Session, error: Exception) -> dict[str, Any]:
                 "blame": Blame.CANDIDATE,
                 "suspect": (error.suspicion,),
             }
+        case RunnerSilent(role="reference", other_used_it_up=True):
+            report = ErrorReport(type="Timeout", message=_who_used_it_up(error), hint=SLOW_CANDIDATE_HINT)
+            return {"status": EvaluationStatus.TIMEOUT, "blame": Blame.CANDIDATE, "error": report}
         case RunnerTrouble(role="reference"):
             return _reference_trouble(error)
         case RunnerTrouble():
@@ -195,6 +199,15 @@ def _candidate_trouble(session: Session, error: RunnerTrouble) -> dict[str, Any]
 def _has_run(session: Session) -> bool:
     """Whether the candidate has done this workload; until then, its call may be what compiles it."""
     return session.stage is Stage.TIMING or session.current.correctness is not None
+
+
+def _who_used_it_up(error: RunnerSilent) -> str:
+    assert error.answered_s is not None
+    candidate_s, reference_s = (error.answered_s.get(role, 0.0) for role in ("candidate", "reference"))
+    return (
+        f"the job's time was over while the reference ran: the candidate had taken {candidate_s:.1f} s of it, "
+        f"the reference {reference_s + error.limit_s:.1f} s"
+    )
 
 
 def _can_be_refused(session: Session) -> bool:

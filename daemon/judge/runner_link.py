@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from kbd.daemon.executor.channel import (
@@ -26,6 +26,7 @@ from kbd.daemon.executor.protocol import Role
 from kbd.daemon.executor.runner_protocol import Answer, Failed, FromRunner, Question
 
 NONCE_BYTES = 6
+CLOCK_SLACK_S = 0.01
 
 
 def new_nonce() -> int:
@@ -57,11 +58,27 @@ class RunnerLost(RunnerTrouble):
 
 
 class RunnerSilent(RunnerTrouble):
-    """The runner did not answer in time."""
+    """The runner did not answer in time.
 
-    def __init__(self, role: Role, limit_s: float) -> None:
+    Where it was the job's time that was over, `answered_s` says how long both runners had taken for their answers.
+    """
+
+    def __init__(self, role: Role, limit_s: float, answered_s: Mapping[Role, float] | None = None) -> None:
         super().__init__(role, f"no answer within {limit_s:.1f} s")
         self.limit_s = limit_s
+        self.answered_s = answered_s
+
+    @property
+    def other_used_it_up(self) -> bool:
+        """Whether the job's time was over because of the other kernel.
+
+        It took longer than all that this one had answered, and longer than was waited for this one in the end.
+        """
+        if self.answered_s is None:
+            return False
+        own_s = self.answered_s.get(self.role, 0.0)
+        others_s = sum(self.answered_s.values()) - own_s
+        return others_s > max(own_s, self.limit_s)
 
 
 class RunnerForged(RunnerTrouble):
@@ -73,6 +90,7 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
+        self._answered_s: dict[Role, float] = {}
 
     def limit(self, seconds: float) -> float:
         """The time that one answer may take: its own limit, or what is left of the job's."""
@@ -81,6 +99,15 @@ class Deadline:
     def extend(self, seconds: float) -> None:
         """So much was spent on waiting for others."""
         self._end += seconds
+
+    def answered(self, role: Role, seconds: float) -> None:
+        """So long was waited for an answer of this role's."""
+        self._answered_s[role] = self._answered_s.get(role, 0.0) + seconds
+
+    def silence(self, role: Role, limit_s: float) -> RunnerSilent:
+        """No answer within this time; it tells who used up the job's, where that is over."""
+        is_over = time.monotonic() > self._end - CLOCK_SLACK_S
+        return RunnerSilent(role, limit_s, dict(self._answered_s) if is_over else None)
 
 
 class RunnerLink:
@@ -123,14 +150,16 @@ class RunnerLink:
 
     def answer_to(self, nonce: int, answer: type[A], limit_s: float) -> A:
         """Wait for the answer to the question with this nonce. Raises RunnerTrouble."""
+        started = time.monotonic()
         try:
             found = self._channel.receive(limit_s)
         except PeerSilent:
-            raise RunnerSilent(self.role, limit_s) from None
+            raise self._deadline.silence(self.role, limit_s) from None
         except PeerGone as error:
             raise RunnerLost(self.role, str(error)) from None
         except BadFrame as error:
             raise RunnerForged(self.role, str(error)) from None
+        self._deadline.answered(self.role, time.monotonic() - started)
         if found.nonce != nonce:
             raise RunnerForged(self.role, f"{type(found).__name__} does not answer what was asked")
         if isinstance(found, Failed):

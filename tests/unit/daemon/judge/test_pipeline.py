@@ -237,6 +237,14 @@ def test_troubles_of_the_reference_void_the_comparison(judge, stage, trouble):
     assert verdict.suspect == ()
 
 
+@pytest.mark.parametrize("stage", sorted(VERBS))
+def test_a_reference_that_had_no_time_left_by_the_candidate(judge, stage):
+    trouble = RunnerSilent("reference", 1.0, {"candidate": 3.0, "reference": 2.0})
+    verdict, _ = judge(reference={VERBS[stage]: trouble})
+    assert place(verdict) == ("timeout", stage, "candidate")
+    assert "the candidate had taken 3.0 s of it, the reference 3.0 s" in verdict.error.message
+
+
 def test_the_candidate_is_not_even_loaded_after_a_bad_reference(judge):
     _, session = judge(reference={"load": failed(role="reference")})
     assert session.candidate.verbs == []

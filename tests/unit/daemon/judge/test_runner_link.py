@@ -89,6 +89,39 @@ def test_a_runner_that_says_nothing(link):
     assert trouble.value.limit_s == 0.01
 
 
+def test_whose_answers_the_jobs_time_went_to(link):
+    connected = link(hold, seconds=0.05)
+    connected._deadline.answered("reference", 2.0)
+    connected._deadline.answered("reference", 3.0)
+    with pytest.raises(RunnerSilent) as trouble:
+        connected.ask(QUESTION, Done, 60)
+    assert trouble.value.answered_s == {"reference": 5.0}
+    assert trouble.value.other_used_it_up
+
+
+def test_an_answer_counts_for_whoever_gave_it(link):
+    connected = link(Done(claimed_us=2))
+    connected.ask(QUESTION, Done, 60)
+    assert list(connected._deadline.silence("reference", 1.0).answered_s or {}) == []
+    connected._deadline.extend(-60)
+    assert list(connected._deadline.silence("reference", 1.0).answered_s) == ["candidate"]
+
+
+@pytest.mark.parametrize(
+    ("answered_s", "is_the_others"),
+    [
+        (None, False),
+        ({}, False),
+        ({"candidate": 3.0, "reference": 2.0}, True),
+        ({"candidate": 3.0}, True),
+        ({"candidate": 3.0, "reference": 3.5}, False),
+        ({"candidate": 0.9}, False),
+    ],
+)
+def test_who_used_up_the_jobs_time(answered_s, is_the_others):
+    assert RunnerSilent("reference", 1.0, answered_s).other_used_it_up is is_the_others
+
+
 def test_a_runner_that_never_finishes_its_answer(link):
     def begin(channel):
         channel.sock.sendall(HEADER.pack(100) + b"{")
