@@ -235,14 +235,28 @@ class _WorkloadCheck:
         return f"its output {pure[number]}" if number < len(pure) else "an output"
 
     def _check_inputs_unchanged(self, place: int, inputs: TrialInputs) -> None:
-        for changed in self._session.candidate.changed_inputs(place, inputs.candidate):
-            if changed in inputs.may_change:
-                continue
-            raise Wrong(
-                EvaluationStatus.INCORRECT_OUTPUT,
-                f"the candidate changed its input {inputs.names[changed]}",
-                "write to a new tensor, or declare the argument with role: inout",
-            )
+        """Raises Wrong for a changed input; ReferenceUnusable where the reference changes the same one."""
+        changed = self._session.candidate.changed_inputs(place, inputs.candidate)
+        undeclared = [number for number in changed if number not in inputs.may_change]
+        if not undeclared:
+            return
+        by_reference = self._reference.changed_inputs(place, inputs.reference)
+        for number in undeclared:
+            if number not in by_reference:
+                raise Wrong(
+                    EvaluationStatus.INCORRECT_OUTPUT,
+                    f"the candidate changed its input {inputs.names[number]}",
+                    "write to a new tensor, or declare the argument with role: inout",
+                )
+        raise _works_in_place(inputs.names[undeclared[0]])
+
+
+def _works_in_place(name: str) -> ReferenceUnusable:
+    return ReferenceUnusable(
+        f"the reference changes its input {name} in place, as the candidate does, "
+        "and no contract says that this is wanted",
+        "let the reference work on a new tensor (inplace=False), or describe the arguments in io, with role: inout",
+    )
 
 
 _CIRCUMSTANCES = {

@@ -172,6 +172,22 @@ def test_a_changed_input_is_wrong_even_if_the_output_is_right(check):
     assert message == "the candidate changed its input x"
 
 
+def test_a_candidate_is_not_accused_of_what_the_reference_does(check):
+    with pytest.raises(ReferenceUnusable, match="the reference changes its input x in place") as trouble:
+        check(lambda x: x.relu_(), lambda x: x.relu_())
+    assert "role: inout" in trouble.value.hint
+
+
+def test_a_change_of_another_input_than_the_references_is_wrong(check):
+    def spoil(x, y):
+        z = x.add_(1) + y
+        y.zero_()
+        return z
+
+    session = check(spoil, lambda x, y: x.add_(1) + y, contract(arg("x"), arg("y")))
+    assert wrong(session, EvaluationStatus.INCORRECT_OUTPUT) == "the candidate changed its input y"
+
+
 def test_a_lone_candidate_is_compared_with_nothing(check):
     session = check(lambda x: x.zero_(), None)
     assert session.wrong is None
