@@ -9,7 +9,7 @@ import torch
 
 from kbd.daemon.executor.tensor_messages import Overlap, TensorMeta, Values
 from kbd.daemon.judge.wrong import Wrong
-from kbd.daemon.runner.values import leaves
+from kbd.daemon.runner.values import keys, leaves
 from kbd.outbox.verdict import EvaluationStatus
 
 SCALAR_TOLERANCE = 1e-4
@@ -25,7 +25,20 @@ def check_form(wanted: Values, found: Values, device: torch.device) -> None:
         )
     for place, (want, have) in enumerate(zip(wanted.tensors, found.tensors, strict=True)):
         _check_tensor(place, want, have, device)
+    _check_keys(wanted, found)
     _check_scalars(wanted, found)
+
+
+def _check_keys(wanted: Values, found: Values) -> None:
+    """Where both give dicts, the same keys in any order. A list in place of a dict is as good. Raises Wrong."""
+    want, have = keys(wanted.tree), keys(found.tree)
+    if not (want and have) or list(map(repr, want)) == list(map(repr, have)):
+        return
+    raise Wrong(
+        EvaluationStatus.INCORRECT_OUTPUT,
+        f"in dicts, expected the keys {_shown(want)}, found {_shown(have)}",
+        "return what the reference returns, under the same keys",
+    )
 
 
 def _tensors(count: int) -> str:

@@ -165,6 +165,20 @@ def leaves(tree: Any) -> list[Any]:
     return [tree]
 
 
+def keys(tree: Any) -> list[Any]:
+    """The keys of all dicts in a packed value, in the order of `leaves`; not those that hold nothing but None."""
+    if isinstance(tree, list):
+        return [key for entry in tree for key in keys(entry)]
+    match tree:
+        case {"tuple": list(entries)}:
+            return keys(entries)
+        case {"dict": list(entries)}:
+            held = [entry for entry in entries if any(leaf is not None for leaf in leaves(entry[1]))]
+            ordered = sorted(held, key=lambda entry: repr(entry[0]))
+            return [found for key, value in ordered for found in (key, *keys(value))]
+    return []
+
+
 def unpack(tree: Any, tensors: Sequence[Any]) -> Any:
     """The value again; `tensors` may be anything that stands for them. Raises UnknownValue."""
     if isinstance(tree, list):

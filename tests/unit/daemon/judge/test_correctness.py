@@ -281,6 +281,13 @@ def test_integers_are_reported_whole(check):
         (lambda x: x.sum().expand(4), lambda x: x.sum().expand(4).clone(), "output 0 is an expanded tensor"),
         (lambda x: (x + 1, 3), lambda x: (x + 1, 2), "beside the tensors, expected 2, found 3"),
         (lambda x: (x + 1, True), lambda x: (x + 1, 1), "beside the tensors, expected 1, found True"),
+        (
+            lambda x: {"y": x + 1, "z": x * 2},
+            lambda x: {"a": x + 1, "b": x * 2},
+            "in dicts, expected the keys 'a', 'b', found 'y', 'z'",
+        ),
+        (lambda x: {"a": {"c": x + 1}}, lambda x: {"a": {"b": x + 1}}, "the keys 'a', 'b', found 'a', 'c'"),
+        (lambda x: {1: x + 1}, lambda x: {True: x + 1}, "the keys True, found 1"),
         (lambda x: x + 1, lambda x: (x + 1, "n"), "beside the tensors, expected 'n', found nothing"),
     ],
 )
@@ -296,6 +303,9 @@ def test_right_values_in_a_wrong_form(check, candidate, reference, message):
         (lambda x: x.sum().expand(4), lambda x: x.sum().expand(4)),
         (lambda x: [x + 1, None], lambda x: x + 1),
         (lambda x: {"a": x + 1, "b": x}, lambda x: {"b": x, "a": x + 1}),
+        (lambda x: [x + 1, x], lambda x: {"b": x, "a": x + 1}),
+        (lambda x: {"a": x + 1, "b": x}, lambda x: (x + 1, x)),
+        (lambda x: {"a": x + 1, "b": None}, lambda x: {"a": x + 1, "c": [None], "d": ()}),
         (lambda x: (x + 1, math.nan, 1.00001), lambda x: (x + 1, math.nan, 1.0)),
     ],
 )

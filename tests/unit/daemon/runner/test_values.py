@@ -14,6 +14,7 @@ from kbd.daemon.runner.values import (
     COMPARABLE,
     LARGEST_INT,
     UnknownValue,
+    keys,
     leaves,
     meta_of,
     pack,
@@ -151,3 +152,18 @@ def test_dicts_in_another_order_have_the_same_leaves_and_tensors():
     assert leaves(one[0]) == leaves(other[0])
     assert list(unpack(other[0], other[1])) == ["b", "a"], "a kernel sees the order that it was given"
     assert [tensor.shape for tensor in one[1]] == [tensor.shape for tensor in other[1]]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (1, []),
+        ([1, (2,)], []),
+        ({"b": 1, "a": 2}, ["a", "b"]),
+        ([{"a": {"c": 1}}, {"b": 2}], ["a", "c", "b"]),
+        ({"a": None, "b": [None], "c": {}, "d": 0}, ["d"]),
+        ({(1, "x"): 2}, [{"tuple": [1, "x"]}]),
+    ],
+)
+def test_keys(value, found):
+    assert keys(pack(value)[0]) == found
