@@ -31,7 +31,7 @@ _ELEMENT_BYTES = {
 }
 _MAKES_STREAMS = re.compile(r"\bStream\b|StreamCreate|StreamFromPool|create_stream")
 _ATOMIC = re.compile(r"\batomic_?[A-Za-z]|\bred\.")
-_JIT = re.compile(r"[ \t]*@(?:\w+\.){0,3}jit\b")
+_JIT = re.compile(r"[ \t]*@(?!(?:torch|numba|nb|jax)\.)(?:\w+\.){0,3}jit\b(?!\.)")
 _DEF = re.compile(r"[ \t]*(?:async[ \t]+)?def[ \t]+(\w+)")
 _CLASS = re.compile(r"[ \t]*class[ \t]+(\w+)")
 

@@ -283,6 +283,7 @@ ALSO_EXPECTED = {
     "log_lacks": lambda expected, result: expected not in result["logs"]["candidate"],
     "memory": lambda expected, result: expected.items() <= result["error"]["memory"].items(),
     "note": lambda expected, result: any(expected in note for note in result["notes"]),
+    "note_lacks": lambda expected, result: all(expected not in note for note in result["notes"]),
     "weak_test": lambda expected, result: result["weak_test"] == expected,
     "oracle": lambda expected, result: result["workloads"][0]["correctness"]["oracle"].startswith(expected),
     "pairs": lambda expected, result: (

@@ -80,6 +80,25 @@ def test_triton_kernels_are_those_that_nobody_calls():
     assert triton_kernels(TRITON) == ("first", "second")
 
 
+@pytest.mark.parametrize(
+    ("decorator", "is_triton"),
+    [
+        ("@triton.jit", True),
+        ("@triton.jit(debug=True)", True),
+        ("@jit  # of Triton", True),
+        ("@torch.jit.script", False),
+        ("@torch.jit.script_if_tracing", False),
+        ("@jit.script", False),
+        ("@numba.jit", False),
+        ("@jax.jit", False),
+    ],
+)
+def test_others_have_a_jit_too(decorator, is_triton):
+    source = f"{decorator}\ndef kernel(x):\n    pass\n"
+    assert triton_kernels(source) == (("kernel",) if is_triton else ())
+    assert has_python_entry(source) is not is_triton
+
+
 def test_kernels_that_call_each_other_are_all_named():
     source = "@triton.jit\ndef a(x):\n    b(x)\n@triton.jit\ndef b(x):\n    a(x)\n"
     assert triton_kernels(source) == ("a", "b")

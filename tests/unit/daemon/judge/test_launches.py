@@ -23,6 +23,7 @@ def seen(*names):
     [
         ("def f(x):\n    return x\n", ["at::native::add"], None),
         (TRITON, ["at::native::fill", "add_kernel"], None),
+        (TRITON.replace("@triton.jit", "@torch.jit.script"), ["at::native::relu"], None),
         (TRITON, [], "decoy: the candidate defines add_kernel and never launches it"),
         (TRITON, ["cublas", "cublas"], "decoy: .* never launches it; what ran: cublas$"),
         (CUDA, ["void relu_kernel<float>(float*)"], None),
