@@ -279,6 +279,7 @@ def expected_of(case, device):
 # What else an expected.json can say, and whether a result is so.
 ALSO_EXPECTED = {
     "message": lambda expected, result: expected in result["error"]["message"],
+    "hint": lambda expected, result: expected in result["error"]["hint"],
     "log": lambda expected, result: expected in result["logs"]["candidate"],
     "log_lacks": lambda expected, result: expected not in result["logs"]["candidate"],
     "memory": lambda expected, result: expected.items() <= result["error"]["memory"].items(),

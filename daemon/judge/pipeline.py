@@ -226,9 +226,10 @@ def _can_be_refused(session: Session) -> bool:
 
 def _reference_trouble(error: RunnerTrouble) -> dict[str, Any]:
     """Whatever a reference does wrong makes the comparison void; the error says what it was."""
-    report = report_of(error).model_copy(
-        update={"hint": "correct the reference; the candidate was not judged"}
-    )
+    report = report_of(error)
+    own_hint = report.hint if isinstance(error, RunnerFailed) else None
+    hint = "; ".join(filter(None, (own_hint, "correct the reference; the candidate was not judged")))
+    report = report.model_copy(update={"hint": hint})
     lost = "reference" if isinstance(error, RunnerLost) else None
     return {
         "status": EvaluationStatus.INVALID_REFERENCE,

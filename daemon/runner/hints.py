@@ -7,6 +7,13 @@ import traceback
 from pathlib import Path
 
 _WRONG_CALL = re.compile(r"[\w.<>]+\(\) (missing \d+ required|takes (from )?\d+|got an unexpected keyword)")
+_NO_GRADIENTS = re.compile(
+    r"[Ii]nference tensor|does not require grad and does not have a grad_fn|Tensors does not require grad"
+)
+GRADIENTS_HINT = (
+    "kernels are called under torch.inference_mode(), in which torch.enable_grad() has no effect: compute "
+    "gradients under torch.inference_mode(False) and torch.enable_grad()"
+)
 
 
 def hint_for(error: BaseException) -> str | None:
@@ -18,6 +25,8 @@ def hint_for(error: BaseException) -> str | None:
         return (
             "it is called with the inputs of `io`, or of get_inputs(), in their order: take as many arguments"
         )
+    if type(error) is RuntimeError and _NO_GRADIENTS.search(_text(error)):
+        return GRADIENTS_HINT
     return None
 
 

@@ -237,6 +237,18 @@ def test_troubles_of_the_reference_void_the_comparison(judge, stage, trouble):
     assert verdict.suspect == ()
 
 
+@pytest.mark.parametrize(
+    ("trouble", "hint"),
+    [
+        (failed(role="reference"), "do; correct the reference; the candidate was not judged"),
+        (RunnerLost("reference", "gone"), "correct the reference; the candidate was not judged"),
+        (RunnerSilent("reference", 1.5), "correct the reference; the candidate was not judged"),
+    ],
+)
+def test_what_can_be_done_about_a_reference(judge, trouble, hint):
+    assert judge(reference={"run": trouble})[0].error.hint == hint
+
+
 @pytest.mark.parametrize("stage", sorted(VERBS))
 def test_a_reference_that_had_no_time_left_by_the_candidate(judge, stage):
     trouble = RunnerSilent("reference", 1.0, {"candidate": 3.0, "reference": 2.0})

@@ -54,3 +54,25 @@ def test_a_mistake_that_everybody_makes(raised, source, hint):
 )
 def test_what_only_its_author_can_know(raised, source):
     assert hint_for(raised(source, 1)) is None
+
+
+GRADIENTS = """import torch
+def f(x):
+    with torch.inference_mode(), torch.enable_grad():
+        {}
+"""
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "z = torch.ones(2).requires_grad_()\n        torch.autograd.grad((z * z).sum(), [z])",
+        "z = torch.ones(2).requires_grad_()\n        (z * z).sum().backward()",
+        "z = torch.ones(2)\n        with torch.inference_mode(False): z.requires_grad_()",
+        "z = torch.ones(2)\n        with torch.inference_mode(False): z.add_(torch.ones(2, requires_grad=True))",
+        "z = torch.ones(2)\n        with torch.inference_mode(False): torch.ones(2, requires_grad=True) * z",
+    ],
+    ids=["grad", "backward", "requires", "in_place", "saved"],
+)
+def test_gradients_in_inference_mode(raised, use):
+    assert "torch.inference_mode(False)" in hint_for(raised(GRADIENTS.format(use), 1))
