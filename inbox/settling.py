@@ -33,7 +33,8 @@ class Settling:
     """The rule.
 
     Attributes:
-        settle_s: how long a delivery must be unchanged.
+        settle_s: how long a delivery must be unchanged; also the time between two looks at one that ends too
+            early, since nobody may tell when the rest arrives (inotify does not watch inside job folders).
         truncated_s: how long one that ends too early may stay unchanged before it is given to intake.
         manifest_bytes: larger manifests are not waited for, since intake refuses them.
     """
@@ -50,7 +51,7 @@ class Settling:
         wait_s = self.truncated_s if sighting.stage is Stage.TRUNCATED else self.settle_s
         due = max(sighting.unchanged_since + wait_s, sighting.unread_until)
         if look.now < due:
-            look.due_at(due)
+            look.due_at(min(due, look.now + self.settle_s))
         elif sighting.stage is Stage.TRUNCATED:
             sighting.stage = Stage.READY_INCOMPLETE
         else:
@@ -65,7 +66,7 @@ class Settling:
             sighting.stage = Stage.READY  # intake has patience of its own
         elif finding is Finding.TRUNCATED:
             sighting.stage = Stage.TRUNCATED
-            look.due_at(sighting.unchanged_since + self.truncated_s)
+            look.due_at(min(sighting.unchanged_since + self.truncated_s, look.now + self.settle_s))
         elif finding in (Finding.UNREADABLE, Finding.CHANGED):
             sighting.stage = Stage.SETTLING
             if finding is Finding.CHANGED:

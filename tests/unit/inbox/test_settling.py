@@ -36,6 +36,7 @@ def opened(path: Path, look: Look, sighting: Sighting) -> Stage:
     [
         ("{}", Stage.SETTLING, 1.9, Stage.SETTLING, 2.0),
         ("{}", Stage.SETTLING, 2.0, Stage.SETTLED, float("inf")),
+        ("{", Stage.TRUNCATED, 4.0, Stage.TRUNCATED, 6.0),
         ("{", Stage.TRUNCATED, 59.0, Stage.TRUNCATED, 60.0),
         ("{", Stage.TRUNCATED, 60.0, Stage.READY_INCOMPLETE, float("inf")),
         ("{" * 101, Stage.SETTLING, 0.0, Stage.READY, float("inf")),
@@ -53,7 +54,7 @@ def test_stages(
 
 @pytest.mark.parametrize(
     ("content", "expected", "next_at"),
-    [("{}", Stage.READY, float("inf")), ("{", Stage.TRUNCATED, 60.0), ("{]", Stage.READY, float("inf"))],
+    [("{}", Stage.READY, float("inf")), ("{", Stage.TRUNCATED, 4.0), ("{]", Stage.READY, float("inf"))],
 )
 def test_what_opening_shows(tmp_path: Path, content: str, expected: Stage, next_at: float) -> None:
     path = tmp_path / "a.json"
