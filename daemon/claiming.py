@@ -71,13 +71,19 @@ class Claiming:
         self._go_on()
         due_s = self._desk.scanner.next_look_s()
         self.inbox_empty = due_s is None and not taken.any and not taken.waiting
+        if taken.any:  # there may be more than one batch: look until a look finds nothing
+            self._look_at, self._pause_s = time.monotonic(), QUICKEST_S
+            return
         if taken.waiting:
             due_s = RETRY_S if due_s is None else min(RETRY_S, due_s)
-        if due_s is None:
-            due_s = min(self._pause_s, self.interval_s)
+        self._rest(due_s)
+
+    def _rest(self, due_s: float | None) -> None:
+        """Until something is due, but no longer than to the next regular look: others may deliver meanwhile."""
+        regular_s = min(self._pause_s, self.interval_s)
+        if due_s is None or due_s >= regular_s:
+            due_s = regular_s
             self._pause_s = min(2 * self._pause_s, self.interval_s)
-        if taken.any:  # there may be more than one batch: look until a look finds nothing
-            due_s, self._pause_s = 0.0, QUICKEST_S
         self._look_at = time.monotonic() + due_s
 
     def _hold(self, reason: str, hints: list[Path]) -> None:

@@ -86,9 +86,9 @@ def test_as_long_as_something_comes_it_looks_again(claiming, inbox):
 
 
 def test_what_is_still_arriving_is_looked_for_in_time(claiming, inbox):
-    inbox.due_s = 1.5
+    inbox.due_s = 0.7
     work(claiming)
-    assert claiming.due_in_s == 1.5
+    assert claiming.due_in_s == pytest.approx(0.7)
     assert not claiming.inbox_empty
 
 
@@ -133,7 +133,14 @@ def test_looks_become_rare_while_nothing_comes_and_quick_when_something_did(clai
     assert pauses(claiming, now, 3) == [0.0, 1.0, 2.0]
 
 
+def test_what_is_due_late_does_not_keep_the_others_waiting(claiming, inbox, now):
+    claiming.interval_s, inbox.due_s = 5.0, 58.0
+    assert pauses(claiming, now, 5) == [1.0, 2.0, 4.0, 5.0, 5.0]
+    assert not claiming.inbox_empty
+
+
 def test_what_waits_in_claimed_is_tried_again_soon_and_is_no_empty_inbox(claiming, inbox, now):
-    inbox.answers = [TakenIn(waiting=1)]
-    work(claiming)
-    assert (claiming.due_in_s, claiming.inbox_empty) == (claiming_module.RETRY_S, False)
+    inbox.answers = [TakenIn(waiting=1)] * 4
+    assert pauses(claiming, now, 4) == [1.0, 2.0, 2.0, 2.0]
+    assert claiming_module.RETRY_S == 2.0
+    assert not claiming.inbox_empty
