@@ -4,7 +4,7 @@ Nothing in here is removed that its user still waits for: what is not published 
 
 ::
 
-    done        SPOOL/done/YYYYMMDD/…      by day
+    done        SPOOL/done/YYYYMMDD/…      by the end of the day (UTC)
     quarantine  SPOOL/quarantine/…         by when its reason was written
     logs        STATE/logs/jobs/ID/        by the last output
     cache       compiled kernels           by the last use
@@ -56,14 +56,14 @@ IsOwed = Callable[[str], bool]
 
 
 def done_jobs(spool: Spool, is_owed: IsOwed) -> Iterator[Removable]:
-    """The files of published jobs. Raises OSError."""
-    today = datetime.fromtimestamp(clock_of(spool), UTC).date()
+    """The files of published jobs, as old as the last one of their day may be. Raises OSError."""
+    now = clock_of(spool)
     for day_folder in _days(spool.done):
-        day = datetime.strptime(day_folder.name, "%Y%m%d").replace(tzinfo=UTC).date()
+        age_s = max(0.0, now - _end_of(day_folder.name))
         for job in jobs_under(day_folder):
             job_id = intended_id(job.path, limit_bytes=DOCUMENT_LIMIT_BYTES)
             if job_id is None or not is_owed(job_id):
-                yield Removable((job.path,), size_of(job.path), (today - day).days * DAY_S)
+                yield Removable((job.path,), size_of(job.path), age_s)
 
 
 def quarantined(spool: Spool) -> Iterator[Removable]:
@@ -136,9 +136,14 @@ def _days(done: Path) -> list[Path]:
     return sorted(path for path in days if _is_day(path.name) and path.is_dir())
 
 
+def _end_of(day: str) -> float:
+    """When a day (YYYYMMDD, UTC) is over, in seconds since 1970. Raises ValueError."""
+    return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC).timestamp() + DAY_S
+
+
 def _is_day(name: str) -> bool:
     try:
-        datetime.strptime(name, "%Y%m%d").replace(tzinfo=UTC)
+        _end_of(name)
     except ValueError:
         return False
     return True

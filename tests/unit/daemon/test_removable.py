@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from kbd.daemon import removable as removable_module
 from kbd.daemon.job_logs.archive import DAY_S
 from kbd.daemon.removable import (
     Removable,
@@ -26,7 +27,7 @@ def file_away(spool):
     """Lay a job's file into done/, so many days ago."""
 
     def put(name, days, folder=""):
-        day = time.strftime("%Y%m%d", time.gmtime(clock_of(spool) - days * DAY_S))
+        day = time.strftime("%Y%m%d", time.gmtime(removable_module.clock_of(spool) - days * DAY_S))
         path = spool.done / day / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x" * 10)
@@ -43,7 +44,9 @@ def nobody(job_id):
     return False
 
 
-def test_done_jobs_by_their_day(spool, file_away):
+def test_done_jobs_by_the_end_of_their_day(spool, file_away, monkeypatch):
+    noon = 20_000.5 * DAY_S
+    monkeypatch.setattr(removable_module, "clock_of", lambda spool: noon)
     file_away("a.yaml", 0)
     file_away("b.yaml", 40, "@team")
     (spool.done / "notes").mkdir()
@@ -51,8 +54,21 @@ def test_done_jobs_by_their_day(spool, file_away):
     found = {each.paths[0].name: each for each in done_jobs(spool, nobody)}
     assert {name: (each.age_s / DAY_S, each.nbytes) for name, each in found.items()} == {
         "a.yaml": (0, 10),
-        "b.yaml": (40, 10),
+        "b.yaml": (39.5, 10),
     }
+
+
+@pytest.mark.parametrize(("days_since_midnight", "gone"), [(1 / 1440, []), (1, []), (1.01, ["late.yaml"])])
+def test_a_job_done_just_before_midnight_is_no_day_old_after_it(
+    spool, monkeypatch, days_since_midnight, gone
+):
+    midnight = 20_000 * DAY_S
+    late = spool.done / time.strftime("%Y%m%d", time.gmtime(midnight - 60)) / "late.yaml"
+    late.parent.mkdir()
+    late.write_text("x")
+    monkeypatch.setattr(removable_module, "clock_of", lambda spool: midnight + days_since_midnight * DAY_S)
+    found, _ = superfluous(done_jobs(spool, nobody), older_than_s=DAY_S, max_bytes=None)
+    assert names(found) == gone
 
 
 def test_a_job_whose_result_is_owed_is_not_listed(spool, file_away):
