@@ -42,6 +42,7 @@ def terminal_lines(
             yield ""
         yield from terminal_table(_lines(report), painter)
     yield from _unlisted(report)
+    yield from _unmatched(report, named=named)
     if advice and not named:
         yield from _advice(report)
 
@@ -54,6 +55,7 @@ def _plain_lines(report: "StatusReport", *, named: bool) -> Iterator[str]:
     if report.jobs:
         yield ("" if named else "\n") + plain_table(_lines(report))
     yield from _unlisted(report)
+    yield from _unmatched(report, named=named)
     if not named:
         yield from _advice(report)
 
@@ -74,6 +76,11 @@ def _unlisted(report: "StatusReport") -> Iterator[str]:
     }
     for job_id, where in report.unlisted.items():
         yield f"{job_id}: {said[where].format(job_id)}"
+
+
+def _unmatched(report: "StatusReport", *, named: bool) -> Iterator[str]:
+    if report.filtered and not report.jobs:
+        yield ("" if named else "\n") + "No job is as was asked for."
 
 
 def _daemon(report: "StatusReport") -> Iterator[Words]:
@@ -153,8 +160,6 @@ def _unsure(report: "StatusReport") -> str:
 
 def _advice(report: "StatusReport") -> Iterator[str]:
     """What to do next, where there is something to do."""
-    if report.filtered and not report.jobs:
-        yield "\nNo job is as was asked for."
     place = report.place
     flags = f" --spool {place.spool_root}" if place.spool_named else ""
     if report.is_empty:

@@ -126,6 +126,13 @@ def test_no_spool_at_all(kbd, tmp_path):
     assert "kbd init" in ended.err
 
 
+@pytest.mark.parametrize("named", [[], ["good"]])
+def test_no_job_is_as_was_asked_for(kbd, busy, named):
+    ended = kbd("status", *named, "--status", "timeout")
+    assert ended.code == 0
+    assert "No job is as was asked for.\n" in ended.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
