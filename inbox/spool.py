@@ -20,6 +20,7 @@ these: `kbd.inbox.names.plain_name` leaves neither `@` nor `+` in them.
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +69,8 @@ class Spool:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise SpoolMissing(
                 f"{self.root} is not a spool: expected the file {self.sentinel.name} in it, found none. "
-                f"Mount the file system that holds it, or create one with: kbd init --spool {self.root}"
+                "Mount the file system that holds it, or create one with: "
+                f"kbd init --spool {shlex.quote(str(self.root))}"
             ) from error
 
     def mend(self) -> list[Path]:

@@ -87,9 +87,9 @@ class Asking:
             return
         for token in self._tokens:
             withdraw(self._spool, token)
-        flags = f" --spool {self._place.spool_root}" if self._place.spool_named else ""
         raise CommandFailed(
-            f"no daemon works on {self._place.spool_root}, so nobody can do this. Start one: kbd run{flags}",
+            f"no daemon works on {self._place.spool_root}, so nobody can do this. "
+            f"Start one: kbd run{self._place.spool_flag}",
             ExitCode.NO_DAEMON,
         )
 

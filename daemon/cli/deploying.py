@@ -71,8 +71,7 @@ def deploy(place: Place, user: str | None, *, force: bool) -> Deployed:
 
 def print_next_steps(place: Place, deployed: Deployed | None) -> None:
     """On stderr: what people do now."""
-    flags = f" --spool {shlex.quote(str(place.spool_root))}" if place.spool_named else ""
-    click.echo(f"\nStart a daemon on it:  kbd run{flags}", err=True)
+    click.echo(f"\nStart a daemon on it:  kbd run{place.spool_flag}", err=True)
     if deployed is None:
         return
     steps = [*_steps_before(place, deployed.user), _enable(deployed)]

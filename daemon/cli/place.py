@@ -1,5 +1,6 @@
 """Where a command works: which spool, and which state folder."""
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
@@ -38,6 +39,11 @@ class Place:
     ) -> Self:
         """What was looked up for this file of settings."""
         return cls(found.spool, found.state, found.spool_named, flags or {}, config, found.database)
+
+    @property
+    def spool_flag(self) -> str:
+        """What a command that people are told to type needs to mean this spool: ` --spool …`, or nothing."""
+        return f" --spool {shlex.quote(str(self.spool_root))}" if self.spool_named else ""
 
     def spool(self) -> Spool:
         """The spool, which must be there. Raises SpoolMissing, and SpoolSilent where its server hangs."""

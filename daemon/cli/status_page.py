@@ -161,9 +161,8 @@ def _unsure(report: "StatusReport") -> str:
 def _advice(report: "StatusReport") -> Iterator[str]:
     """What to do next, where there is something to do."""
     place = report.place
-    flags = f" --spool {place.spool_root}" if place.spool_named else ""
     if report.is_empty:
-        yield f"\nNo jobs yet. Drop one into {place.spool_root / 'inbox'}, or: kbd submit{flags} FILE"
+        yield f"\nNo jobs yet. Drop one into {place.spool_root / 'inbox'}, or: kbd submit{place.spool_flag} FILE"
         yield "See how it works on examples: kbd demo"
     elif not report.history:
         yield "\nThe daemon's database is not on this host, so single jobs are not listed; see the outbox."
@@ -174,4 +173,4 @@ def _advice(report: "StatusReport") -> Iterator[str]:
             if unfinished
             else ""
         )
-        yield f"\n{waits}Start one: kbd run{flags}"
+        yield f"\n{waits}Start one: kbd run{place.spool_flag}"

@@ -70,10 +70,9 @@ def exit_code_of(results_seen: "Iterable[JobResult]") -> ExitCode:
 
 def no_daemon(place: Place, job_ids: Sequence[str]) -> CommandFailed:
     """Nobody will judge these jobs: what to do about it."""
-    flags = f" --spool {place.spool_root}" if place.spool_named else ""
     return CommandFailed(
         f"no daemon works on {place.spool_root}, so there is no result of {_named(job_ids)}. "
-        f"The jobs are safe there; start a daemon and they are judged: kbd run{flags}",
+        f"The jobs are safe there; start a daemon and they are judged: kbd run{place.spool_flag}",
         ExitCode.NO_DAEMON,
     )
 

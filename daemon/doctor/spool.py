@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ _REASON: Final = ".reason.json"
 def presence(patient: Patient) -> Iterator[Check]:
     """The sentinel, and every folder."""
     spool = Spool(patient.settings.spool)
-    init = f"kbd init --spool {spool.root}"
+    init = f"kbd init --spool {shlex.quote(str(spool.root))}"
     try:
         spool.require()
     except SpoolMissing as error:
@@ -50,7 +51,7 @@ def permissions(patient: Patient) -> Iterator[Check]:
         yield fail(
             "permissions",
             f"this user (uid {os.geteuid()}) may not read and write {', '.join(denied)}",
-            f"as the folders' owner: chown -R or chmod u+rwx {' '.join(denied)}; or look as the daemon's user",
+            f"as the folders' owner: chown -R or chmod u+rwx {shlex.join(denied)}; or look as the daemon's user",
         )
     private = (settings.state, settings.compilers.cache, *_config_file(patient))
     exposed = [str(path) for path in private if _writable_by_all(path)]
@@ -58,13 +59,13 @@ def permissions(patient: Patient) -> Iterator[Check]:
         yield fail(
             "permissions",
             f"everybody may write {', '.join(exposed)}: whoever does decides what the daemon runs and remembers",
-            f"chmod o-w {' '.join(exposed)}",
+            f"chmod o-w {shlex.join(exposed)}",
         )
     if _writable_by_all(spool.control):
         yield warn(
             "permissions",
             f"everybody may write {spool.control}, and so cancel everybody's jobs",
-            f"chmod o-w {spool.control}, if that is not what you want",
+            f"chmod o-w {shlex.quote(str(spool.control))}, if that is not what you want",
         )
     elif not denied and not exposed:
         yield ok("permissions", "spool and state folder are readable and writable here")

@@ -10,6 +10,7 @@ anybody waits; one that hangs holds up this thread and nobody else.
 """
 
 import os
+import shlex
 import threading
 import time
 from typing import Final
@@ -146,6 +147,6 @@ class ResultWatch:
         trouble = f" (and the outbox could not be read: {self.trouble})" if self.trouble else ""
         return NoDaemon(
             f"no sign of a daemon on {self._spool.root} for {silent_s:.0f} s{trouble}. The jobs are safe there: "
-            f"start one (kbd run --spool {self._spool.root}), then ask for them by their ids. "
+            f"start one (kbd run --spool {shlex.quote(str(self._spool.root))}), then ask for them by their ids. "
             "A client with daemon_patience=None waits for ever"
         )

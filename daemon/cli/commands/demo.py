@@ -86,13 +86,12 @@ def _closing(place: "Place", standings: "Standings", took_s: float, *, stopped_w
     if not stopped_well:
         surprises.append(f"the daemon did not stop cleanly; see {place.state / 'daemon-output.log'}")
     verdict = f"All five verdicts are right; it took {took_s:.1f} s and the daemon has stopped."
-    flags = f"--spool {place.spool_root}"
     return [
         *(["Not as expected:", *surprises] if surprises else [verdict]),
         "",
         f"  the jobs      {place.spool_root / 'done'}",
         f"  the results   {place.spool_root / 'outbox'}",
         f"  the log       {place.state / 'logs' / 'daemon.log'}",
-        f"  read one      kbd show {flags} wrong",
+        f"  read one      kbd show{place.spool_flag} wrong",
         "  your own job  kbd run &   then   kbd submit --wait FILE",
     ]

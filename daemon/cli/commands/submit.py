@@ -73,5 +73,4 @@ def _tell_if_nobody_takes_them(place: Place) -> None:
     from kbd.daemon.cli.presence import DaemonWatch, Presence
 
     if DaemonWatch(place).look().presence is Presence.ABSENT:
-        flags = f" --spool {place.spool_root}" if place.spool_named else ""
-        click.echo(f"No daemon works on this spool yet. Start one: kbd run{flags}", err=True)
+        click.echo(f"No daemon works on this spool yet. Start one: kbd run{place.spool_flag}", err=True)

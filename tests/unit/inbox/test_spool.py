@@ -56,6 +56,12 @@ def test_open_without_a_sentinel_says_what_to_do(tmp_path: Path, missing: str) -
     assert isinstance(caught.value, InboxError)
 
 
+def test_the_command_that_makes_it_can_be_typed_as_it_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "my spool"
+    with pytest.raises(SpoolMissing, match=f"kbd init --spool '{root}'$"):
+        Spool.open(root)
+
+
 def test_a_spool_that_was_unmounted_is_missing_not_empty(spool: Spool) -> None:
     spool.require()
     spool.root.rename(spool.root.with_name("elsewhere"))

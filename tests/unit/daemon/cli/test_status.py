@@ -6,7 +6,10 @@ import pytest
 
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.job_table import job_line
+from kbd.daemon.cli.place import Place
+from kbd.daemon.cli.status_page import print_status
 from kbd.daemon.cli.status_report import take_status
+from kbd.inbox.spool import Spool
 from kbd.outbox.verdict import EvaluationStatus
 from kbd.store.states import JobState
 
@@ -28,6 +31,14 @@ def test_an_empty_spool_says_what_to_do(kbd, place):
     assert "No jobs yet" in out
     assert f"kbd submit --spool {place.spool_root} FILE" in out
     assert f"kbd run --spool {place.spool_root}" in out
+
+
+def test_commands_can_be_typed_as_they_are_told(capsys, place):
+    odd = Place(Spool.create(place.spool_root.with_name("my spool")).root, place.state, spool_named=True)
+    print_status(take_status(odd, (), limit=1), named=False)
+    out = capsys.readouterr().out
+    assert f"kbd submit --spool '{odd.spool_root}' FILE" in out
+    assert f"kbd run --spool '{odd.spool_root}'" in out
 
 
 def test_counts_and_jobs(kbd, busy):

@@ -1,5 +1,6 @@
 """The spool: there or not, usable or not, and its clock."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -41,6 +42,13 @@ def test_a_spool_that_lacks_folders(patient, spool):
     (check,) = presence(patient)
     assert (check.state, check.finding.endswith("lacks answers")) == (State.FAIL, True)
     assert check.cure == f"kbd init --spool {spool.root}"
+
+
+def test_commands_can_be_typed_as_they_are_told(patient, tmp_path):
+    odd = tmp_path / "my spool"
+    settings = dataclasses.replace(patient.settings, spool=odd)
+    (check,) = presence(dataclasses.replace(patient, settings=settings))
+    assert check.cure.endswith(f"kbd init --spool '{odd}'")
 
 
 @pytest.mark.parametrize("what", ["state", "artifacts"])

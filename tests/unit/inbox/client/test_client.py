@@ -9,7 +9,7 @@ from kbd.inbox.client import Client, ClientClosed, IdTaken, NoAnswer, NoDaemon, 
 from kbd.inbox.control import Answer, AnswerCode, answer_path, read_request
 from kbd.inbox.delivery import UndeliverableJob
 from kbd.inbox.errors import InvalidJob
-from kbd.inbox.spool import SpoolMissing
+from kbd.inbox.spool import Spool, SpoolMissing
 
 LIMIT_S = 60
 
@@ -147,9 +147,10 @@ def test_a_job_by_its_id(client, publisher, job):
 
 
 def test_nobody_works(spool, job):
+    spool = Spool.create(spool.root / "my spool")
     with Client(spool.root, daemon_patience=0) as client:
         submitted = client.submit(job())
-        with pytest.raises(NoDaemon, match="kbd run --spool"):
+        with pytest.raises(NoDaemon, match=f"kbd run --spool '{spool.root}'"):
             submitted.result(LIMIT_S)
     assert len(waiting(spool)) == 1, "the job is safe"
 
