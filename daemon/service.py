@@ -14,6 +14,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -28,6 +29,7 @@ from kbd.daemon.operation.operation import Operation
 from kbd.daemon.owed_results import OwedResults
 from kbd.daemon.scheduler import Scheduler
 from kbd.daemon.snapshot import Holds, Snapshot
+from kbd.inbox.epoch import EpochLost
 from kbd.inbox.pause import Pause
 from kbd.inbox.spool import SpoolMissing
 from kbd.inbox.watcher import Hint, HintKind, InboxWatcher
@@ -209,13 +211,20 @@ class Service:
         """Keep status.json fresh."""
         if self._snapshot.due_in_s > 0 and not self._finished():
             return
-        holds = Holds(self._controls.pause, self._controls.drain, self._trouble)
+        await self._write_snapshot(self._snapshot.compose(self._holds))
+
+    async def _write_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """Where it can be written just now. Raises EpochLost."""
         try:
-            report = await self._clerk.do(self._snapshot.write, self._snapshot.compose(holds))
+            report = await self._clerk.do(self._snapshot.write, snapshot)
             await self._operation.reported(report)
         except (StoreUnavailable, StoreCorrupt, SpoolMissing, OSError) as error:
             # Of damage: whether it is any, the writer finds out, who looks a second time.
             log.warning("no snapshot", action="snapshot_failed", reason=str(error))
+
+    @property
+    def _holds(self) -> Holds:
+        return Holds(self._controls.pause, self._controls.drain, self._trouble)
 
     @property
     def _claims(self) -> bool:
@@ -314,4 +323,7 @@ class Service:
             await asyncio.gather(warming, return_exceptions=True)
         self._scheduler.cancel_all()
         await self._scheduler.ended()
-        await self._executor.stop()
+        last = self._snapshot.compose(self._holds)
+        await self._executor.stop()  # before anything that a spool which is away may hold up
+        with contextlib.suppress(EpochLost):  # another daemon tells how things are
+            await self._write_snapshot(last)

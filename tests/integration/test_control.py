@@ -1,13 +1,14 @@
 """What people ask of a running daemon: cancel, retry, pause, resume, drain; and whom it serves in what order."""
 
 import contextlib
+import json
 import signal
 import subprocess
 
 import psutil
 import pytest
 
-from tests.site_of_daemon import LIMIT_S, QUICK, SLEEPS_IN, Site, until
+from tests.site_of_daemon import GOOD, LIMIT_S, QUICK, SLEEPS_IN, Site, until
 
 
 @pytest.fixture
@@ -92,6 +93,20 @@ def test_drain_finishes_what_is_queued(site):
     assert {result["status"] for result in site.daemon.results().values()} == {"passed"}
     assert sorted(site.daemon.results()) == names
     assert site.waiting() == ["late.yaml"]
+
+
+def test_the_last_snapshot_tells_how_it_ended(site, tmp_path):
+    """To those who see the spool alone."""
+    site.deliver("good", GOOD)
+    with site.running(KBD_STATUS_INTERVAL_S="600") as process:
+        site.wait_for("claimed", job="good")
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
+        site.daemon.run_once(KBD_STATUS_INTERVAL_S="600")
+    told = json.loads(site.spool.status_file.read_text())
+    assert {state: count for state, count in told["queue"].items() if count} == {"completed": 1}
+    assert told["running"] == []
+    assert "1 completed" in site.kbd("status", state=tmp_path / "elsewhere")
 
 
 def test_drain_during_a_pause_leaves_the_queue(site):
