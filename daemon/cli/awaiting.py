@@ -4,9 +4,10 @@
 
     outbox/ ──looked into again and again──► results, as they appear
     daemon's lock, status.json ──looked at every second──► is there anybody to wait for?
+    spool, database ──looked into now and then──► is there anything to wait for?
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from kbd.daemon.cli.presence import DaemonWatch, Presence
@@ -21,6 +22,15 @@ START_GRACE_S: Final = 3.0
 """Without a daemon for so long, none is taken to be starting just now."""
 
 
+CHECK_INTERVAL_S: Final = 5.0
+"""So often it is asked whether the jobs are known at all."""
+_CHECK_COSTS: Final = 0.05
+"""At most this share of the time goes into asking that, since thousands of files may have to be read for it."""
+
+FindLost = Callable[[Sequence[str]], Collection[str]]
+"""Those ids that nothing seems to belong to."""
+
+
 class WaitEnded(Exception):
     """Waiting was given up; `missing` are the ids without a result."""
 
@@ -31,6 +41,10 @@ class WaitEnded(Exception):
 
 class NobodyWorks(WaitEnded):
     """No daemon works on the spool, so nothing would come."""
+
+
+class JobsLost(WaitEnded):
+    """Nothing belongs to these ids, or nothing does any more."""
 
 
 class TimeIsUp(WaitEnded):
@@ -45,6 +59,8 @@ class ResultWait:
         job_ids: the jobs, each once.
         daemon: tells whether somebody works for them.
         timeout_s: how long to wait at most; None: as long as a daemon works.
+        find_lost: finds ids that no result will come for; an id is given up that it finds twice in a row,
+            since files move while they are looked for.
         rhythm: clock and pause.
     """
 
@@ -55,6 +71,7 @@ class ResultWait:
         daemon: DaemonWatch,
         *,
         timeout_s: float | None,
+        find_lost: FindLost = lambda job_ids: (),
         rhythm: Rhythm = REAL_TIME,
     ) -> None:
         self._spool = spool
@@ -63,6 +80,9 @@ class ResultWait:
         self._rhythm = rhythm
         self._outbox = OutboxLooks(spool, rhythm.clock)
         self._next_look = 0.0
+        self._find_lost = find_lost
+        self._next_check = 0.0
+        self._suspected: frozenset[str] = frozenset()
         self._absent_since: float | None = None
         self.missing = list(dict.fromkeys(job_ids))
 
@@ -70,17 +90,21 @@ class ResultWait:
         """Each result once, as it appears.
 
         Raises:
+            JobsLost: nothing belongs to some of them.
             NobodyWorks: some are missing, no daemon runs, and none has started in the meantime.
             TimeIsUp: some are missing and the time is over.
             UnreadableResult: an outbox file that this version cannot read.
         """
         clock = self._rhythm.clock
         started = self._next_look = clock()
+        self._next_check = started + CHECK_INTERVAL_S
         while True:
-            abandoned = self._abandoned()
+            abandoned, lost = self._abandoned(), self._lost()
             yield from self._arrived()
             if not self.missing:
                 return
+            if given_up := [job_id for job_id in self.missing if job_id in lost]:
+                raise JobsLost(given_up)
             if abandoned:
                 raise NobodyWorks(self.missing)
             left_s = pause_after(clock() - started)
@@ -111,3 +135,15 @@ class ResultWait:
         if self._absent_since is None:
             self._absent_since = now
         return now - self._absent_since >= START_GRACE_S
+
+    def _lost(self) -> frozenset[str]:
+        """Asked before the outbox is read, like `_abandoned`, and soon again where something seems lost."""
+        began = self._rhythm.clock()
+        if began < self._next_check:
+            return frozenset()
+        found = frozenset(self._find_lost(self.missing))
+        lost, self._suspected = self._suspected & found, found
+        ended = self._rhythm.clock()
+        interval_s = LOOK_INTERVAL_S if found else CHECK_INTERVAL_S
+        self._next_check = ended + max(interval_s, (ended - began) / _CHECK_COSTS)
+        return lost

@@ -46,7 +46,7 @@ def unknown_ids(place: Place, job_ids: Iterable[str]) -> list[str]:
     """
     spool = place.spool()
     wanted = list(dict.fromkeys(job_ids))
-    for known in (_delivered, _remembered, _published):
+    for known in (_delivered, _in_database, _published):
         if not wanted:
             break
         found = known(place, spool, frozenset(wanted))
@@ -59,7 +59,7 @@ def whereabouts(place: Place, job_ids: Iterable[str]) -> dict[str, Whereabouts]:
     spool = place.spool()
     wanted = dict.fromkeys(job_ids, Whereabouts.UNSEEN)
     in_inbox = _named_so(inbox_jobs(spool), frozenset(wanted))
-    in_claimed = _named_so(_claimed_jobs(spool), frozenset(wanted))
+    in_claimed = _named_so(claimed_jobs(spool), frozenset(wanted))
     in_outbox = _published(place, spool, frozenset(wanted))
     for where, found in (
         (Whereabouts.INBOX, in_inbox),
@@ -86,7 +86,7 @@ def _guess(place: Place, job_id: str) -> str:
 
 def _delivered(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
     """Jobs in the inbox and under claimed/."""
-    return _named_so([*inbox_jobs(spool), *_claimed_jobs(spool)], wanted)
+    return _named_so([*inbox_jobs(spool), *claimed_jobs(spool)], wanted)
 
 
 def _named_so(paths: Iterable[Path], wanted: frozenset[str]) -> frozenset[str]:
@@ -101,7 +101,12 @@ def _named_so(paths: Iterable[Path], wanted: frozenset[str]) -> frozenset[str]:
     return by_name | (wanted & declared)
 
 
-def _remembered(place: Place, _spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
+def _in_database(place: Place, _spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
+    return remembered(place, wanted)
+
+
+def remembered(place: Place, wanted: frozenset[str]) -> frozenset[str]:
+    """Those of `wanted` that the database has; none where it cannot be read."""
     from kbd.store.errors import StoreError
     from kbd.store.readers import JobReader
     from kbd.store.source import open_source
@@ -137,7 +142,8 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         yield from (entry for entry in entries if not is_ignored(entry.name))
 
 
-def _claimed_jobs(spool: Spool) -> Iterator[Path]:
+def claimed_jobs(spool: Spool) -> Iterator[Path]:
+    """What lies under claimed/, of every epoch."""
     for epoch in _entries(spool.claimed):
         with suppress(FileNotFoundError):
             yield from (job.path for job in jobs_under(Path(epoch.path)))

@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kbd.daemon.cli.awaiting import NobodyWorks, ResultWait, TimeIsUp
+from kbd.daemon.cli.awaiting import JobsLost, NobodyWorks, ResultWait, TimeIsUp
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.lost_jobs import lost_ids, lost_jobs
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch
 from kbd.daemon.cli.terminal import messages, results
@@ -39,9 +41,15 @@ def print_verdicts(
             under the same id is that of an earlier job, and the submitted one was quarantined.
 
     Raises:
-        CommandFailed: no daemon, or time is up.
+        CommandFailed: no daemon, nothing has such an id any more, or time is up.
     """
-    wait = ResultWait(place.spool(), job_ids, DaemonWatch(place), timeout_s=timeout_s)
+    wait = ResultWait(
+        place.spool(),
+        job_ids,
+        DaemonWatch(place),
+        timeout_s=timeout_s,
+        find_lost=partial(lost_ids, place),
+    )
     output, columns = results(), max(map(len, job_ids))
     seen: list[JobResult] = []
     try:
@@ -52,6 +60,8 @@ def print_verdicts(
                     output.print(verdict_line(result, id_columns=columns), soft_wrap=True)
     except NobodyWorks as ended:
         raise no_daemon(place, ended.missing) from ended
+    except JobsLost as ended:
+        raise lost_jobs(place, ended.missing) from ended
     except TimeIsUp as ended:
         raise _timed_out(ended.missing, timeout_s) from ended
     _require_same_jobs(seen, digests or {})

@@ -78,6 +78,8 @@ def test_a_shell_and_nothing_else(reader):
     job = reader.writes("double.yaml", JOB.format(body="x + x"))
     result = json.loads(reader.types(RECIPES / "deliver.sh", job).stdout)
     assert (result["job_id"], result["status"]) == ("double", "passed")
+    named = reader.writes("file.yaml", 'id: "own-id"\n' + JOB.format(body="x + x"))
+    assert json.loads(reader.types(RECIPES / "deliver.sh", named).stdout)["job_id"] == "own-id"
 
 
 @together

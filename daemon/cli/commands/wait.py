@@ -19,7 +19,8 @@ def command(place: Place, job_ids: tuple[str, ...], timeout_s: float | None) -> 
     """Wait for jobs and print one verdict line for each.
 
     Ends with 0 if all passed, 1 if one did not, 6 if one was no valid job, 5 when the time is over, 3 for an
-    unknown id, and with 4 at once when no daemon works on the spool.
+    unknown id, and with 4 at once when no daemon works on the spool. A file that declares an id is the job of that
+    id, whatever its name is: who waits for the name is told so, and it ends with 3.
     """
     from kbd.daemon.cli.known_jobs import require_known
     from kbd.daemon.cli.verdict_stream import print_verdicts

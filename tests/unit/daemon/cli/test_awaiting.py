@@ -1,8 +1,9 @@
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
-from kbd.daemon.cli.awaiting import NobodyWorks, ResultWait, TimeIsUp
+from kbd.daemon.cli.awaiting import JobsLost, NobodyWorks, ResultWait, TimeIsUp
 from kbd.daemon.cli.presence import Presence, Sighting
 from kbd.inbox.rhythm import Rhythm
 from kbd.outbox.publisher import publish
@@ -129,3 +130,63 @@ def test_the_daemon_is_looked_for_less_often_than_results(spool, put):
     clock = Clock(*[lambda: None] * 30, lambda: put("a"))
     list(ResultWait(spool, ["a"], watch, timeout_s=None, rhythm=clock.rhythm).results())
     assert watch.looks == 1
+
+
+def test_what_is_lost_is_not_waited_for(spool, put):
+    clock = Clock(lambda: put("a"))
+    find_lost = {"b"}.intersection
+    wait = ResultWait(
+        spool, ["a", "b", "c"], Watch(), timeout_s=None, find_lost=find_lost, rhythm=clock.rhythm
+    )
+    seen = wait.results()
+    assert next(seen).job_id == "a"
+    with pytest.raises(JobsLost) as ended:
+        next(seen)
+    assert ended.value.missing == ("b",)
+    assert clock.now < 110
+
+
+def test_what_is_overlooked_once_is_not_lost(spool, put):
+    """Files move while they are looked for."""
+    looks = []
+
+    def overlooked_at_times(job_ids):
+        looks.append(job_ids)
+        return job_ids if len(looks) % 2 else []
+
+    clock = Clock(*[lambda: None] * 200, lambda: put("a"))
+    wait = ResultWait(
+        spool, ["a"], Watch(), timeout_s=None, find_lost=overlooked_at_times, rhythm=clock.rhythm
+    )
+    assert ids(wait.results()) == ["a"]
+    assert 5 < len(looks) < 50
+
+
+def test_what_was_published_last_is_not_lost(spool, put):
+    """A result that came after the last look into the outbox."""
+
+    def publish_and_forget(job_ids):
+        if looks:
+            put("a")
+        looks.append(job_ids)
+        return job_ids
+
+    looks = []
+    wait = ResultWait(
+        spool, ["a"], Watch(), timeout_s=None, find_lost=publish_and_forget, rhythm=Clock().rhythm
+    )
+    assert ids(wait.results()) == ["a"]
+
+
+def test_looking_for_what_is_lost_takes_a_small_share_of_the_time(spool, put):
+    clock = Clock(*[lambda: None] * 400, lambda: put("a"))
+    looks = []
+
+    def slowly(job_ids):
+        looks.append(clock.now)
+        clock.now += 2
+        return []
+
+    list(ResultWait(spool, ["a"], Watch(), timeout_s=None, find_lost=slowly, rhythm=clock.rhythm).results())
+    assert len(looks) > 2
+    assert min(later - at for at, later in pairwise(looks)) > 40

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kbd.daemon.cli import awaiting as awaiting_module
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.outbox.verdict import EvaluationStatus
 
@@ -70,3 +71,13 @@ def test_a_candidate_alone(kbd, has_published, make_result):
     result = make_result("alone", speedup=None, speedup_ci95=None, significant=None)
     has_published(result)
     assert kbd("wait", "alone").out == "alone  passed            41.2 µs a call\n"
+
+
+def test_a_file_that_declares_another_id_than_its_name(kbd, spool, daemon_runs, monkeypatch):
+    monkeypatch.setattr(awaiting_module, "CHECK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(awaiting_module, "LOOK_INTERVAL_S", 0.0)
+    (spool.inbox / "mine.yaml").write_text("id: declared\n")
+    with daemon_runs():
+        ended = kbd("wait", "mine")
+    assert (ended.code, ended.out) == (ExitCode.NOT_FOUND, "")
+    assert "declares the id declared: kbd wait" in ended.err
