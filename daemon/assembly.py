@@ -21,7 +21,7 @@ from kbd.daemon.memory_loss import explained
 from kbd.daemon.version import kbd_version
 from kbd.outbox.circumstances import EnvironmentReport, StageTimings
 from kbd.outbox.report import ErrorReport, Logs
-from kbd.outbox.result import JobResult
+from kbd.outbox.result import JobResult, WorkloadResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage, state_of
 from kbd.store.rows import AttemptRow
 
@@ -69,6 +69,7 @@ def result_of(
     fields = {name: getattr(verdict, name) for name in Verdict.model_fields if name in JobResult.model_fields}
     fields["error"] = _error_of(verdict, outcome.runners)
     fields["device"] = verdict.device or outcome.device
+    fields["interpreted"] = _is_interpreted(verdict.workloads)
     return JobResult(
         job_id=job.job_id,
         manifest_sha256=job.manifest_sha256,
@@ -146,6 +147,13 @@ def _verdict_without_judge(outcome: Outcome) -> Verdict:
         stage=_stage_of(progress),
         blame=Blame.HARNESS,
         error=ErrorReport(type="JudgeFailed", message=f"{outcome.failure or 'no verdict'}{waiting}"),
+    )
+
+
+def _is_interpreted(workloads: Iterable[WorkloadResult]) -> bool:
+    """Whether the times of any workload are those of an interpreter."""
+    return any(
+        workload.performance is not None and workload.performance.interpreted for workload in workloads
     )
 
 

@@ -101,7 +101,7 @@ class JobResult(Report):
         speedup: over all workloads (geometric mean), only for a job that passed.
         seed: what the inputs were drawn from, published only here.
         pinned_inputs: some inputs were literal, so they did not vary between trials.
-        interpreted: the kernel ran in an interpreter; no speed-up is claimed.
+        interpreted: a kernel was timed in an interpreter, so its times mean nothing; no speed-up is claimed.
         weak_test: degenerate candidates (zeros, a constant, …) that would have passed this job as well.
         notes: remarks that decide nothing.
     """

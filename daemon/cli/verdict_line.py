@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kbd.daemon.cli.printable import one_line
-from kbd.daemon.cli.wording import mark_of, microseconds, speedup
+from kbd.daemon.cli.wording import INTERPRETED, mark_of, microseconds, speedup
 
 if TYPE_CHECKING:
     from kbd.outbox.performance import Performance
@@ -29,6 +29,8 @@ def gist(result: "JobResult") -> str:
     """What is most worth knowing about a verdict: how fast it is, or what went wrong and where."""
     if not result.passed:
         return what_went_wrong(result)
+    if result.interpreted:
+        return INTERPRETED
     if result.speedup is not None:
         return _comparison(result)
     times = [_alone(workload.performance) for workload in result.workloads if workload.performance]

@@ -127,7 +127,7 @@ def _remarks(result: "JobResult") -> Lines:
     if result.pinned_inputs:
         yield indented("some inputs were the same in every trial", style="dim")
     if result.interpreted:
-        yield indented("the kernel ran in an interpreter: its times mean nothing", style="yellow")
+        yield indented(wording.INTERPRETED, style="yellow")
     for note in result.notes:
         yield indented(f"note: {one_line(note)}", style="dim")
 

@@ -17,6 +17,8 @@ _WRONG: Final = INCORRECT | {
 }
 _NOBODYS: Final = frozenset({EvaluationStatus.CANCELLED})
 
+INTERPRETED: Final = "the kernel ran in an interpreter: its times mean nothing"
+
 _TIME_UNITS: Final = ((1e6, 1e-6, "s"), (1e3, 1e-3, "ms"), (1.0, 1.0, "µs"), (0.0, 1e3, "ns"))
 _AGE_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _BYTE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")

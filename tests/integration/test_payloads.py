@@ -35,6 +35,7 @@ def test_triton_is_interpreted_and_cuda_compiled(payload, results):
         (workload,) = result["workloads"]
         assert result["status"] == "passed", result["error"]
         assert workload["performance"]["interpreted"] is True
+        assert result["interpreted"] is True
         assert (result["speedup"], workload["performance"]["speedup"]) == (None, None)
         assert workload["performance"]["launches"][0]["kernel"].endswith(("kernel", "naive"))
         return

@@ -250,7 +250,7 @@ def _remarks(result: "JobResult") -> Iterator[str]:
     if result.pinned_inputs:
         yield "some inputs were the same in every trial"
     if result.interpreted:
-        yield "the kernel ran in an interpreter: its times mean nothing"
+        yield wording.INTERPRETED
     yield from result.notes
 
 

@@ -21,7 +21,9 @@ from kbd.daemon.executor.sandbox.layers import Layer
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict
 from kbd.daemon.version import kbd_version
 from kbd.outbox.circumstances import DeviceReport
+from kbd.outbox.performance import KernelTiming, Performance, TimingFigures
 from kbd.outbox.report import ErrorReport
+from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
 JOB = JobIdentity("j", "a" * 64, 2, {"team": "a"})
@@ -38,6 +40,16 @@ def end(code=None, number=None, *, natural=True, output="", truncated=False):
 def result(verdict=PASSED, failure=None, runners=None, device=DEVICE, progress=None, environment=None):
     outcome = Outcome(verdict, failure, runners or {}, device, progress)
     return result_of(JOB, outcome, TIMES, environment or {}, ISOLATION)
+
+
+def workload_timed(name, interpreted):
+    """A workload that passed; None: it was not timed."""
+    timing = KernelTiming(
+        as_called=TimingFigures(median=1, mean=1, std=0, min=1, max=1, p95=1, p99=1, samples=1)
+    )
+    performance = Performance(candidate=timing, method="wall", cache="cold", interpreted=bool(interpreted))
+    timed = None if interpreted is None else performance
+    return WorkloadResult(name=name, status=EvaluationStatus.PASSED, performance=timed)
 
 
 def crashed(who="candidate", hint=None):
@@ -69,6 +81,14 @@ def test_what_the_judge_found_and_what_the_daemon_knows():
 def test_the_judges_own_report_of_the_device_is_the_newer_one():
     newer = DEVICE.model_copy(update={"throttled": True})
     assert result(PASSED.model_copy(update={"device": newer})).device == newer
+
+
+@pytest.mark.parametrize(
+    ("timed_in_interpreter", "expected"), [([], False), ([False], False), ([None, True], True)]
+)
+def test_a_job_is_interpreted_if_a_workload_was_timed_so(timed_in_interpreter, expected):
+    workloads = tuple(workload_timed(str(number), how) for number, how in enumerate(timed_in_interpreter))
+    assert result(PASSED.model_copy(update={"workloads": workloads})).interpreted is expected
 
 
 def test_a_lone_candidate_has_one_log():

@@ -81,3 +81,12 @@ def test_a_file_that_declares_another_id_than_its_name(kbd, spool, daemon_runs, 
         ended = kbd("wait", "mine")
     assert (ended.code, ended.out) == (ExitCode.NOT_FOUND, "")
     assert "declares the id declared: kbd wait" in ended.err
+
+
+def test_times_of_an_interpreter_are_no_times(kbd, has_published, make_result):
+    has_published(
+        make_result("slow", speedup=None, speedup_ci95=None, significant=None, interpreted=True),
+    )
+    line = "slow  passed            the kernel ran in an interpreter: its times mean nothing\n"
+    assert kbd("wait", "slow").out == line
+    assert "ran in an interpreter" in kbd("show", "slow").out
