@@ -29,6 +29,7 @@ from kbd.daemon.executor.worker import Worker
 from kbd.daemon.job_files import folder_of, require_files
 from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.placement import target_for, why_impossible
+from kbd.daemon.unmeasured import with_unmeasured
 from kbd.inbox.manifest import JobManifest
 from kbd.outbox.report import ErrorReport
 from kbd.outbox.result import JobResult
@@ -159,7 +160,8 @@ class JobRunner:
             total_s = time.monotonic() - run.started - run.waited_s
             times = Times(queued=queued_s + run.waited_s, total=total_s, compile=outcome.compile_s)
             isolation = self._executor.isolation_of(run.worker)
-            return result_of(job, outcome, times, self._environment(outcome), isolation)
+            result = result_of(job, outcome, times, self._environment(outcome), isolation)
+            return with_unmeasured(result, run.manifest.evaluation)
         except Exception as error:
             log.exception("attempt broke inside kbd", action="attempt_broken", job=job.job_id)
             report = ErrorReport(

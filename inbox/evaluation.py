@@ -15,7 +15,7 @@ Section = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]{0,63}$")]
 
 
 class DeviceMetricsRequest(StrictModel):
-    """A pass with Nsight Compute after timing.
+    """A pass with Nsight Compute after timing. Not measured yet: `device_metrics` in the result says so.
 
     Attributes:
         enabled: whether it is wanted.
@@ -40,8 +40,8 @@ class Evaluation(StrictModel):
         cache: whether the L2 cache is cold or warm before each sample.
         seed: of all random content; None is drawn by the judge and published only in the result.
         tolerance: for outputs without their own.
-        device_metrics: hardware counters.
-        sanitizer: a compute-sanitizer tool to run the candidate under.
+        device_metrics: hardware counters. Not measured yet; the result says so.
+        sanitizer: a compute-sanitizer tool to run the candidate under. Not run yet; a note in the result says so.
         mode: full, or stop after correctness, or after compiling.
     """
 

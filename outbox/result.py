@@ -93,7 +93,7 @@ class JobResult(Report):
         device: on which device, and how it was meanwhile.
         environment: with which versions.
         isolation: what kept the kernels from the host, and what did not.
-        device_metrics: hardware counters, if they were asked for.
+        device_metrics: hardware counters, or why there are none, if they were asked for.
         timings_s: how long kbd took for each stage, in seconds.
         logs: what the kernels printed, the beginning and the end.
         correct: true or false once outputs were compared; null when they never were (no reference, mode

@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """What does not keep it from being a job, and will probably keep it from a good verdict."""
+        """What does not keep it from being a job, and will probably not be as its author wants."""
         return () if self.job is None else tuple(_doubts(self.job.manifest))
 
     def as_document(self) -> dict[str, object]:
@@ -91,6 +91,7 @@ def print_doubts(finding: Finding) -> None:
 
 def _doubts(manifest: "JobManifest") -> Iterator[str]:
     from kbd.backends.registry import registrations, why_unknown
+    from kbd.daemon.unmeasured import unmeasured
     from kbd.inbox.validation import did_you_mean
 
     kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
@@ -103,6 +104,7 @@ def _doubts(manifest: "JobManifest") -> Iterator[str]:
             "nothing says what the kernels are called with: add `io` to the job, or a function get_inputs() to "
             "the reference"
         )
+    yield from unmeasured(manifest.evaluation)
 
 
 def print_as_json(findings: Sequence[Finding]) -> ExitCode:

@@ -128,6 +128,8 @@ def _remarks(result: "JobResult") -> Lines:
         yield indented("some inputs were the same in every trial", style="dim")
     if result.interpreted:
         yield indented(wording.INTERPRETED, style="yellow")
+    if result.device_metrics is not None and result.device_metrics.unavailable:
+        yield indented(f"hardware counters: {one_line(result.device_metrics.unavailable)}", style="dim")
     for note in result.notes:
         yield indented(f"note: {one_line(note)}", style="dim")
 

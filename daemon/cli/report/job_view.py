@@ -251,6 +251,8 @@ def _remarks(result: "JobResult") -> Iterator[str]:
         yield "some inputs were the same in every trial"
     if result.interpreted:
         yield wording.INTERPRETED
+    if result.device_metrics is not None and result.device_metrics.unavailable:
+        yield f"hardware counters: {result.device_metrics.unavailable}"
     yield from result.notes
 
 

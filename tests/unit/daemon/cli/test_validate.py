@@ -5,6 +5,7 @@ import json
 from kbd.daemon.cli.exit_codes import ExitCode
 
 WRONG = "candidate: {kernel_type: torch, source_code: x}\ntimeout: -1\nsurplus: 1\n"
+KERNEL = "candidate: {kernel_type: torch, source_code: x}\n"
 
 
 def test_a_valid_job_is_described(kbd, job_file):
@@ -51,3 +52,12 @@ def test_terminal_sequences_in_a_document_are_shown_and_not_obeyed(kbd, job_file
 def test_usage(kbd):
     assert kbd("validate").code == ExitCode.USAGE
     assert kbd("validate", "missing.yaml").code == ExitCode.USAGE
+
+
+def test_what_is_asked_for_in_vain_is_doubtful(kbd, job_file):
+    asked = "evaluation: {sanitizer: memcheck, device_metrics: {enabled: true}}\n"
+    ended = kbd("validate", job_file("a.yaml", KERNEL + asked))
+    assert ended.code == ExitCode.OK
+    sanitizer, counters = (line for line in ended.err.splitlines() if "evaluation" in line)
+    assert "doubtful: evaluation.sanitizer: memcheck is not run" in sanitizer
+    assert "doubtful: evaluation.device_metrics: not measured" in counters
