@@ -16,6 +16,7 @@ from kbd.inbox.delivery import deliver
 from kbd.inbox.durable import fsync_folder, remove
 from kbd.inbox.errors import InboxError, Problem, UnsafeFile
 from kbd.inbox.job_file import read_job
+from kbd.inbox.job_id import intended_id
 from kbd.inbox.names import JOB_FOLDER_SUFFIX, MANIFEST_SUFFIXES, NAME_PATTERN, is_owner, job_name
 from kbd.inbox.quarantine import REASON_SUFFIX
 from kbd.inbox.renaming import DOCUMENT_LIMIT_BYTES, deliver_as
@@ -24,6 +25,8 @@ from kbd.inbox.safe_load import load_json, read_bounded
 from kbd.inbox.spool import Spool
 
 REASON_LIMIT_BYTES: Final = 8 << 20
+LOOKED_INTO: Final = 100
+"""So many documents are opened at most to find the ids that they declare."""
 _KINDS: Final = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}
 
 
@@ -63,6 +66,11 @@ class Quarantinee:
     problems: tuple[Problem, ...] = field(default=())
     since: str | None = None
 
+    @property
+    def is_conflict(self) -> bool:
+        """Whether another job had its id already; nothing else was wrong with it."""
+        return self.code == Refusal.ID_CONFLICT
+
 
 class QuarantineContents:
     """The quarantine of one spool. Everything raises OSError where the file system fails."""
@@ -73,9 +81,20 @@ class QuarantineContents:
 
     def all(self) -> list[Quarantinee]:
         """Everything, the oldest first."""
-        with os.scandir(self._folder) as entries:
-            names = {entry.name.removesuffix(REASON_SUFFIX) for entry in entries if entry.name[0] != "."}
-        return sorted(map(self._look, names), key=lambda each: (each.since or "", each.name))
+        return sorted(map(self._look, self._names()), key=lambda each: (each.since or "", each.name))
+
+    def meant_for(self, job_ids: frozenset[str]) -> Iterator[tuple[str, Quarantinee]]:
+        """Everything that wanted to be one of these jobs, with the id, in no order.
+
+        Where more than LOOKED_INTO lie here, an id in a document that is named otherwise is not looked for.
+        """
+        names = self._names()
+        if len(names) > LOOKED_INTO:
+            names = {name for name in names if not job_ids.isdisjoint(_ids_of(name))}
+        for found in map(self._look, names):
+            job_id = self._intended(found)
+            if job_id in job_ids and found.kind != "missing":
+                yield job_id, found
 
     def get(self, name: str) -> Quarantinee:
         """One of them. Raises NotInQuarantine."""
@@ -130,6 +149,14 @@ class QuarantineContents:
         for path in self.paths(found):
             remove(path)
         fsync_folder(self._folder)
+
+    def _names(self) -> set[str]:
+        with os.scandir(self._folder) as entries:
+            return {entry.name.removesuffix(REASON_SUFFIX) for entry in entries if entry.name[0] != "."}
+
+    def _intended(self, found: Quarantinee) -> str:
+        """The id that it wanted; empty where that is none."""
+        return intended_id(self.path(found), limit_bytes=DOCUMENT_LIMIT_BYTES, name=found.original) or ""
 
     def _look(self, name: str) -> Quarantinee:
         kind, nbytes = _measure(self._folder / name)
@@ -188,6 +215,11 @@ class QuarantineContents:
                 f"{job_id} has a result, and an id has one result for good. Release {found.name} under "
                 f"another id: --id {job_id}-2"
             )
+
+
+def _ids_of(name: str) -> set[str]:
+    """The ids that something of this name here may have by its name: `a.yaml`, `a.yaml.0123abcd`."""
+    return {name, name.rsplit(".", 1)[0], name.rsplit(".", 2)[0]}
 
 
 def _measure(path: Path) -> tuple[str, int]:

@@ -85,8 +85,7 @@ def _guess(place: Place, job_id: str) -> str:
 
 
 def _delivered(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset[str]:
-    """Jobs in the inbox and under claimed/."""
-    return _named_so([*inbox_jobs(spool), *claimed_jobs(spool)], wanted)
+    return _named_so(deliveries(spool), wanted)
 
 
 def _named_so(paths: Iterable[Path], wanted: frozenset[str]) -> frozenset[str]:
@@ -126,6 +125,12 @@ def _published(_place: Place, spool: Spool, wanted: frozenset[str]) -> frozenset
             if read_published(spool, job_id) is not None:
                 found.add(job_id)
     return frozenset(found if found == wanted else OutboxLooks(spool).appeared(wanted))
+
+
+def deliveries(spool: Spool) -> Iterator[Path]:
+    """Jobs in the inbox and under claimed/, so that one that moves meanwhile is still met."""
+    yield from inbox_jobs(spool)
+    yield from claimed_jobs(spool)
 
 
 def inbox_jobs(spool: Spool) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from kbd.daemon.cli.awaiting import JobsLost, NobodyWorks, ResultWait, TimeIsUp
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.lost_jobs import lost_ids, lost_jobs
+from kbd.daemon.cli.later_deliveries import say_later_than
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch
 from kbd.daemon.cli.terminal import messages, results
@@ -65,6 +66,8 @@ def print_verdicts(
     except TimeIsUp as ended:
         raise _timed_out(ended.missing, timeout_s) from ended
     _require_same_jobs(seen, digests or {})
+    if digests is None:
+        say_later_than(place, seen)
     return exit_code_of(seen)
 
 

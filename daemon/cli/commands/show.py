@@ -41,6 +41,8 @@ def command(place: Place, job_id: str, shape: str | None, *, as_json: bool, plot
         raise click.UsageError(
             "--json is the result as kbd writes it, --format another shape: give one of them"
         )
+    from kbd.daemon.cli.later_deliveries import say_later_than
+
     result = find_result(place, job_id)
     if result is None:
         _show_unfinished(place, job_id, machine_readable=as_json or shape is not None)
@@ -52,6 +54,8 @@ def command(place: Place, job_id: str, shape: str | None, *, as_json: bool, plot
         click.echo(json.dumps(compare_response(result), indent=2))
     else:
         _show(result, plotted=plotted)
+    if result is not None:
+        say_later_than(place, [result])
 
 
 def _show(result: "JobResult", *, plotted: bool | None) -> None:

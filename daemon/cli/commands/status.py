@@ -55,8 +55,10 @@ def command(
         raise click.UsageError("--watch, --json and --format exclude each other")
     if job_ids:
         from kbd.daemon.cli.known_jobs import require_known
+        from kbd.daemon.cli.later_deliveries import published_digests, say_later_deliveries
 
         require_known(place, job_ids)
+        say_later_deliveries(place, published_digests(place, job_ids))
     if watching:
         _watch(place, job_ids, limit, wanted)
         return

@@ -179,3 +179,21 @@ def test_throwing_away(put, contents, spool):
     put("a.yaml")
     contents.discard(contents.get("a.yaml"))
     assert lying(spool.quarantine) == []
+
+
+def test_what_wanted_to_be_one_of_some_jobs(put, contents):
+    first, second = put("a.yaml"), put("a.yaml", code=Refusal.ID_CONFLICT)
+    declared = put("b.yaml", GOOD + "id: a\n")
+    put("c.yaml", GOOD)
+    found = list(contents.meant_for(frozenset({"a", "d"})))
+    assert {(job_id, each.name) for job_id, each in found} == {("a", first), ("a", second), ("a", declared)}
+    assert {each.name for _, each in found if each.is_conflict} == {second}
+    contents.path(contents.get(first)).unlink()
+    assert first not in {each.name for _, each in contents.meant_for(frozenset({"a"}))}
+
+
+def test_among_very_many_only_names_tell(put, contents, monkeypatch):
+    monkeypatch.setattr("kbd.inbox.quarantine_contents.LOOKED_INTO", 2)
+    first, second = put("a.yaml"), put("a.yaml")
+    put("b.yaml", GOOD + "id: a\n")
+    assert {each.name for _, each in contents.meant_for(frozenset({"a"}))} == {first, second}
