@@ -69,6 +69,13 @@ def why_unknown(kernel_type: str) -> str | None:
     return f"kernel_type {kernel_type!r} is not known here; available: {available}"
 
 
+def closest_kernel_type(kernel_type: str) -> str | None:
+    """`did you mean …?`, for a mistyped kernel type; None for a known one, and where none is like it."""
+    from kbd.inbox.validation import did_you_mean  # slow to import, and hardly ever needed
+
+    return None if kernel_type in registrations() else did_you_mean(kernel_type, registrations())
+
+
 def why_unusable(kernel_type: str) -> str | None:
     """As `why_unknown`; also for a plug-in that is there and cannot be imported."""
     problem = why_unknown(kernel_type)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
 from kbd.backends.base import Target
-from kbd.backends.registry import why_unusable
+from kbd.backends.registry import closest_kernel_type, why_unusable
 from kbd.daemon.assembly import JobIdentity, Times, refused, result_of, with_history
 from kbd.daemon.clerk import Clerk
 from kbd.daemon.compiling import ONLY_WORKLOAD, CompiledKernels, compile_kernels
@@ -104,16 +104,21 @@ class JobRunner:
 
     def refusal(self, row: JobRow, manifest: JobManifest) -> JobResult | None:
         """The result of a job that cannot run on this host at all, or None."""
-        kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
-        problems = [why_unusable(kernel.kernel_type) for kernel in kernels]
-        problems.append(self._why_nowhere(manifest))
-        problem = next(filter(None, problems), None)
-        if problem is None:
+        error = next(self._obstacles(manifest), None)
+        if error is None:
             return None
-        hint = COMPILE_ANYWHERE if manifest.evaluation.mode == "compile" else None
-        error = ErrorReport(type="Unsupported", message=problem, hint=hint)
         status, blame = EvaluationStatus.UNSUPPORTED, Blame.JOB
         return refused(identity(row, 0), status, blame, Stage.COMPILE, error, queued=_queued_s(row))
+
+    def _obstacles(self, manifest: JobManifest) -> Iterator[ErrorReport]:
+        kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
+        for kernel_type in (kernel.kernel_type for kernel in kernels):
+            if problem := why_unusable(kernel_type):
+                hint = closest_kernel_type(kernel_type)
+                yield ErrorReport(type="Unsupported", message=problem, hint=hint)
+        if problem := self._why_nowhere(manifest):
+            hint = COMPILE_ANYWHERE if manifest.evaluation.mode == "compile" else None
+            yield ErrorReport(type="Unsupported", message=problem, hint=hint)
 
     def _why_nowhere(self, manifest: JobManifest) -> str | None:
         """Why no device here will do; compiling alone needs none if it is known for what."""

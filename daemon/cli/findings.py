@@ -90,14 +90,13 @@ def print_doubts(finding: Finding) -> None:
 
 
 def _doubts(manifest: "JobManifest") -> Iterator[str]:
-    from kbd.backends.registry import registrations, why_unknown
+    from kbd.backends.registry import closest_kernel_type, why_unknown
     from kbd.daemon.unmeasured import unmeasured
-    from kbd.inbox.validation import did_you_mean
 
     kernels = [kernel for kernel in (manifest.reference, manifest.candidate) if kernel is not None]
     for kernel_type in dict.fromkeys(kernel.kernel_type for kernel in kernels):
         if said := why_unknown(kernel_type):
-            meant = did_you_mean(kernel_type, registrations())
+            meant = closest_kernel_type(kernel_type)
             yield f"{said}; {meant or 'the daemon needs a plug-in for it'}"
     if manifest.io is None and not any("get_inputs" in kernel.source_code for kernel in kernels):
         yield (

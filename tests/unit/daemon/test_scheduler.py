@@ -335,6 +335,24 @@ def test_what_can_never_run_here_ends_at_once(make_scheduler, desk, queue, on_lo
     assert executor.asked == []
 
 
+@pytest.mark.parametrize(("typed", "hint"), [("trition", "did you mean triton?"), ("matlab", None)])
+def test_a_mistyped_kernel_type_has_a_hint(make_scheduler, desk, queue, on_loop, typed, hint):
+    scheduler, _ = make_scheduler()
+    queue("a", text=job(typed))
+    on_loop(work(scheduler))
+    assert published(desk)["a"]["error"]["hint"] == hint
+
+
+def test_what_was_asked_for_in_vain_is_in_the_result(make_scheduler, desk, queue, on_loop):
+    scheduler, _ = make_scheduler()
+    queue("a", text=job(evaluation={"sanitizer": "memcheck", "device_metrics": {"enabled": True}}))
+    on_loop(work(scheduler))
+    result = published(desk)["a"]
+    assert result["status"] == "passed"
+    assert "memcheck is not run" in result["notes"][0]
+    assert "not measured" in result["device_metrics"]["unavailable"]
+
+
 def test_a_manifest_that_this_version_cannot_read_any_more(make_scheduler, desk, queue, on_loop, monkeypatch):
     scheduler, executor = make_scheduler()
     queue("j")
