@@ -264,7 +264,7 @@ class TakeIn:
                     ErrorReport(
                         type=answer.code.value,
                         message=answer.message,
-                        hint="see the reason file beside it in quarantine/, correct it, deliver it under a new id",
+                        hint="it lies in quarantine/ (kbd quarantine ls): correct it and deliver it under a new id",
                     ),
                 )
             case Vanished(was_claimed=True, job_id=str() as job_id):

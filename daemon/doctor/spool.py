@@ -112,7 +112,8 @@ def quarantine(patient: Patient) -> Iterator[Check]:
     yield warn(
         "quarantine",
         f"{len(names)} deliveries could not be jobs: {shown}",
-        f"read NAME{_REASON} in {folder}, correct the job, deliver it under a new id, then remove both files",
+        "see: kbd quarantine ls; what was wrong: kbd quarantine show NAME; correct it there and put it back: "
+        "kbd quarantine release NAME --id NEW; or throw it away: kbd quarantine rm NAME",
     )
 
 

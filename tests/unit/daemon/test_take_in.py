@@ -100,7 +100,7 @@ def test_what_is_no_job_gets_a_result_and_a_reason(take, desk, files_in):
     )
     result = published_result(desk, "bad")
     assert (result["state"], result["status"], result["manifest_sha256"]) == ("rejected", "invalid_job", None)
-    assert "quarantine/" in result["error"]["hint"]
+    assert "kbd quarantine ls" in result["error"]["hint"]
     assert files_in("quarantine") == ["bad.yaml", "bad.yaml.reason.json"]
     assert desk.store.get("good").state is JobState.SUBMITTED
 

@@ -107,4 +107,5 @@ def test_deliveries_in_quarantine(patient, spool):
         State.WARN,
         "4 deliveries could not be jobs: a.yaml, b.yaml, c.yaml, …",
     )
-    assert "NAME.reason.json" in check.cure
+    for command in ("ls", "show NAME", "release NAME", "rm NAME"):
+        assert f"kbd quarantine {command}" in check.cure
