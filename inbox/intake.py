@@ -228,7 +228,7 @@ def _misnamed(taken: Taken) -> Refused | None:
             message="its name cannot be the name of a job",
             expected=f"NAME.yaml, NAME.yml, NAME.json or a folder NAME.job, NAME like {NAME_PATTERN.pattern}",
             found=f"{name} (unusual bytes shown as %XX)",
-            hint="rename it and deliver it again",
+            hint=_folder_hint(taken) or "rename it and deliver it again",
         )
         return Refused(taken.path, taken.owner, None, Refusal.BAD_NAME, (problem,), str(problem))
     if name.endswith((*MANIFEST_SUFFIXES, JOB_FOLDER_SUFFIX)):
@@ -238,6 +238,21 @@ def _misnamed(taken: Taken) -> Refused | None:
         message="this is not called like a job",
         expected="a file NAME.yaml, NAME.yml or NAME.json, or a folder NAME.job with a job.yaml in it",
         found=name,
-        hint="put files that belong to a job beside its job.yaml in a folder NAME.job",
+        hint=_folder_hint(taken) or "put files that belong to a job beside its job.yaml in a folder NAME.job",
     )
     return Refused(taken.path, taken.owner, job_id, Refusal.NOT_A_JOB, (problem,), str(problem))
+
+
+def _folder_hint(taken: Taken) -> str | None:
+    """What a folder could have been meant to be; None for everything else."""
+    if os.path.islink(taken.path) or not os.path.isdir(taken.path):
+        return None
+    if taken.owner is None:
+        return (
+            "an owner's folder is named like a job, without .yaml, .yml, .json or .job at the end: "
+            "rename it and deliver its jobs again"
+        )
+    return (
+        f"owners' folders are one level deep: deliver jobs into inbox/{taken.owner}/ itself, "
+        "each a file or a folder NAME.job"
+    )

@@ -275,6 +275,24 @@ class TestWhatUsersCanDo:
             claim = quarantined(intake.claim(delivery_of(spool.inbox / name)))
             assert claim.path.is_dir()
 
+    def test_owners_folders_are_one_level_deep(self, spool: Spool, intake: Intake) -> None:
+        deep = spool.inbox / "alice" / "deep"
+        deep.mkdir(parents=True)
+        claim = quarantined(intake.claim(Delivery(deep, deep.name, "alice", complete=True)))
+        assert claim.code == Refusal.NOT_A_JOB
+        assert "owners' folders are one level deep: deliver jobs into inbox/alice/ itself" in claim.message
+
+    @pytest.mark.parametrize("name", ["bad owner", "-alice"])
+    def test_a_folder_that_cannot_be_an_owners(self, spool: Spool, intake: Intake, name: str) -> None:
+        (spool.inbox / name).mkdir()
+        claim = quarantined(intake.claim(delivery_of(spool.inbox / name)))
+        assert claim.code == Refusal.BAD_NAME
+        assert "an owner's folder is named like a job" in claim.message
+
+    def test_a_misnamed_file_is_told_nothing_about_owners(self, spool: Spool, intake: Intake) -> None:
+        for name in ("bad job.yaml", "kernel.cu"):
+            assert "owner" not in quarantined(intake.claim(put(spool, name, JOB))).message
+
     @pytest.mark.fault("a job leads out of its folder")
     def test_the_files_beside_a_job_cannot_lead_out_of_its_folder(self, spool: Spool, intake: Intake) -> None:
         folder = spool.inbox / "a.job"
