@@ -11,8 +11,8 @@ from rich.text import Text
 from kbd.daemon.cli.awaiting import JobsLost, NobodyWorks, ResultWait, TimeIsUp
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
-from kbd.daemon.cli.lost_jobs import lost_ids, lost_jobs
 from kbd.daemon.cli.later_deliveries import say_later_than
+from kbd.daemon.cli.lost_jobs import lost_ids, lost_jobs
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.presence import DaemonWatch
 from kbd.daemon.cli.terminal import messages, results
