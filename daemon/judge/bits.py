@@ -33,6 +33,13 @@ def places_that_differ(ones: Sequence[torch.Tensor], others: Sequence[torch.Tens
     return [place for place, differs in enumerate(found) if differs]
 
 
+def invert_bits(tensor: torch.Tensor) -> None:
+    """Every bit of it, in place; twice is as if nothing had been done."""
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor)
+    tensor.view(WORDS[tensor.dtype.itemsize]).bitwise_not_()
+
+
 def _bits_differ(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """A tensor of one boolean, so that nothing waits for the device yet."""
     words = WORDS.get(left.dtype.itemsize, torch.uint8)

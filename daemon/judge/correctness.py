@@ -16,6 +16,7 @@ import torch
 from kbd.daemon.executor.runner_protocol import Ran
 from kbd.daemon.executor.tensor_messages import Values
 from kbd.daemon.judge.answer_form import check_form, check_memory
+from kbd.daemon.judge.bits import places_that_differ
 from kbd.daemon.judge.compare import compare
 from kbd.daemon.judge.degenerate import DegenerateAnswers
 from kbd.daemon.judge.expected import ExpectedOutput
@@ -129,6 +130,8 @@ class _WorkloadCheck:
         if expected.places is None:
             check_memory(expected.form, ran.values, inputs.names, inputs.may_change)
         self._check_inputs_unchanged(place, inputs)
+        if trial.kind == "again" and expected.places is None and ran.values.tensors:
+            self._check_own_memory(place, inputs, expected, found)
 
     def _expect(self, place: int, inputs: TrialInputs) -> Expected:
         """Have the reference make the expected outputs. Raises ReferenceUnusable."""
@@ -217,6 +220,21 @@ class _WorkloadCheck:
             "the reference gives another answer to the same input, so no candidate can be compared with it",
             "make it deterministic: put dropout into eval mode, seed what is random, keep no state between calls",
         )
+
+    def _check_own_memory(
+        self, place: int, inputs: TrialInputs, expected: Expected, found: Sequence[torch.Tensor]
+    ) -> None:
+        """Outputs stay what they are when inputs change, wherever they seem to lie. Raises Wrong."""
+        pure = [number for number in range(len(inputs.candidate.tensors)) if number not in inputs.may_change]
+        after = self._session.candidate.outputs_with_other_inputs(place, pure)
+        views = {overlap.output for overlap in expected.form.overlaps if overlap.kind == "input"}
+        for number in places_that_differ(found, after):
+            if number not in views:
+                raise Wrong(
+                    EvaluationStatus.INCORRECT_OUTPUT,
+                    f"output {number} shares memory with an input, and changes with it; the reference's does not",
+                    "return a tensor of its own, such as .clone() makes",
+                )
 
     def _check_surroundings(self, place: int, inputs: TrialInputs) -> None:
         """Raises Wrong where something was written past a tensor's ends."""

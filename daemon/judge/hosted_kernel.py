@@ -14,7 +14,7 @@ from kbd.daemon.executor.protocol import Role, StageLimits
 from kbd.daemon.executor.runner_protocol import Ran
 from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.executor.tensor_messages import Slot, TensorMeta, Values
-from kbd.daemon.judge.bits import places_that_differ
+from kbd.daemon.judge.bits import invert_bits, places_that_differ
 from kbd.daemon.judge.borrowing import Borrower
 from kbd.daemon.judge.dense_form import dense_form
 from kbd.daemon.judge.lending import Lender, Loan
@@ -199,6 +199,19 @@ class HostedKernel:
     def outputs_of(self, ran: Ran) -> list[torch.Tensor]:
         """Private copies of what the latest run returned."""
         return self._fetch_results("outputs", self._known(ran.values.tensors), ran)
+
+    def outputs_with_other_inputs(self, index: int, places: Sequence[int]) -> list[torch.Tensor]:
+        """What the latest run returned, while some inputs of set `index` are others; `outputs_of` comes before."""
+        loan = self._bound[index]
+        changed = [loan.tensors[place] for place in places]
+        for tensor in changed:
+            invert_bits(tensor)
+        _settle(loan)
+        found = self._export("outputs", self._results["outputs"])
+        for tensor in changed:
+            invert_bits(tensor)
+        _settle(loan)
+        return found
 
     def precise_outputs_of(
         self, ran: Ran, like: Sequence[torch.Tensor], places: Sequence[int]

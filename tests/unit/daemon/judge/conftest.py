@@ -25,6 +25,7 @@ from kbd.daemon.executor.runner_protocol import (
 from kbd.daemon.executor.shared_memory import tensor_at
 from kbd.daemon.job_run import workload_plans
 from kbd.daemon.judge.bench import Bench
+from kbd.daemon.judge.bits import invert_bits
 from kbd.daemon.judge.borrowing import Borrower
 from kbd.daemon.judge.dense_form import dense_form
 from kbd.daemon.judge.device_report import DeviceInspector
@@ -234,6 +235,15 @@ class FakeKernel:
         self._do("outputs_of")
         assert len(ran.values.tensors) == len(self._made)
         return [tensor.clone() for tensor in self._made]
+
+    def outputs_with_other_inputs(self, index, places):
+        changed = [self._sets[index][0][place] for place in places]
+        for tensor in changed:
+            invert_bits(tensor)
+        found = [tensor.clone() for tensor in self._made]
+        for tensor in changed:
+            invert_bits(tensor)
+        return found
 
     def precise_outputs_of(self, ran, like, places):
         assert len(ran.precise.tensors) == len(self._made_precisely)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.judge.bits import places_that_differ, same_bits
+from kbd.daemon.judge.bits import invert_bits, places_that_differ, same_bits
 from kbd.daemon.runner.values import COMPARABLE
 
 
@@ -54,3 +54,15 @@ def test_a_byte_of_any_dtype_makes_a_place_differ(dtype):
     one, other = (torch.zeros(3 * dtype.itemsize, dtype=torch.uint8) for _ in range(2))
     other[-1] = 1
     assert places_that_differ([one.view(dtype)] * 2, [one.view(dtype), other.view(dtype)]) == [1]
+
+
+@pytest.mark.parametrize("dtype", sorted(COMPARABLE, key=str), ids=str)
+def test_all_bits_become_others_and_the_same_again(dtype):
+    room = torch.arange(2 * 3 * 2 * dtype.itemsize, dtype=torch.uint8)
+    tensor = room.view(dtype).view(2, 3, 2).transpose(0, 1)[:, :, ::2]
+    before = room.clone()
+    invert_bits(tensor)
+    assert int((room != before).sum()) == tensor.numel() * dtype.itemsize
+    assert bool(((room == before) | (room == 255 - before)).all())
+    invert_bits(tensor)
+    assert torch.equal(room, before)

@@ -313,6 +313,15 @@ def test_forms_that_the_reference_has_too(check, candidate, reference):
     assert check(candidate, reference, contract(arg("x"))).wrong is None
 
 
+def test_memory_that_is_shared_without_being_seen_is_found_by_its_effect(check, monkeypatch):
+    """As where a kernel has mapped its inputs a second time: addresses tell nothing."""
+    monkeypatch.setattr("kbd.daemon.judge.correctness.check_memory", lambda *_: None)
+    message = wrong(check(lambda x: x[:2], lambda x: x[:2].clone()), EvaluationStatus.INCORRECT_OUTPUT)
+    assert message.startswith("output 0 shares memory with an input")
+    assert check(lambda x: x[:2], lambda x: x[:2]).wrong is None
+    assert check(lambda x: x[:2].clone(), lambda x: x[:2]).wrong is None
+
+
 def test_writing_next_to_a_tensor_is_wrong(check, make_kernel, make_session, document):
     candidate = make_kernel("candidate", double)
     candidate.trespasses = [0]

@@ -1,0 +1,2 @@
+def crop(x):
+    return x[:, :500].contiguous()
