@@ -41,4 +41,4 @@ def _module_of(variables: Mapping[str, Any]) -> str:
     """The imported module that has these global variables; UNKNOWN where none has, as with code made from text."""
     name = variables.get("__name__")
     module = sys.modules.get(name) if type(name) is str else None
-    return str(name) if module is not None and vars(module) is variables else UNKNOWN
+    return str(name) if getattr(module, "__dict__", None) is variables else UNKNOWN
