@@ -31,9 +31,10 @@ def require_known(place: Place, job_ids: Iterable[str]) -> None:
     """Raise CommandFailed (not found) for ids that belong to nothing here."""
     unknown = unknown_ids(place, job_ids)
     if unknown:
+        hint = _declared(place, unknown[0]) or _guess(place, unknown[0])
         raise CommandFailed(
             f"no job here is called {', '.join(unknown)}: expected it in {place.spool_root} or in the database of "
-            f"{place.state}.{_guess(place, unknown[0])} See what there is: kbd status",
+            f"{place.state}.{hint} See what there is: kbd status",
             ExitCode.NOT_FOUND,
         )
 
@@ -68,6 +69,16 @@ def whereabouts(place: Place, job_ids: Iterable[str]) -> dict[str, Whereabouts]:
     ):
         wanted |= dict.fromkeys(found, where)
     return wanted
+
+
+def _declared(place: Place, name: str) -> str:
+    """That a file is called so whose job has another id, where there is one."""
+    from kbd.daemon.cli.lost_jobs import declared_instead
+
+    with suppress(OSError):
+        declared = declared_instead(place.spool(), [name])
+        return f" The file delivered as {name} declares the id {declared[name]}." if declared else ""
+    return ""
 
 
 def _guess(place: Place, job_id: str) -> str:

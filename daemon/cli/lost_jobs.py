@@ -48,7 +48,7 @@ def lost_ids(place: Place, job_ids: Sequence[str]) -> frozenset[str]:
 def lost_jobs(place: Place, job_ids: Sequence[str]) -> CommandFailed:
     """That they are lost, and under which ids to ask for them where files tell. Raises InboxError and OSError."""
     shown = job_ids[:_SHOWN_IDS]
-    declared = _declared(_files_called(_everything(place.spool()), shown))
+    declared = declared_instead(place.spool(), shown)
     told = [
         f"the file delivered as {job_id} declares the id {declared[job_id]}: "
         f"kbd wait{place.spool_flag} {declared[job_id]}"
@@ -59,6 +59,11 @@ def lost_jobs(place: Place, job_ids: Sequence[str]) -> CommandFailed:
     rest = len(job_ids) - len(shown)
     told += [f"nor will there be results of {counted(rest, 'other job')}"] if rest else []
     return CommandFailed(f"no result will come: {'; '.join(told)}", ExitCode.NOT_FOUND)
+
+
+def declared_instead(spool: Spool, names: Collection[str]) -> dict[str, str]:
+    """The ids that files of these names declare, by name, wherever in the spool they lie. Raises OSError."""
+    return _declared(_files_called(_everything(spool), names))
 
 
 def _to_be_judged(spool: Spool) -> list[Path]:

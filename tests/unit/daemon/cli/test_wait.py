@@ -42,6 +42,14 @@ def test_unknown_ids_are_named_and_nothing_is_waited_for(kbd, has_published, mak
     assert "nope, neither" in ended.err
 
 
+def test_an_unknown_id_that_is_the_name_of_a_finished_file(kbd, spool):
+    (spool.done / "20260102").mkdir()
+    (spool.done / "20260102" / "mine.yaml").write_text("id: declared\n")
+    ended = kbd("wait", "mine")
+    assert ended.code == ExitCode.NOT_FOUND
+    assert "The file delivered as mine declares the id declared." in ended.err
+
+
 def test_no_daemon(kbd, has_queued, has_published, make_result):
     has_queued("waiting")
     has_published(make_result("done"))
