@@ -13,7 +13,7 @@ from kbd.inbox.errors import UnsafeFile
 from kbd.inbox.result_files import RESULT_LIMIT_BYTES, published_path, read_published
 from kbd.inbox.safe_load import read_bounded
 from kbd.inbox.spool import Spool
-from kbd.outbox.errors import PublishConflict
+from kbd.outbox.errors import PublishConflict, UnreadableResult
 from kbd.outbox.result import JobResult
 
 
@@ -48,11 +48,14 @@ def read_result(spool: Spool, job_id: str) -> JobResult | None:
     """The published result of a job, or None while there is none.
 
     Raises:
-        UnreadableResult: the file is there, and it is no result this version can read.
+        UnreadableResult: the file is there, and it is no result this version can read. The text names it.
         UnsafeFile: something else than a regular file of sensible size lies there.
     """
     content = read_published(spool, job_id)
-    return None if content is None else JobResult.from_json(content)
+    try:
+        return None if content is None else JobResult.from_json(content)
+    except UnreadableResult as error:
+        raise UnreadableResult(f"{published_path(spool, job_id)}: {error}") from error
 
 
 def published_text(spool: Spool, job_id: str) -> str | None:

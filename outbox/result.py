@@ -30,6 +30,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 _NUMBERS: Final = re.compile(r"\[\n\s*((?:-?[0-9][0-9.eE+-]*,\n\s*)*-?[0-9][0-9.eE+-]*)\n\s*\]")
 
+_SHOWN_PLACE_CHARS: Final = 100
+_DAMAGED_ADVICE: Final = "Move it out of the outbox: delivered once more, the same job gets its result again"
+
 _WITHOUT_ERROR = frozenset({EvaluationStatus.PASSED})
 _ERROR_OPTIONAL = INCORRECT | {EvaluationStatus.SUSPECT, EvaluationStatus.CANCELLED}
 _WITHOUT_BLAME = frozenset({EvaluationStatus.PASSED, EvaluationStatus.CANCELLED})
@@ -150,10 +153,8 @@ class JobResult(Report):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise UnreadableResult(
-                f"expected a result of schema version {SCHEMA_VERSION}; found: {error}. "
-                "If a newer kbd wrote it, read it with that version."
-            ) from error
+            expected = f"expected a result of schema version {SCHEMA_VERSION}"
+            raise UnreadableResult(f"{expected}, {_what_else(error)}") from error
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -243,6 +244,18 @@ def _check_error(status: EvaluationStatus, error: ErrorReport | None) -> None:
         raise ValueError(f"status {status} with an error ({error.type}): expected none")
     if status not in _WITHOUT_ERROR | _ERROR_OPTIONAL and error is None:
         raise ValueError(f"status {status}: expected an error saying what happened, found none")
+
+
+def _what_else(error: ValidationError) -> str:
+    """What was found instead of a result, and what to do about it."""
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        return "found no JSON: it is damaged. " + _DAMAGED_ADVICE
+    places = [".".join(map(str, problem["loc"]))[:_SHOWN_PLACE_CHARS] for problem in problems]
+    if "schema_version" in places:
+        return "found another one: a newer kbd wrote it, read it with that version"
+    where = f"found something else at {places[0]}" if places[0] else "found something else"
+    return f"{where}: it is damaged, or a newer kbd wrote it. {_DAMAGED_ADVICE}"
 
 
 def _rows_of_numbers_on_one_line(text: str) -> str:

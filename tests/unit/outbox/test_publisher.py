@@ -64,7 +64,7 @@ def test_no_result_yet(spool):
 
 def test_something_else_in_the_place_of_a_result(spool):
     publish(spool, "broken", "{}")
-    with pytest.raises(UnreadableResult):
+    with pytest.raises(UnreadableResult, match=str(published_path(spool, "broken"))):
         read_result(spool, "broken")
     published_path(spool, "link").symlink_to(published_path(spool, "broken"))
     with pytest.raises(UnsafeFile):

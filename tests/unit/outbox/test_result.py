@@ -198,6 +198,24 @@ def test_texts_that_are_no_result_are_unreadable(text):
         JobResult.from_json(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{bad", "found no JSON: it is damaged"),
+        ("", "found no JSON: it is damaged"),
+        ('{"schema_version": 2}', "a newer kbd wrote it"),
+        ("{}", "found something else at job_id: it is damaged, or a newer kbd wrote it"),
+        ("[]", "found something else: it is damaged"),
+    ],
+)
+def test_what_is_no_result_is_told_in_plain_words(text, said):
+    with pytest.raises(UnreadableResult) as error:
+        JobResult.from_json(text)
+    assert said in str(error.value)
+    assert "JobResult" not in str(error.value)
+    assert "pydantic" not in str(error.value)
+
+
 def test_the_first_result_ever_stays_readable():
     """The file is never written anew: it stands for those that users have kept."""
     text = (GOLDEN / "first.json").read_text(encoding="utf-8")

@@ -75,6 +75,17 @@ def test_a_result_that_cannot_be_read(kbd, spool):
     assert "expected a result of schema version 1" in ended.err
 
 
+@pytest.mark.parametrize("command", [["wait"], ["show"], ["report", "-o", "-", "good"]])
+def test_a_damaged_result_is_named(kbd, spool, has_published, make_result, command):
+    has_published(make_result("good"))
+    (spool.outbox / "broke.json").write_text("{bad\n")
+    ended = kbd(*command, "broke")
+    assert ended.code == ExitCode.UNUSABLE
+    assert f"error: {spool.outbox / 'broke.json'}: expected a result of schema version 1" in ended.err
+    assert "it is damaged" in ended.err
+    assert "validation" not in ended.err
+
+
 def test_a_candidate_alone(kbd, has_published, make_result):
     result = make_result("alone", speedup=None, speedup_ci95=None, significant=None)
     has_published(result)
