@@ -21,7 +21,7 @@ from typing import Final
 import torch
 
 from kbd.daemon.judge.device_speed import cache_bytes, forget_persisting_lines
-from kbd.daemon.judge.freshening import Freshener
+from kbd.daemon.judge.freshening import Freshener, Write
 from kbd.daemon.judge.timed_kernel import TimedKernel
 
 EMPTY, SHORT, LONG, SINGLE = range(4)
@@ -76,7 +76,8 @@ class Bench:
         self.secret = random.Random(seed)  # noqa: S311 - secret is what it is seeded with
         self._chosen: list[int] = []
         self._pairs: list[list[tuple[int, int]]] = []
-        self._freshen = _no_plan
+        self._freshen: Callable[[], tuple[Write, Write]] = _no_plan
+        self._owed: Write = _nothing
         self._filled = 0
         self._candidate_plan: BurstPlan | None = None
         self._reference_plan: BurstPlan | None = None
@@ -143,11 +144,26 @@ class Bench:
             self._align()
         self._freshen = self._freshening()
 
-    def refresh(self) -> None:
-        """New contents for all sets in use, the same for both kernels; output buffers begin anew."""
-        self._freshen()
+    def refresh(self, first: TimedKernel | None = None) -> None:
+        """New contents for all sets in use, the same for both kernels; output buffers begin anew.
+
+        With `first`, on the CPU, for that kernel alone: the other's are there after `refresh_other`. What a
+        candidate cannot see yet it cannot compute while its reference is timed.
+        """
+        wide, narrow = self._freshen()
+        if first is not None and first is self._sides()[1]:
+            wide, narrow = narrow, wide
+        wide()
+        self._owed = narrow
+        if first is None:
+            self.refresh_other()
         for kernel in self.kernels:
             kernel.begin_outputs()
+
+    def refresh_other(self) -> None:
+        """What the latest `refresh` has left to be written."""
+        owed, self._owed = self._owed, _nothing
+        owed()
 
     def flush(self) -> None:
         """Leave nothing of the inputs in the device's cache, and wait until the judge's own work is over."""
@@ -245,7 +261,7 @@ class Bench:
             return self.reference, self.candidate, self._reference_plan.sets
         return self.candidate, self.reference, self._candidate_plan.sets
 
-    def _freshening(self) -> Callable[[], None]:
+    def _freshening(self) -> Callable[[], tuple[Write, Write]]:
         """What the plan takes to be given new contents, again and again."""
         wide, narrow, used = self._sides()
         columns = [column[:used] for column in wide.inputs.columns]
@@ -278,5 +294,9 @@ class Bench:
         return torch.tensor(places, dtype=torch.int64, device=self.device)
 
 
-def _no_plan() -> None:
+def _nothing() -> None:
+    pass
+
+
+def _no_plan() -> tuple[Write, Write]:
     raise RuntimeError("nothing can be refreshed before it is planned which sets are used")

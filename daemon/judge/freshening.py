@@ -30,6 +30,10 @@ PLACES_AHEAD = 1 << 16
 MOST_ZEROS = 0.25
 
 
+Write = Callable[[], object]
+"""Puts contents, which are made already, into the memory of one kernel."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """One input: originals to deal from, and how it is drawn where that is known.
@@ -96,22 +100,30 @@ class Freshener:
     def fill(self, columns: Sequence[torch.Tensor], copies: Sequence[torch.Tensor] | None = None) -> None:
         """Contents for every set, all of them new; the same for the `copies`."""
         for place, column in enumerate(columns):
-            self._renew(place, column, None if copies is None else copies[place])
+            _all_of(self._renewed(place, column, None if copies is None else copies[place]))()
 
     def refreshing(
         self, columns: Sequence[torch.Tensor], copies: Sequence[torch.Tensor], chosen: torch.Tensor
-    ) -> Callable[[], None]:
-        """To be called for new contents; `copies` get those of the sets that are `chosen`."""
-        steps: list[Iterator[None]] = []
+    ) -> Callable[[], tuple[Write, Write]]:
+        """To be called for new contents; gives what writes them to the columns, and what to the copies.
+
+        `copies` get those of the sets that are `chosen`. On a device, which has no room for what is not written
+        yet, all are written at once, and nothing is left to do.
+        """
+        steps: list[Iterator[tuple[Write, Write]]] = []
         for place, (column, copy) in enumerate(zip(columns, copies, strict=True)):
             if not self._may_touch(place, column):
                 steps.append(self._renewing(place, column, copy, chosen))
             elif self._origins[place].elementwise is not None or (self.swaps and self._swappable[place]):
                 steps.append(self._touching(place, _rows(column), _rows(copy), chosen))
 
-        def refresh() -> None:
+        def refresh() -> tuple[Write, Write]:
+            if self._device.type == "cpu":
+                made = [next(step) for step in steps]
+                return _all_of([write for write, _ in made]), _all_of([write for _, write in made])
             for step in steps:
-                next(step)
+                _all_of(next(step))()
+            return _all_of(()), _all_of(())
 
         return refresh
 
@@ -123,25 +135,25 @@ class Freshener:
 
     def _renewing(
         self, place: int, column: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor
-    ) -> Iterator[None]:
+    ) -> Iterator[tuple[Write, Write]]:
         while True:
-            self._renew(place, column, copy, chosen)
-            yield
+            yield self._renewed(place, column, copy, chosen)
 
-    def _renew(
+    def _renewed(
         self,
         place: int,
         column: torch.Tensor,
         copy: torch.Tensor | None,
         chosen: torch.Tensor | slice = slice(None),
-    ) -> None:
+    ) -> tuple[Write, Write]:
         """Made in the judge's own memory: what lies in a column, its kernel may have changed by now."""
         if column.numel() == 0:
-            return
+            return _all_of(()), _all_of(())
         made = self._made(place, column)
-        _bits(column).copy_(made)
-        if copy is not None:
-            _bits(copy).copy_(made[chosen])
+        return (
+            lambda: _bits(column).copy_(made),
+            lambda: None if copy is None else _bits(copy).copy_(made[chosen]),
+        )
 
     def _made(self, place: int, column: torch.Tensor) -> torch.Tensor:
         """New contents for all sets of a column, as bits."""
@@ -156,7 +168,7 @@ class Freshener:
 
     def _touching(
         self, place: int, rows: torch.Tensor, copy: torch.Tensor, chosen: torch.Tensor
-    ) -> Iterator[None]:
+    ) -> Iterator[tuple[Write, Write]]:
         """Change some elements of every set, in both kernels' memory alike.
 
         What several turns change is drawn at once, which takes hardly longer; nobody else can read it before.
@@ -167,9 +179,10 @@ class Freshener:
             for one, two, copied_one, copied_two in zip(
                 first, second, first[:, chosen], second[:, chosen], strict=True
             ):
-                change(rows, one, two)
-                change(copy, copied_one, copied_two)
-                yield
+                yield (
+                    functools.partial(change, rows, one, two),
+                    functools.partial(change, copy, copied_one, copied_two),
+                )
 
     def _looked_ahead(self, place: int, sets: int, elements: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Places and what is written there, or to be exchanged with; turns first, then sets."""
@@ -204,6 +217,14 @@ class Freshener:
 
     def _integers(self, below: int, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.randint(0, below, shape, generator=self._generator, device=self._device)
+
+
+def _all_of(writes: Sequence[Write]) -> Write:
+    def write() -> None:
+        for one in writes:
+            one()
+
+    return write
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:

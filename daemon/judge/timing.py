@@ -88,13 +88,17 @@ class _Turns:
         keep = self.auditor.is_due(turn)
         counts = not (keep and self.bench.keeps)
         single = turn < SINGLE_LAUNCHES and not keep  # nothing may come after what is to be looked at
+        order = self._order(turn, keep=keep)
+        first = self.bench.reference if order[0] == REFERENCE else self.bench.candidate
         with self.spent.on("contents"):
-            self.bench.refresh()
+            self.bench.refresh(first)
         if keep:
             with self.spent.on("audits"):
                 self.auditor.choose()
-        for place in self._order(turn, keep=keep):
+        for place in order:
             with self.spent.on("contents"):
+                if place != order[0]:
+                    self.bench.refresh_other()
                 self.bench.flush()
             with self.spent.on("bursts"):
                 self._of_one(place, keep=keep, counts=counts, single=single)

@@ -136,6 +136,22 @@ def test_refreshing_changes_every_set_in_use_of_either_kernel(bench_of, contents
     assert not set(before[0] + before[1]) & set(after[0] + after[1])
 
 
+@pytest.mark.parametrize("first", ["candidate", "reference"])
+def test_the_other_kernel_sees_new_contents_later(bench_of, contents, first):
+    bench = bench_of()
+    known = bench.candidate, bench.reference
+    now, later = known if first == "candidate" else known[::-1]
+    before = contents(now), contents(later)
+    bench.refresh(now)
+    assert contents(now) != before[0]
+    assert contents(later) == before[1]
+    bench.refresh_other()
+    changed = contents(later)
+    assert changed != before[1]
+    bench.refresh_other()
+    assert contents(later) == changed
+
+
 def test_a_lone_candidate_is_refreshed_too(bench_of, contents):
     bench = bench_of(alone=True)
     before = contents(bench.candidate)[:8]

@@ -43,7 +43,8 @@ def refreshed(freshener, columns, chosen, origins):
     copies = columns_for(origins, len(chosen))
     for copy, column in zip(copies, columns, strict=True):
         copy.copy_(column[index])
-    freshener.refreshing(columns, copies, index)()
+    for write in freshener.refreshing(columns, copies, index)():
+        write()
     return copies
 
 
@@ -115,7 +116,10 @@ def test_turns_beyond_those_drawn_at_once_are_as_new_and_as_equal(is_drawn):
     seen = {bytes(bits(one)) for one in columns[0]}
     before, turns = len(seen), 2 * TURNS_AHEAD + 1
     for _ in range(turns):
-        refresh()
+        before_it, write_columns, write_copies = copies[0].clone(), *refresh()
+        write_columns()
+        assert same_bits(copies[0], before_it)
+        write_copies()
         assert same_bits(copies[0], columns[0][[4, 1]])
         seen |= {bytes(bits(one)) for one in columns[0]}
     assert len(seen) == before + turns * SETS
