@@ -1,7 +1,7 @@
 """Whether the host kept processes from running while they were timed: others wanted its cores.
 
 What is counted is counted by the kernel for the whole host; a candidate that loads the host itself gains nothing,
-since figures from a busy host make no speed-up.
+since no difference is significant where the host was busy.
 """
 
 from __future__ import annotations

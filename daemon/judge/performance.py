@@ -66,8 +66,7 @@ def time_workload(session: Session, finding: Finding) -> None:
             break
     if len(doubts) >= most:
         _withhold_speedup(session, finding, doubts[-1])
-    else:
-        _qualify(session, finding, busy=taken[-1].busy)
+    _qualify(session, finding, busy=taken[-1].busy)
 
 
 @dataclass(frozen=True)
@@ -125,8 +124,11 @@ def _qualify(session: Session, finding: Finding, *, busy: bool) -> None:
     """Claim no more of a speed-up than what was compared, and the host, allow."""
     found = finding.performance
     assert found is not None
-    if found.speedup is not None and found.audit is not None and not found.audit.compared:
-        finding.withhold_speedup(NOTHING_COMPARED)
+    if found.interpreted:
+        return
+    if found.audit is not None and not found.audit.compared:
+        if found.speedup is not None:
+            finding.withhold_speedup(NOTHING_COMPARED)
         session.note(f"no speed-up is told, since {NOTHING_COMPARED} (docs/measurement.md, The audit)")
     elif busy and found.significant:
         finding.performance = found.model_copy(update={"significant": False})

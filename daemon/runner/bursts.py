@@ -174,10 +174,10 @@ class Bursts:
         for place in plan:
             returned.append(self._calls[place]())
             made = tensors_in(returned[-1])
-            if self._kept and not copy_all(self._kept[place], made):
-                found.unfit.append(place)
             if shares_memory(made, self._inputs):
                 found.views.append(place)
+            if self._kept and not copy_all(self._kept[place], made):
+                found.unfit.append(place)
         if not plan:
             self._scratch.zero_()
         return found

@@ -22,6 +22,7 @@ _conjugated, _negated = torch.Tensor.resolve_conj, torch.Tensor.resolve_neg
 _is_conjugated, _is_negated, _is_dense = torch.Tensor.is_conj, torch.Tensor.is_neg, torch.Tensor.is_contiguous
 _dtype_of, _on_host = torch.Tensor.dtype.__get__, torch.Tensor.is_cpu.__get__  # type: ignore[attr-defined]
 _copied = torch.Tensor.copy_
+_is_copied_when_written = torch._C._is_cow_tensor  # type: ignore[attr-defined]  # noqa: SLF001
 _array, _copyto, _memory, _move = np.ndarray, np.copyto, ctypes.c_ubyte, ctypes.memmove
 _WORDS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.complex128}
 
@@ -106,9 +107,14 @@ class HostTarget:
 
 
 def shares_memory(tensors: Sequence[torch.Tensor], inputs: range) -> bool:
-    """Whether one begins in the inputs or where another does, or has elements on top of each other."""
+    """Whether one begins in the inputs or where another does, or has elements on top of each other.
+
+    To be asked before anything reads them: a tensor that is to be copied when it is written becomes one of its own.
+    """
     with _without_modes():
         full = [tensor for tensor in tensors if 0 not in _size_of(tensor)]
+        if any(map(_is_copied_when_written, full)):
+            return True
         places = [_address_of(tensor) for tensor in full]
         repeats = any(map(_repeats_itself, full))
         return repeats or len(set(places)) < len(places) or any(place in inputs for place in places)

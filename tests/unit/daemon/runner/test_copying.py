@@ -125,5 +125,6 @@ def test_memory_that_is_not_each_tensors_own():
     honest = [[own, torch.zeros(3, 1)], [own, own[:0], own[:0]], [own.t()], [own[:1].expand(1, 1)], []]
     for tensors in honest:
         assert not shares_memory(tensors, memory)
-    for tensors in [[own, own], [own, own.view(3)], [own.expand(3, 4)], [own, inputs[2:]]]:
+    lazy = torch._lazy_clone(torch.zeros(3))
+    for tensors in [[own, own], [own, own.view(3)], [own.expand(3, 4)], [own, inputs[2:]], [lazy]]:
         assert shares_memory(tensors, memory)
