@@ -64,6 +64,12 @@ def _run_alone(session: Session, finding: Finding, trials: Sequence[Trial]) -> N
         session.candidate.run(trial.place)
 
 
+def require_steady_reference(session: Session, finding: Finding) -> None:
+    """Raise ReferenceUnusable where the reference gives two answers to one input."""
+    assert session.reference is not None
+    _WorkloadCheck(session, finding, session.reference).require_steady()
+
+
 class _WorkloadCheck:
     """One workload being checked."""
 
@@ -92,6 +98,12 @@ class _WorkloadCheck:
                 raise _explained(wrong, trial) from None
         self._conclude()
         self._finding.weak_test = self._degenerate.passing
+
+    def require_steady(self) -> None:
+        """Run the reference twice on the first input. Raises ReferenceUnusable or RunnerTrouble."""
+        place = 0
+        inputs = self._source.draw(self._session.seeds.trial(self._finding.number, 0), first=True)
+        self._require_steady(place, inputs, self._expect(place, inputs))
 
     def _conclude(self) -> None:
         asked = self._session.request.evaluation.num_correct_trials

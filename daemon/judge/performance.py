@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Sequence
@@ -10,10 +11,12 @@ from typing import Final, Literal
 
 from kbd.daemon.judge.audit import Auditor, Suspicious
 from kbd.daemon.judge.bench import Bench, BurstPlan
+from kbd.daemon.judge.correctness import require_steady_reference
 from kbd.daemon.judge.device_speed import cache_bytes, device_speed
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.plausibility import Floor, check_kept, check_plausible
 from kbd.daemon.judge.readiness import Readiness, calibrated, get_ready, prepared
+from kbd.daemon.judge.runner_link import RunnerTrouble
 from kbd.daemon.judge.series import Series, Spent, TimedKernels
 from kbd.daemon.judge.session import Finding, Session
 from kbd.daemon.judge.statistics import SpeedUp, relative_half_width, speed_up, summarize
@@ -50,14 +53,17 @@ L2_POLICIES: Final = {
 
 
 def time_workload(session: Session, finding: Finding) -> None:
-    """Time candidate and reference on the same input sets. Raises RunnerTrouble, Suspicious or BadData."""
+    """Time candidate and reference on the same input sets.
+
+    Raises RunnerTrouble, Suspicious, BadData or ReferenceUnusable.
+    """
     session.enter(finding)
     session.tell(Stage.TIMING)
     timings = TIMINGS_IN_DOUBT[session.device.type]
     most = timings // 2 + 1
     taken: list[_Taken] = []
     while len(taken) < timings:
-        taken.append(_time_once(session, finding))
+        taken.append(_time_steady(session, finding))
         doubts = [one.doubt for one in taken if one.doubt]
         proofs = [one.doubt for one in taken if one.doubt and not one.busy]
         if len(proofs) >= most:
@@ -83,6 +89,17 @@ def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> 
         f"no speed-up is told, since the host was busy and the candidate's figures contradict each other: {doubt}; "
         "judge it again on a quiet host"
     )
+
+
+def _time_steady(session: Session, finding: Finding) -> _Taken:
+    """As `_time_once`; nobody is accused of another answer than the reference's where that has several itself."""
+    try:
+        return _time_once(session, finding)
+    except Suspicious as suspicious:
+        if suspicious.suspicion.rule == "timed_output_wrong":
+            with contextlib.suppress(RunnerTrouble):
+                require_steady_reference(session, finding)
+        raise
 
 
 def _time_once(session: Session, finding: Finding) -> _Taken:

@@ -37,7 +37,7 @@ from kbd.daemon.executor.shared_memory import extent
 from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.judge.hosted_kernel import HostedKernel, InputSet
 from kbd.daemon.judge.left_outputs import LeftOutputs
-from kbd.daemon.judge.runner_link import RunnerForged, RunnerLost, RunnerSilent, new_nonce
+from kbd.daemon.judge.runner_link import RunnerForged, RunnerLost, RunnerSilent, RunnerTrouble, new_nonce
 from kbd.daemon.judge.series import Method
 from kbd.daemon.judge.set_table import copies_of, lend_sets
 
@@ -177,8 +177,8 @@ class TimedKernel:
         self._start_listening()
         try:
             yield
-        except BaseException:
-            self._ring_out()  # there are worse news than its answer
+        except BaseException as error:
+            self._leave(error)
             raise
         self._stop_listening()
 
@@ -207,6 +207,14 @@ class TimedKernel:
             return
         self._ring_out()
         self._link.answer_to(self._listen, Okay, self._link.limit(self._limit_s))
+
+    def _leave(self, error: BaseException) -> None:
+        """A reference may still be asked, where not it is in trouble; else there are worse news than its answer."""
+        if self.role == "reference" and not isinstance(error, RunnerTrouble):
+            with contextlib.suppress(RunnerTrouble):
+                self._stop_listening()
+        else:
+            self._ring_out()
 
     def _ring_out(self) -> None:
         if self._bell is not None:

@@ -1,12 +1,13 @@
 """Correctness of a workload: what is compared, with what, and what every kind of mistake is called."""
 
+import itertools
 import json
 import math
 
 import pytest
 import torch
 
-from kbd.daemon.judge.correctness import check_workload
+from kbd.daemon.judge.correctness import check_workload, require_steady_reference
 from kbd.daemon.judge.wrong import ReferenceUnusable, Wrong
 from kbd.inbox.contract import IOContract
 from kbd.outbox.verdict import EvaluationStatus
@@ -361,6 +362,16 @@ def test_a_reference_that_disagrees_with_itself_is_blamed(check):
     counter = iter(range(100))
     with pytest.raises(ReferenceUnusable, match="another answer to the same input"):
         check(double, lambda x: 2 * x + next(counter))
+
+
+def test_a_reference_is_asked_whether_it_agrees_with_itself(check):
+    session = check(double)
+    require_steady_reference(session, session.findings[0])
+    calls = itertools.count()
+    session = check(lambda x: x, lambda x: x + 0 * next(calls))
+    session.reference._compute = lambda x: x + next(calls)
+    with pytest.raises(ReferenceUnusable, match="another answer to the same input"):
+        require_steady_reference(session, session.findings[0])
 
 
 def test_degenerate_answers_are_told(check):

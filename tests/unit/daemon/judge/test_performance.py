@@ -13,6 +13,7 @@ from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.performance import BUSY_HOST, NOTHING_COMPARED, time_workload
 from kbd.daemon.judge.runner_link import RunnerSilent
 from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
+from kbd.daemon.judge.wrong import ReferenceUnusable
 from kbd.outbox.intervals import PROCESS_BIAS
 from kbd.outbox.verdict import Stage
 
@@ -183,6 +184,26 @@ def test_figures_are_evidence_when_two_timings_of_three_show_them(time_it, impla
     with pytest.raises(Suspicious, match="does not depend on how often"):
         time_it(num_trials=20)
     assert next(timings) == len(rounds)
+
+
+def test_nobody_is_accused_where_the_reference_disagrees_with_itself(time_it, implausible, monkeypatch):
+    calls = itertools.count()
+    wrong = {"timed": lambda x: x + next(calls)}
+    with pytest.raises(Suspicious, match="right whenever it was judged"):
+        time_it(num_trials=20, ours=wrong)
+    asked = []
+
+    def disagrees(session, finding):
+        asked.append(finding)
+        raise ReferenceUnusable("it gives another answer to the same input")
+
+    monkeypatch.setattr(performance_module, "require_steady_reference", disagrees)
+    with pytest.raises(ReferenceUnusable):
+        time_it(num_trials=20, ours=wrong)
+    implausible(QUIET, QUIET)
+    with pytest.raises(Suspicious, match="does not depend on how often"):
+        time_it(num_trials=20)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("rounds", [(BUSY, BUSY, BUSY), (QUIET, BUSY, None), (BUSY, None, QUIET)], ids=str)
