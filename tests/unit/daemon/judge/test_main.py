@@ -122,7 +122,7 @@ def test_a_reference_is_heard_when_its_candidate_is_done_with(judge, request_of,
     assert verdict.status == "passed", verdict.error
     kinds = [type(message) for message in said if not isinstance(message, Progress)]
     leases = [LeaseWanted, LeaseReleased] * 2
-    assert kinds == [*leases, CandidateDone, *leases, Evaluated]
+    assert kinds == [*leases, CandidateDone, *leases, Evaluated], (verdict.notes, verdict.workloads)
     assert said[-2] == LeaseReleased()
     for result in verdict.workloads:
         assert result.performance.reference_alone_us > 20_000
