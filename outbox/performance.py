@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kbd.outbox.intervals import Ratio
 from kbd.outbox.report import Report
 
 TimingBasis = Literal["device", "as_called"]
@@ -192,6 +193,13 @@ class Performance(Report):
                 "expected figures of candidate and reference for a speedup, and `timing` to name them"
             )
         return self
+
+    @property
+    def is_voided(self) -> bool:
+        """Whether its interval excludes 1 and something (a busy host) keeps that from being significant."""
+        if self.speedup is None or self.significant:
+            return False
+        return bool(Ratio(self.speedup, self.speedup_ci95).significant)
 
     def _compared_figures(self) -> tuple[TimingFigures | None, TimingFigures | None]:
         if self.reference is None or self.timing is None:

@@ -10,13 +10,7 @@ from typing import Final
 
 from kbd.daemon.cli.errors import CommandFailed
 from kbd.daemon.cli.exit_codes import ExitCode
-from kbd.daemon.cli.known_jobs import (
-    MANIFEST_LIMIT_BYTES,
-    claimed_jobs,
-    inbox_jobs,
-    remembered,
-    unknown_ids,
-)
+from kbd.daemon.cli.known_jobs import MANIFEST_LIMIT_BYTES, deliveries, remembered, unknown_ids
 from kbd.daemon.cli.place import Place
 from kbd.daemon.cli.wording import counted
 from kbd.inbox.errors import InboxError
@@ -37,7 +31,7 @@ def lost_ids(place: Place, job_ids: Sequence[str]) -> frozenset[str]:
     """
     try:
         rest = frozenset(job_ids) - remembered(place, frozenset(job_ids))
-        files = _to_be_judged(place.spool()) if rest else []
+        files = list(deliveries(place.spool())) if rest else []
         if not rest or len(files) > FILES_READ:
             return frozenset()
         return _called_otherwise(files, rest) | frozenset(unknown_ids(place, rest))
@@ -66,10 +60,6 @@ def declared_instead(spool: Spool, names: Collection[str]) -> dict[str, str]:
     return _declared(_files_called(_everything(spool), names))
 
 
-def _to_be_judged(spool: Spool) -> list[Path]:
-    return [*inbox_jobs(spool), *claimed_jobs(spool)]
-
-
 def _called_otherwise(files: Sequence[Path], names: Collection[str]) -> frozenset[str]:
     """Those names of files that declare other ids, unless another file declares that name."""
     otherwise = frozenset(_declared(_files_called(files, names)))
@@ -96,7 +86,7 @@ def _id_of(path: Path) -> str | None:
 
 def _everything(spool: Spool) -> Iterator[Path]:
     """What waits, is worked on, was refused or is done, the latest days first."""
-    yield from _to_be_judged(spool)
+    yield from deliveries(spool)
     yield from (job.path for job in jobs_under(spool.quarantine))
     for day in sorted(spool.done.iterdir(), reverse=True):
         if day.is_dir():

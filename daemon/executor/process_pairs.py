@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from kbd.daemon.executor.protocol import Evaluate
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict, overall
-from kbd.outbox.intervals import PROCESS_SCATTER, Ratio, Scatter, ratio_of_pairs
+from kbd.outbox.intervals import PROCESS_SCATTER, Scatter, ratio_of_pairs
 from kbd.outbox.performance import Audit, Performance
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import EvaluationStatus
@@ -94,19 +94,13 @@ def _joint_speedup(found: Sequence[Performance], known: Scatter | None) -> Perfo
     update = {
         "speedup": joint.value,
         "speedup_ci95": joint.interval,
-        "significant": joint.significant and not any(map(_is_voided, found)),
+        "significant": joint.significant and not any(one.is_voided for one in found),
         "pairs": pairs,
         "noise": joint.half_width,
         "stop": f"{middle.stop}, in each of {len(pairs)} pairs of processes",
         "audit": _joint_audit([one.audit for one in found if one.audit is not None]),
     }
     return Performance.model_validate(dict(middle) | update)
-
-
-def _is_voided(one: Performance) -> bool:
-    """Whether its interval excludes 1 and something keeps that from being significant."""
-    assert one.speedup is not None
-    return bool(Ratio(one.speedup, one.speedup_ci95).significant) and not one.significant
 
 
 def _joint_audit(audits: Sequence[Audit]) -> Audit | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
+from kbd.daemon.judge.bits import WORDS
 from kbd.daemon.judge.draw import draw
 from kbd.inbox.bound_contract import BoundTensor
 from kbd.inbox.tensor_init import InitKind, TensorInit
@@ -229,10 +230,7 @@ def _all_of(writes: Sequence[Write]) -> Write:
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
     """The same memory as integers: not every operation knows every floating format."""
-    return tensor.view(_INTEGERS[tensor.dtype.itemsize]) if tensor.dtype.is_floating_point else tensor
-
-
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.view(WORDS[tensor.dtype.itemsize]) if tensor.dtype.is_floating_point else tensor
 
 
 def _rows(column: torch.Tensor) -> torch.Tensor:

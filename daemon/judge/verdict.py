@@ -59,8 +59,6 @@ def overall(found: Sequence[Performance | None]) -> dict[str, Any]:
             "speedup_ci95": only.speedup_ci95,
             "significant": only.significant,
         }
-    ratios = [Ratio(one.speedup, one.speedup_ci95) for one in timed if one.speedup]
-    voided = any(ratio.significant and not one.significant for ratio, one in zip(ratios, timed, strict=True))
-    joint = geometric_mean(ratios)
-    significant = joint.significant and not voided
+    joint = geometric_mean([Ratio(one.speedup, one.speedup_ci95) for one in timed if one.speedup])
+    significant = joint.significant and not any(one.is_voided for one in timed)
     return {"speedup": joint.value, "speedup_ci95": joint.interval, "significant": significant}
