@@ -5,6 +5,7 @@
     killed by its cgroup, aborted over std::bad_alloc …   its own limit     out_of_memory, blamed on the kernel
     killed by the kernel while the whole host was short   who used much     out_of_memory, blamed on the kernel
                                                           who used little   nobody's fault: tried again
+    no room on the device, beside other jobs              nobody knows      judged once more, without company
 """
 
 from __future__ import annotations

@@ -142,4 +142,4 @@ def _makes_streams(request: Evaluate) -> bool:
 
 
 def _share_for_ending(worker: Worker) -> contextlib.AbstractAsyncContextManager[object]:
-    return worker.turn.shared() if worker.device.target.kind == "cuda" else contextlib.nullcontext()
+    return worker.turn.shared_to_end() if worker.device.target.kind == "cuda" else contextlib.nullcontext()

@@ -11,6 +11,7 @@ and each is alone on it while it times (device_turn.py).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,12 +24,14 @@ from kbd.daemon.compile_settings import CompileSettings
 from kbd.daemon.devices import Device
 from kbd.daemon.executor.casting import Cast, Casting
 from kbd.daemon.executor.compile_slots import CompileSlots
+from kbd.daemon.executor.crowding import is_about_device_memory, leaving_beside, noted
 from kbd.daemon.executor.device_lock import DeviceLock
 from kbd.daemon.executor.device_turn import DeviceTurn, Share, untimed
 from kbd.daemon.executor.examiner import SHAKES_A_DEVICE, Examiner
 from kbd.daemon.executor.judge_client import JudgeClient, JudgeFailed
 from kbd.daemon.executor.kept_references import USES, KeptReferences
 from kbd.daemon.executor.nursery_client import NurseryClient
+from kbd.daemon.executor.play import Play
 from kbd.daemon.executor.process import sweep
 from kbd.daemon.executor.process_pairs import ProcessPairs
 from kbd.daemon.executor.protocol import Evaluate, Progress, Role
@@ -185,12 +188,13 @@ class LocalExecutor:
             last[:] = [progress]
             on_progress(progress)
 
+        play = Play(request, owner, note, archives)
         pairs = ProcessPairs(request, worker.device.target.kind)
-        cast, verdict, failure = await self._play(worker, request, owner, note, archives)
+        cast, verdict, failure = await self._play(worker, play)
         if cast.must_play_again(verdict):
-            cast, verdict, failure = await self._play(worker, request, owner, note, archives, new=True)
+            cast, verdict, failure = await self._play(worker, play.with_new_runners())
         while pairs.another_after(verdict):
-            cast, verdict, failure = await self._play(worker, request, owner, note, archives, new=True)
+            cast, verdict, failure = await self._play(worker, play.with_new_runners())
         verdict = pairs.joint(verdict)
         assert worker.ending is not None
         if worker.device.target.kind == "cuda" and (verdict is None or verdict.status in SHAKES_A_DEVICE):
@@ -204,53 +208,56 @@ class LocalExecutor:
             ends = {role: cast.ended.get(role) or runner.seen() for role, runner in cast.runners.items()}
         return Outcome(verdict, failure, ends, worker.judge.device, last[0] if last else None)
 
-    async def _play(
-        self,
-        worker: Worker,
-        request: Evaluate,
-        owner: str,
-        note: Callable[[Progress], None],
-        archives: Sequence[int],
-        *,
-        new: bool = False,
-    ) -> tuple[Cast, Verdict | None, str | None]:
-        """Runners, and the verdict on them or why there is none; their end has begun."""
+    async def _play(self, worker: Worker, play: Play) -> tuple[Cast, Verdict | None, str | None]:
+        """Runners, and the verdict on them or why there is none; their end has begun.
+
+        A verdict about too little memory of a device counts if no other job was there.
+        """
+        crowded, cast, verdict, failure = await self._performed(worker, worker.turn.shared(), play)
+        if crowded and is_about_device_memory(verdict):
+            log.info("judged again without company", action="judged_alone", job=play.request.job_id)
+            _, cast, verdict, failure = await self._performed(worker, worker.turn.solitary(), play)
+            verdict = noted(verdict)
+        return cast, verdict, failure
+
+    async def _performed(
+        self, worker: Worker, entry: contextlib.AbstractAsyncContextManager[Share], play: Play
+    ) -> tuple[bool, Cast, Verdict | None, str | None]:
+        """As `_play`, once, and whether anybody else had memory of the device meanwhile."""
         if worker.ending is not None:
             await asyncio.shield(worker.ending)
-        async with worker.turn.shared() as share:
+        async with entry as share:
+            leaving = leaving_beside(worker, self.workers)
+            if share.is_solitary and leaving:
+                await asyncio.wait(leaving)
             await worker.judge.start()
-            cast, verdict = await self._casting.take(worker, request, owner, new=new), None
+            cast = await self._casting.take(worker, play.request, play.owner, new=play.new)
+            verdict = None
             try:
-                verdict, failure = await self._judged(worker, share, request, cast, note, archives)
+                verdict, failure = await self._judged(worker, share, play, cast)
             except asyncio.CancelledError:
                 if worker.device.target.kind == "cuda":
                     self.examiner.examine_when_ended(worker)
                 raise
             finally:
                 self._casting.end(worker, cast, verdict)
-        return cast, verdict, failure
+        return share.had_company or bool(leaving), cast, verdict, failure
 
     async def _judged(
-        self,
-        worker: Worker,
-        share: Share,
-        request: Evaluate,
-        cast: Cast,
-        note: Callable[[Progress], None],
-        archives: Sequence[int],
+        self, worker: Worker, share: Share, play: Play, cast: Cast
     ) -> tuple[Verdict | None, str | None]:
         """The verdict, or why there is none. The wait for the device alone takes nothing from the job's time."""
         candidate, reference = cast.runners["candidate"], cast.runners.get("reference")
         try:
-            async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S) as limit:
+            async with asyncio.timeout(play.request.seconds_left + JUDGE_GRACE_S) as limit:
                 return await worker.judge.evaluate(
-                    request,
+                    play.request,
                     candidate.channel,
                     reference.channel if reference else None,
-                    note,
+                    play.note,
                     lambda: untimed(worker.exclusive(share), limit),
                     lambda: cast.end("candidate"),
-                    archives,
+                    play.archives,
                 ), None
         except JudgeFailed as error:
             return None, str(error)

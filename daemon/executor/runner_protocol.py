@@ -276,13 +276,15 @@ class Exposure(Message):
 class Prepared(Answer):
     """Bursts are ready; `method` may be weaker than asked, then `reason` says why.
 
-    `exposure`: None where it was not asked for, or memory cannot be shared. `views`: a captured launch returns
-    memory of its inputs, one tensor twice, or elements on top of each other.
+    `lacked_memory`: that was for lack of the device's memory. `exposure`: None where it was not asked for, or
+    memory cannot be shared. `views`: a captured launch returns memory of its inputs, one tensor twice, or elements
+    on top of each other.
     """
 
     kind: Literal["prepared"] = "prepared"
     method: Literal["graph", "eager"]
     reason: Text | None = None
+    lacked_memory: bool = False
     exposure: Exposure | None = None
     views: bool = False
 

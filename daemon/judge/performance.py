@@ -110,6 +110,7 @@ def _time_once(session: Session, finding: Finding) -> _Taken:
     wants_graph = on_device and session.request.evaluation.timing != "as_called"
     as_called = calibrated(bench, "eager") if wants_graph else None
     ready = get_ready(bench, "graph" if wants_graph else "eager")
+    session.lacked_memory = session.lacked_memory or ready.lacked_memory
     auditor = Auditor(bench, finding.yardsticks, _samples(session))
     with session.lease():
         held_since = time.perf_counter()

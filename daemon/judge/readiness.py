@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kbd.daemon.executor.protocol import Role
+from kbd.daemon.executor.runner_protocol import Prepared
 from kbd.daemon.judge.bench import EMPTY, LONG, ONCE_MORE, PROBED_LAUNCHES, SHORT, SINGLE, Bench, BurstPlan
 from kbd.daemon.judge.runner_link import RunnerForged
 from kbd.daemon.judge.series import Method
@@ -24,15 +26,23 @@ SLOW_LAUNCH_US = 1_000.0
 
 @dataclass(frozen=True)
 class Readiness:
-    """Kernels whose bursts are prepared: nothing but timing is left to do."""
+    """Kernels whose bursts are prepared: nothing but timing is left to do.
+
+    `lacked_memory`: with more memory of the device the method might have been another one.
+    """
 
     method: Method
     reason: str | None
     timers: tuple[Timer, ...]
+    lacked_memory: bool = False
 
 
 class _CannotCapture(Exception):
     """A kernel fell back to a weaker method, so both have to."""
+
+    def __init__(self, role: Role, told: Prepared) -> None:
+        super().__init__(f"the {role} cannot be captured: {told.reason}")
+        self.lacked_memory = told.lacked_memory
 
 
 def get_ready(bench: Bench, method: Method) -> Readiness:
@@ -44,6 +54,7 @@ def get_ready(bench: Bench, method: Method) -> Readiness:
         ready = prepared(bench, calibrated(bench, method), method)
     except _CannotCapture as error:
         ready = prepared(bench, calibrated(bench, "eager"), "eager", str(error))
+        ready = replace(ready, lacked_memory=error.lacked_memory)
     return tried_out(bench, ready, SHARED_TRIES[ready.method]) if bench.device.type == "cuda" else ready
 
 
@@ -70,7 +81,7 @@ def tried_out(bench: Bench, ready: Readiness, tries: int = 1) -> Readiness:
     plans = [_fitting(timer, min(_try_out(timer) for _ in range(tries))) for timer in ready.timers]
     if all(plan == timer.plan for plan, timer in zip(plans, ready.timers, strict=True)):
         return ready
-    fitting = prepared(bench, plans, ready.method, ready.reason)
+    fitting = replace(ready, timers=prepared(bench, plans, ready.method, ready.reason).timers)
     for timer in fitting.timers:
         _try_out(timer)
     return fitting
@@ -109,12 +120,12 @@ def _prepare(
     """All at once: each runner captures on its own."""
     for kernel, wanted, keeps in zip(kernels, bursts, keep, strict=True):
         kernel.start_preparing(wanted, method, keep=keeps, final=final)
-    for kernel, prepared in [(kernel, kernel.prepared()) for kernel in kernels]:
-        if prepared.method == method:
+    for kernel, told in [(kernel, kernel.prepared()) for kernel in kernels]:
+        if told.method == method:
             continue
         if method == "eager":
-            raise RunnerForged(kernel.role, f"asked for a plain loop, it prepared {prepared.method}")
-        raise _CannotCapture(f"the {kernel.role} cannot be captured: {prepared.reason}")
+            raise RunnerForged(kernel.role, f"asked for a plain loop, it prepared {told.method}")
+        raise _CannotCapture(kernel.role, told)
 
 
 def calibrated(bench: Bench, method: Method) -> list[BurstPlan]:

@@ -55,7 +55,8 @@ class Session:
     """One evaluation. `tell` reports what the judge is waiting for; `lease` holds the device for timing.
 
     `end_candidate` begins to end the candidate's process, and returns what waits until it is gone. `alone_times`
-    are remembered from job to job.
+    are remembered from job to job. `lacked_memory`: with all of the device's memory it would have been judged
+    otherwise.
     """
 
     request: Evaluate
@@ -73,6 +74,7 @@ class Session:
     compiled: bool | None = None
     device_report: DeviceReport | None = None
     notes: list[str] = field(default_factory=list)
+    lacked_memory: bool = False
 
     def __post_init__(self) -> None:
         self.seeds = Seeds(self.request.evaluation.seed)
@@ -127,6 +129,7 @@ class Session:
             pinned_inputs=any(finding.pinned_inputs for finding in self.findings),
             weak_test=self._weak_test(),
             notes=tuple(self.notes),
+            lacked_memory=self.lacked_memory,
             **fields,
         )
 

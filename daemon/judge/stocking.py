@@ -21,6 +21,8 @@ FEWEST_SETS: Final = 3
 MOST_SETS: Final = {"cuda": 768, "cpu": 32}
 MOST_BYTES: Final = {"cuda": 8 << 30, "cpu": 64 << 20}
 FREE_SHARE: Final = 0.25
+LITTLE: Final = 0.5
+"""Of the sets that a device without other jobs has room for."""
 ORIGINALS: Final = 4
 
 
@@ -38,7 +40,7 @@ def bench_of_reference(session: Session, finding: Finding) -> Bench:
 def _stocked(session: Session, finding: Finding, first: HostedKernel, second: HostedKernel | None) -> Bench:
     source = input_source(session, finding.plan)
     draws = _draws(session, finding, source)
-    count = _how_many(session, draws[0])
+    count = how_many(session, draws[0])
     seed = session.seeds.timing(finding.number, ORIGINALS)
     freshener = Freshener(_origins(source, draws), session.device, seed)
     bench = Bench(
@@ -116,13 +118,19 @@ def _timed(hosted: HostedKernel, example: TrialInputs, count: int, device: torch
     return TimedKernel(hosted, plan)
 
 
-def _how_many(session: Session, example: TrialInputs) -> int:
+def how_many(session: Session, example: TrialInputs) -> int:
     """As many as bursts of the fastest kernels can use, and memory allows."""
     kind = session.device.type
-    one = example.candidate.nbytes + session.candidate.returned_bytes
     kernels = 2 if session.reference is not None else 1
-    room = MOST_BYTES[kind]
-    if kind == "cuda":
-        free, _ = torch.cuda.mem_get_info(session.device)
-        room = min(room, int(free * FREE_SHARE))
-    return max(FEWEST_SETS, min(MOST_SETS[kind], room // (max(one, 1) * kernels)))
+    one = max(example.candidate.nbytes + session.candidate.returned_bytes, 1) * kernels
+    if kind == "cpu":
+        return _sets(kind, one, MOST_BYTES[kind])
+    free, total = (int(size * FREE_SHARE) for size in torch.cuda.mem_get_info(session.device))
+    count = _sets(kind, one, free)
+    if count < _sets(kind, one, total) * LITTLE:
+        session.lacked_memory = True
+    return count
+
+
+def _sets(kind: str, one_bytes: int, room_bytes: int) -> int:
+    return max(FEWEST_SETS, min(MOST_SETS[kind], min(room_bytes, MOST_BYTES[kind]) // one_bytes))

@@ -22,7 +22,10 @@ class JudgeTimings(Report):
 
 
 class Verdict(Report):
-    """The outcome of one evaluation. `lost`: that runner died by itself, and the daemon knows how."""
+    """The outcome of one evaluation. `lost`: that runner died by itself, and the daemon knows how.
+
+    `lacked_memory`: with all of the device's memory it would have been judged otherwise.
+    """
 
     status: EvaluationStatus
     stage: Stage | None = None
@@ -42,6 +45,7 @@ class Verdict(Report):
     pinned_inputs: bool = False
     weak_test: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    lacked_memory: bool = False
 
 
 def overall(found: Sequence[Performance | None]) -> dict[str, Any]:

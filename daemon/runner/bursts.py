@@ -20,6 +20,7 @@ from kbd.daemon.executor.runner_protocol import Prepared
 from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.runner.copying import Target, copy_all, shares_memory
 from kbd.daemon.runner.exposing import exposure_of
+from kbd.daemon.runner.shortage import is_full, is_shortage
 from kbd.daemon.runner.values import pack, tensors_in
 
 WARM_UP_S = 0.1
@@ -78,7 +79,7 @@ class Bursts:
 
         `kept[i]`: where a burst that is kept copies what a launch on input set i returns.
         """
-        self._plans, self._kept, reason = tuple(map(tuple, plans)), kept, None
+        self._plans, self._kept = tuple(map(tuple, plans)), kept
         if method == "graph":
             self._idle = None
         elif self._graphs is not None:
@@ -90,9 +91,11 @@ class Bursts:
                 return Prepared(method="graph")
             except Exception as error:  # noqa: BLE001 - whatever stops a capture is the reason to report
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:500]
+                lacked_memory = is_shortage(error) or is_full(self._device)
                 self._forget_graphs()
                 torch.cuda.synchronize(self._device)
-        return Prepared(method="eager", reason=reason)
+                return Prepared(method="eager", reason=reason, lacked_memory=lacked_memory)
+        return Prepared(method="eager")
 
     def _forget_graphs(self) -> None:
         self._graphs, self._keeping_graphs, self._returned = None, [], [[] for _ in self._plans]

@@ -129,3 +129,127 @@ def test_one_that_is_cancelled_holds_nobody_up(holding):
         return turn.busy
 
     assert run(scenario()) is False
+
+
+# --- without company --------------------------------------------------------------------------------
+
+
+def test_company_is_noticed_by_both():
+    async def scenario():
+        turn = DeviceTurn()
+        async with turn.shared() as first:
+            before = first.had_company
+            async with turn.shared() as second:
+                pass
+            async with turn.shared() as third:
+                pass
+        async with turn.shared() as later:
+            pass
+        return before, [share.had_company for share in (first, second, third, later)]
+
+    assert run(scenario()) == (False, [True, True, True, False])
+
+
+def test_one_that_waits_to_time_is_company():
+    """It has given up its share and still has its memory."""
+
+    async def scenario():
+        turn, begun = DeviceTurn(), asyncio.Event()
+
+        async def timed():
+            async with turn.shared() as share:
+                begun.set()
+                async with share.alone():
+                    pass
+
+        async with turn.shared() as share:
+            task = asyncio.create_task(timed())
+            await begun.wait()
+            await settle()
+        await task
+        return share.had_company
+
+    assert run(scenario())
+
+
+def test_the_solitary_begins_when_all_are_gone_and_keeps_others_out():
+    async def scenario():
+        turn, order, go = DeviceTurn(), [], asyncio.Event()
+
+        async def early():
+            async with turn.shared() as share:
+                await go.wait()
+                async with share.alone():
+                    order.append("early is timed")
+            order.append("early is gone")
+
+        async def hermit(name):
+            async with turn.solitary() as share:
+                order.append(name)
+                async with share.alone():
+                    order.append(f"{name} is timed")
+                await settle()
+                order.append(f"{name} is gone")
+            return share.had_company
+
+        async def late():
+            async with turn.shared():
+                order.append("late")
+
+        tasks = [asyncio.create_task(early())]
+        await settle()
+        tasks += [asyncio.create_task(hermit("first")), asyncio.create_task(hermit("second"))]
+        await settle()
+        tasks.append(asyncio.create_task(late()))
+        await settle()
+        go.set()
+        found = await asyncio.gather(*tasks)
+        return order, found[1:3], turn.busy
+
+    order, company, busy = run(scenario())
+    assert order == [
+        *("early is timed", "early is gone"),
+        *("first", "first is timed", "first is gone"),
+        *("second", "second is timed", "second is gone"),
+        "late",
+    ]
+    assert company == [False, False]
+    assert not busy
+
+
+def test_who_only_ends_is_let_in_beside_the_solitary():
+    async def scenario():
+        turn, ended = DeviceTurn(), asyncio.Event()
+
+        async def ending():
+            async with turn.shared_to_end():
+                ended.set()
+
+        async with turn.solitary():
+            task = asyncio.create_task(ending())
+            await ended.wait()
+        await task
+        return turn.busy
+
+    assert run(scenario()) is False
+
+
+def test_a_solitary_that_is_cancelled_while_it_waits_lets_others_in():
+    async def scenario():
+        turn = DeviceTurn()
+
+        async def hermit():
+            async with turn.solitary():
+                raise AssertionError("somebody is there")
+
+        async with turn.shared():
+            task = asyncio.create_task(hermit())
+            await settle()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            async with turn.shared():
+                pass
+        return turn.busy
+
+    assert run(scenario()) is False

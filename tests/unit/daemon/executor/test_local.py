@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from kbd.daemon.devices import Device
+from kbd.daemon.executor.crowding import JUDGED_ALONE
 from kbd.daemon.executor.judge_client import JudgeFailed
 from kbd.daemon.executor.kept_references import KeptReferences
 from kbd.daemon.executor.local import LocalExecutor
@@ -22,7 +23,7 @@ from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.judge.verdict import Verdict
 from kbd.inbox.manifest import Evaluation, KernelCode
 from kbd.outbox.circumstances import DeviceReport
-from kbd.outbox.report import ErrorReport
+from kbd.outbox.report import ErrorReport, MemoryReport
 from kbd.outbox.verdict import Blame, EvaluationStatus, Stage
 
 KERNEL = KernelCode(kernel_type="torch", source_code="def f(): pass")
@@ -394,6 +395,77 @@ def test_timing_has_the_device_alone_and_in_silence(judged, worker, executor):
     judged(time_it)
     assert seen == [(True, False, 0)]
     assert not worker.turn.busy
+
+
+FULL = Verdict(
+    status=EvaluationStatus.OUT_OF_MEMORY,
+    stage=Stage.CORRECTNESS,
+    blame=Blame.CANDIDATE,
+    error=ErrorReport(type="OutOfMemory", message="no", memory=MemoryReport(where="device")),
+    notes=("a note",),
+)
+HOST_FULL = FULL.model_copy(
+    update={"error": ErrorReport(type="OutOfMemory", message="no", memory=MemoryReport(where="host"))}
+)
+
+
+@pytest.mark.parametrize("verdict", [FULL, HOST_FULL])
+def test_a_job_that_had_the_device_for_itself_is_judged_once(judged, worker, executor, verdict):
+    async def fail(candidate, reference, on_progress):
+        return verdict
+
+    outcome, _ = judged(fail)
+    assert outcome.verdict == verdict
+    assert len(executor.nursery.processes) == 2
+
+
+@pytest.mark.parametrize("verdict", [FULL, VERDICT.model_copy(update={"lacked_memory": True})])
+@pytest.mark.parametrize("company", ["shares", "leaves"])
+def test_no_room_beside_another_job_is_tried_without_company(
+    judged, worker, executor, company, verdict, on_loop
+):
+    """Whether the other one is judged meanwhile, or its memory is still being given back."""
+
+    async def fail(candidate, reference, on_progress):
+        seen.append((candidate, len(worker.turn._present)))
+        if len(seen) == 2:
+            assert other.ending.done(), "its memory is free again"
+            return VERDICT.model_copy(update={"notes": ("a note",)})
+        if company == "shares":
+            other.ending = asyncio.create_task(share_for_a_while())
+            await asyncio.sleep(0)
+        return verdict
+
+    async def leave():
+        return asyncio.create_task(asyncio.sleep(0.05))
+
+    async def share_for_a_while():
+        async with worker.turn.shared():
+            await asyncio.sleep(0.05)
+
+    seen = []
+    other = executor_of([worker.device], executor._work_folder.parent).workers[0]
+    other.turn, other.ending = worker.turn, None
+    executor.workers.append(other)
+    if company == "leaves":
+        other.ending = on_loop(leave())
+    outcome, _ = judged(fail)
+    executor.workers.remove(other)
+    assert outcome.verdict.status == "passed"
+    assert outcome.verdict.notes == ("a note", JUDGED_ALONE)
+    assert [present for _, present in seen] == [1, 1]
+    assert seen[0][0] is not seen[1][0], "a candidate's process is used once"
+
+
+def test_no_room_without_company_is_believed(judged, worker, executor):
+    async def fail(candidate, reference, on_progress):
+        async with worker.turn.shared_to_end():
+            return FULL
+
+    outcome, _ = judged(fail)
+    assert outcome.verdict.notes == ("a note", JUDGED_ALONE)
+    assert outcome.verdict.status == "out_of_memory"
+    assert len(executor.nursery.processes) == 4
 
 
 def test_spares_are_made_for_the_next_job(judged, worker, executor):

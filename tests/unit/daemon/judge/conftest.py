@@ -182,6 +182,7 @@ class FakeKernel:
         self.launch_us = launch_us
         self._overhead_us = overhead_us
         self._captures = captures
+        self.lacks_memory = False
         self._troubles = troubles or {}
         self._sets = {}
         self._made = []
@@ -281,7 +282,8 @@ class FakeKernel:
         self.prepared.append((question.bursts, question.method))
         self.kept_at = question
         if question.method == "graph" and not self._captures:
-            return Prepared(method="eager", reason="no capture here")
+            lacked = self.lacks_memory
+            return Prepared(method="eager", reason="no capture here", lacked_memory=lacked)
         if question.expose and self.exposed is not None:
             exposure = self.exposed.prepare(question.bursts)
             return Prepared(method=question.method, exposure=exposure, views=self.views)

@@ -2,6 +2,8 @@
 
 import itertools
 import math
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,8 +14,10 @@ from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.device_speed import host_cache_bytes
 from kbd.daemon.judge.host_load import HostLoad
 from kbd.daemon.judge.performance import BUSY_HOST, NOTHING_COMPARED, time_workload
+from kbd.daemon.judge.readiness import get_ready
 from kbd.daemon.judge.runner_link import RunnerSilent
-from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS
+from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS, how_many
+from kbd.daemon.judge.verdict import JudgeTimings
 from kbd.daemon.judge.wrong import ReferenceUnusable
 from kbd.outbox.intervals import PROCESS_BIAS
 from kbd.outbox.verdict import Stage
@@ -234,6 +238,36 @@ def test_as_many_sets_as_memory_allows(time_it, elements, sets, monkeypatch):
     monkeypatch.setitem(MOST_BYTES, "cpu", MIB)
     session = time_it(elements)
     assert session.candidate.sets_bound.count == session.reference.sets_bound.count == sets
+
+
+@pytest.mark.parametrize(
+    ("free", "sets", "lacked"),
+    [(64, MOST_SETS["cuda"], False), (24, 384, False), (20, 320, True), (0, FEWEST_SETS, True)],
+)
+def test_fewer_sets_than_without_other_jobs_on_the_device(monkeypatch, free, sets, lacked):
+    """Of 64 GiB; a set of both kernels takes 16 MiB."""
+    one = SimpleNamespace(nbytes=MIB * 4)
+    session = SimpleNamespace(
+        device=torch.device("cuda"),
+        candidate=SimpleNamespace(returned_bytes=MIB * 4),
+        reference=one,
+        lacked_memory=False,
+    )
+    monkeypatch.setitem(MOST_BYTES, "cuda", 1 << 40)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (free << 30, 64 << 30))
+    assert how_many(session, SimpleNamespace(candidate=one)) == sets
+    assert session.lacked_memory == lacked
+
+
+@pytest.mark.parametrize("lacked", [True, False])
+def test_a_method_for_lack_of_memory_is_told_to_the_daemon(time_it, monkeypatch, lacked):
+    def ready(*args):
+        return replace(get_ready(*args), lacked_memory=lacked)
+
+    monkeypatch.setattr(performance_module, "get_ready", ready)
+    session = time_it()
+    assert session.lacked_memory == lacked
+    assert session.passed(JudgeTimings()).lacked_memory == lacked
 
 
 def test_the_result_says_how_many_sets_were_timed_and_whether_they_exceed_the_cache(time_it):

@@ -404,3 +404,11 @@ def test_an_audit_goes_along(kernels, make_bench):
     assert report.compared >= 2
     assert report.bursts == 20 + report.compared
     assert report.failed == 0
+
+
+@pytest.mark.parametrize("lacked", [True, False])
+def test_for_lack_of_memory_is_told_apart_from_other_reasons(kernels, make_bench, lacked):
+    candidate, reference, _ = kernels()
+    candidate._captures, candidate.lacks_memory = False, lacked
+    ready = get_ready(make_bench(candidate, reference), "graph")
+    assert (ready.method, ready.lacked_memory) == ("eager", lacked)

@@ -37,6 +37,28 @@ def test_a_burst_runs_on_the_sets_it_names(calls, plan):
     assert calls.made == list(plan)
 
 
+@pytest.mark.parametrize(
+    ("error", "free", "lacked"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory"), 50, True),
+        (RuntimeError("operation not permitted when stream is capturing"), 50, False),
+        (RuntimeError("operation not permitted when stream is capturing"), 0, True),
+    ],
+)
+def test_why_a_capture_failed(calls, monkeypatch, error, free, lacked):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (free, 100))
+    monkeypatch.setattr("torch.cuda.synchronize", lambda device: None)
+    bursts = Bursts(calls.sets, CPU, unchanged)
+    monkeypatch.setattr(bursts, "_capture_all", fail)
+    told = bursts.prepare([[0]], "graph")
+    assert (told.method, told.lacked_memory) == ("eager", lacked)
+    assert str(error) in told.reason
+    assert not bursts.prepare([[0]], "eager").lacked_memory
+
+
 def test_bursts_are_chosen_by_their_place(calls):
     bursts = Bursts(calls.sets, CPU, unchanged)
     prepared = bursts.prepare([(), (1,), (0, 2)], "eager")

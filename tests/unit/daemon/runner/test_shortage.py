@@ -72,3 +72,34 @@ class Mute(MemoryError):
 def test_an_error_that_cannot_be_printed():
     assert is_shortage(Mute())
     assert shortage_of(Mute()).needed_bytes is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("Triton Error [CUDA]: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+        Exception(
+            "CUDA_ERROR_OUT_OF_MEMORY: The API call failed because it was unable to allocate enough memory"
+        ),
+    ],
+    ids=str,
+)
+def test_a_device_past_torchs_allocator(error):
+    assert is_shortage(error)
+    assert shortage_of(error).where == "device"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"),
+        SystemExit("CUDA error: out of memory"),
+    ],
+    ids=str,
+)
+def test_what_is_no_shortage(error):
+    assert not is_shortage(error)
