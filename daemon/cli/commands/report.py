@@ -1,16 +1,19 @@
 """`kbd report`: jobs, their timings and their history as one HTML file."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.help_page import PageCommand
 from kbd.daemon.cli.place import Place, place_options
 from kbd.daemon.cli.status_options import filter_options
 
 if TYPE_CHECKING:
+    from kbd.daemon.cli.report.reported_jobs import Reported
     from kbd.store.job_filter import JobFilter
 
 
@@ -53,23 +56,44 @@ def command(
 
     The file holds all it needs and asks the network for nothing: it can be mailed, archived and printed. It has
     a table of the jobs, the distribution of their timing samples, the history of speed-ups, and what they ran on.
+    Results that cannot be read are named in it and on stderr, and the command ends with 74.
     """
     from importlib.metadata import version
 
+    from kbd.daemon.cli.printable import one_line
     from kbd.daemon.cli.report.page import Heading, render
     from kbd.daemon.cli.report.reported_jobs import reported_jobs
     from kbd.daemon.cli.wording import counted
 
-    jobs, unfinished = reported_jobs(place, job_ids, wanted, limit)
-    selection = "the jobs named" if job_ids else f"the latest {counted(len(jobs), 'job')}"
+    reported = reported_jobs(place, job_ids, wanted, limit)
+    selection = "the jobs named" if job_ids else f"the latest {counted(len(reported.jobs), 'job')}"
     heading = Heading(title, str(place.spool_root), selection, time.time(), version("kbd"))
-    page = render(jobs, unfinished, heading, label=by)
+    page = render(reported, heading, label=by)
     if str(output) == "-":
         click.echo(page, nl=False)
-        return
-    _write(output, page)
-    without = f"; {unfinished} have no result yet" if unfinished else ""
-    click.echo(f"{output}: {counted(len(jobs), 'job')}{without}", err=True)
+    else:
+        _write(output, page)
+        click.echo(f"{output}: {_told_of(reported)}", err=True)
+    for result in reported.damaged:
+        click.echo(f"left out: {one_line(f'{result.path}: {result.why}')}", err=True)
+    if reported.damaged:
+        sys.exit(ExitCode.UNUSABLE)
+
+
+def _told_of(reported: "Reported") -> str:
+    """`2 jobs; 1 has no result yet`."""
+    from kbd.daemon.cli.wording import counted
+
+    parts = [counted(len(reported.jobs), "job")]
+    if reported.unfinished:
+        parts.append(f"{reported.unfinished} {_have(reported.unfinished)} no result yet")
+    if reported.damaged:
+        parts.append(f"{len(reported.damaged)} {_have(len(reported.damaged))} one that cannot be read")
+    return "; ".join(parts)
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
 
 
 def _write(output: Path, page: str) -> None:

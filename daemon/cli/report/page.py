@@ -21,7 +21,7 @@ from kbd.daemon.cli.report.scales import Scale
 from kbd.daemon.cli.wording import speedup
 
 if TYPE_CHECKING:
-    from kbd.daemon.cli.report.reported_jobs import ReportedJob
+    from kbd.daemon.cli.report.reported_jobs import Reported, ReportedJob
 
 BAR_WIDTH: Final = 1_000
 _BETWEEN_WORDS: Final = re.compile(r"([-_.])(?=\w)")
@@ -40,10 +40,9 @@ class Heading:
     version: str
 
 
-def render(
-    jobs: Sequence["ReportedJob"], unfinished: int, heading: Heading, *, label: str | None = None
-) -> str:
+def render(reported: "Reported", heading: Heading, *, label: str | None = None) -> str:
     """The whole file. `label`: by which the history groups jobs, instead of by kernel names."""
+    jobs = reported.jobs
     style, script = _part("style.css"), _part("table.js")
     histories = charts(jobs, label)
     return (
@@ -56,7 +55,8 @@ def render(
             script=Markup(script),  # noqa: S704 - kbd's own file
             policy=_policy(style, script),
             jobs=job_views(jobs),
-            unfinished=unfinished,
+            unfinished=reported.unfinished,
+            damaged=reported.damaged,
             passed=sum(job.result.passed for job in jobs),
             faster=sum(bool(job.result.significant and (job.result.speedup or 0) > 1) for job in jobs),
             speedups=_speedups(jobs),

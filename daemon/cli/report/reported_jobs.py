@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kbd.daemon.cli.found_result import find_result
 from kbd.daemon.cli.known_jobs import require_known
+from kbd.inbox.errors import UnsafeFile
+from kbd.outbox.errors import UnreadableResult
 from kbd.store.errors import StoreMissing
 
 if TYPE_CHECKING:
@@ -31,20 +34,44 @@ class ReportedJob:
     manifest: dict[str, Any] | None
 
 
-def reported_jobs(
-    place: "Place", job_ids: Sequence[str], wanted: "JobFilter", limit: int
-) -> tuple[list[ReportedJob], int]:
-    """The jobs that have results, the latest first, or those named; and how many have none yet.
+@dataclass(frozen=True, slots=True)
+class DamagedResult:
+    """A result that is there and cannot be read: where it lies, and why."""
+
+    job_id: str
+    path: Path
+    why: str
+
+
+@dataclass(slots=True)
+class Reported:
+    """Those that have results, those whose results cannot be read, and how many have none yet."""
+
+    jobs: list[ReportedJob] = field(default_factory=list)
+    damaged: list[DamagedResult] = field(default_factory=list)
+    unfinished: int = 0
+
+
+def reported_jobs(place: "Place", job_ids: Sequence[str], wanted: "JobFilter", limit: int) -> Reported:
+    """The latest jobs, the latest first, or those named. One that cannot be read keeps no other out.
 
     Raises CommandFailed for ids that belong to nothing, and StoreMissing where jobs are to be found by
     conditions and there is no database to find them in.
     """
     if job_ids:
         require_known(place, job_ids)
-    details = _remembered(place, job_ids, wanted, limit)
-    found = [_with_result(place, job_id, detail) for job_id, detail in details]
-    known = [job for job in found if job is not None]
-    return known, len(found) - len(known)
+    reported = Reported()
+    for job_id, detail in _remembered(place, job_ids, wanted, limit):
+        try:
+            job = _with_result(place, job_id, detail)
+        except (UnreadableResult, UnsafeFile, PermissionError) as error:
+            reported.damaged.append(_damaged(place, job_id, error))
+            continue
+        if job is None:
+            reported.unfinished += 1
+        else:
+            reported.jobs.append(job)
+    return reported
 
 
 def _remembered(
@@ -75,6 +102,20 @@ def _with_result(place: "Place", job_id: str, detail: "JobDetail | None") -> Rep
         return ReportedJob(result, _published_at(place, job_id), None, None)
     manifest = json.loads(detail.manifest_text) if detail.manifest_text else None
     return ReportedJob(result, detail.finished_at, detail.owner, manifest)
+
+
+def _damaged(place: "Place", job_id: str, error: Exception) -> DamagedResult:
+    from kbd.inbox.result_files import published_path
+
+    path = published_path(place.spool(), job_id)
+    match error:
+        case PermissionError():
+            why = error.strerror or str(error)
+        case UnsafeFile():  # its hint is for whoever delivers a job
+            why = str(error).removeprefix(f"{path.name}: ").partition(";")[0]
+        case _:
+            why = str(error).removeprefix(f"{path}: ")
+    return DamagedResult(job_id, path, why)
 
 
 def _published_at(place: "Place", job_id: str) -> float | None:

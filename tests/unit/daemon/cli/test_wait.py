@@ -75,7 +75,7 @@ def test_a_result_that_cannot_be_read(kbd, spool):
     assert "expected a result of schema version 1" in ended.err
 
 
-@pytest.mark.parametrize("command", [["wait"], ["show"], ["report", "-o", "-", "good"]])
+@pytest.mark.parametrize("command", [["wait"], ["show"]])
 def test_a_damaged_result_is_named(kbd, spool, has_published, make_result, command):
     has_published(make_result("good"))
     (spool.outbox / "broke.json").write_text("{bad\n")

@@ -1,13 +1,14 @@
 """`kbd report`: one file, nothing from elsewhere, and nothing in it that a user could make a browser obey."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.daemon.cli.report.history import charts
 from kbd.daemon.cli.report.page import Heading, render
-from kbd.daemon.cli.report.reported_jobs import ReportedJob
+from kbd.daemon.cli.report.reported_jobs import DamagedResult, Reported, ReportedJob
 from kbd.outbox.circumstances import DeviceReport, EnvironmentReport
 from kbd.outbox.report import ErrorReport, Suspicion
 from kbd.outbox.verdict import EvaluationStatus
@@ -17,7 +18,7 @@ EVIL = (
     "<script>alert(1)</script><img src=//evil.example/x onerror=alert(1)>\"'><svg onload=x>"
     "{{ 7 * 7 }}\x1b[2J\u202e</style></title>"
 )
-VOID = {"meta", "link", "input", "line", "rect", "circle", "path", "br", "img"}
+VOID = {"meta", "link", "input", "line", "rect", "circle", "path", "br", "img", "wbr"}
 
 
 class Page(HTMLParser):
@@ -90,9 +91,9 @@ def hostile(make_result, make_failure):
 
 def test_nothing_that_users_say_becomes_part_of_the_page(hostile, make_result):
     heading = Heading(EVIL, EVIL, EVIL, 0.0, "0.1.0")
-    text = render(hostile, 0, heading)
+    text = render(Reported(hostile, [DamagedResult(EVIL, Path(EVIL), EVIL)]), heading)
     page = Page(text)
-    honest = Page(render([reported(make_result("a"))], 0, HEADING))
+    honest = Page(render(Reported([reported(make_result("a"))]), HEADING))
     assert {tag for tag, _ in page.elements} <= {tag for tag, _ in honest.elements} | {
         "figure",
         "figcaption",
@@ -100,6 +101,7 @@ def test_nothing_that_users_say_becomes_part_of_the_page(hostile, make_result):
         "li",
         "pre",
         "h3",
+        "wbr",
     }
     assert len(page.named("script")) == len(page.named("style")) == 1
     assert page.named("img") == []
@@ -111,7 +113,7 @@ def test_nothing_that_users_say_becomes_part_of_the_page(hostile, make_result):
 
 
 def test_the_page_asks_for_nothing(hostile):
-    page = Page(render(hostile, 0, HEADING))
+    page = Page(render(Reported(hostile), HEADING))
     links = [attributes["href"] for _, attributes in page.elements if "href" in attributes]
     assert all(link.startswith("#job-") or link == "data:," for link in links)
     assert not [attributes for _, attributes in page.elements if "src" in attributes or "style" in attributes]
@@ -124,7 +126,7 @@ def test_the_page_asks_for_nothing(hostile):
 
 
 def test_every_link_has_its_target_and_all_ids_are_different(hostile):
-    page = Page(render(hostile, 0, HEADING))
+    page = Page(render(Reported(hostile), HEADING))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {link["href"][1:] for link in page.named("a")} <= set(ids)
@@ -138,13 +140,13 @@ def test_the_page(make_result, make_failure, same_as_golden):
         reported(broken, at=1_750_001_800.0, manifest=manifest),
         reported(make_result("first", speedup_ci95=(0.9, 4.0), significant=False), manifest=manifest),
     ]
-    text = render(jobs, 1, HEADING)
+    text = render(Reported(jobs, unfinished=1), HEADING)
     Page(text)
     same_as_golden(text, "report.html")
 
 
 def test_a_report_of_nothing(same_as_golden):
-    text = render([], 0, HEADING)
+    text = render(Reported([]), HEADING)
     Page(text)
     assert "No job here has a result" in text
 
@@ -204,7 +206,7 @@ def test_a_report_from_a_spool(kbd, tmp_path, has_remembered, has_queued, make_r
     file.write_text("an older one")
     ended = kbd("report", "-o", file)
     assert (ended.code, ended.out) == (0, "")
-    assert "2 jobs; 1 have no result yet" in ended.err
+    assert "2 jobs; 1 has no result yet" in ended.err
     assert all(job in file.read_text() for job in ("good", "bad"))
     assert [path.name for path in tmp_path.glob("*report*")] == ["report.html"], "nothing is left beside it"
 
@@ -225,6 +227,42 @@ def test_which_jobs(kbd, has_remembered, make_result, make_failure, arguments, e
     page = Page(kbd("report", "-o", "-", *arguments).out)
     cells = {attributes.get("data-sort") for attributes in page.named("td")}
     assert cells & {"good", "bad"} == expected
+
+
+def test_damaged_results_keep_no_other_out(kbd, spool, tmp_path, has_published, has_remembered, make_result):
+    for job_id in ("cut", "link", "good"):
+        has_remembered(make_result(job_id))
+    has_published(make_result("good"))
+    (spool.outbox / "cut.json").write_text('{"schema_version": 1,')
+    (spool.outbox / "link.json").symlink_to(tmp_path)
+    file = tmp_path / "report.html"
+    ended = kbd("report", "-o", file)
+    assert ended.code == ExitCode.UNUSABLE
+    told, *left_out = ended.err.splitlines()
+    assert told == f"{file}: 1 job; 2 have one that cannot be read"
+    assert sorted(left_out) == [
+        (
+            f"left out: {spool.outbox / 'cut.json'}: expected a result of schema version 1, found no JSON: it is "
+            "damaged. Move it out of the outbox: delivered once more, the same job gets its result again"
+        ),
+        f"left out: {spool.outbox / 'link.json'}: a symlink",
+    ]
+    page = Page(file.read_text())
+    assert page.named("td")[0]["data-sort"] == "good"
+    for said in ("cut.json: expected", "link.json: a symlink"):
+        assert any(text.startswith(str(spool.outbox / said)) for text in page.texts)
+    assert "damaged" in {link["href"][1:] for link in page.named("a")}
+
+
+@pytest.mark.parametrize("content", ["{", None])
+def test_a_damaged_result_without_the_database(kbd, spool, has_published, make_result, content):
+    has_published(make_result("good"))
+    path = spool.outbox / "broke.json"
+    path.write_text(content) if content else path.mkdir()
+    ended = kbd("report", "broke", "good", "-o", "-")
+    assert ended.code == ExitCode.UNUSABLE
+    assert "2.31x" in ended.out
+    assert ended.err.startswith(f"left out: {path}: expected")
 
 
 def test_named_jobs_on_a_host_without_the_database(kbd, has_published, make_result):
