@@ -13,6 +13,7 @@ JOB_DOCUMENTS = ("job.yaml", "job.yml", "job.json")
 
 _IGNORED_SUFFIXES = (".tmp", ".part", "~", ".swp")
 _PLAIN_NAME_LIMIT = 160
+_PLAIN_NAME = re.compile(rf"(?!\.)[A-Za-z0-9._%-]{{1,{_PLAIN_NAME_LIMIT}}}")
 _DIGEST_DIGITS = 16
 
 
@@ -52,3 +53,11 @@ def plain_name(name: str) -> str:
 
     digest = hashlib.sha256(raw).hexdigest()[:_DIGEST_DIGITS]
     return f"{plain[: _PLAIN_NAME_LIMIT - _DIGEST_DIGITS - 1]}-{digest}"
+
+
+def kept_plain(name: str) -> str:
+    """The same for a name that may be plain already, which is kept: what was escaped once reads as it was told.
+
+    Different names may become one.
+    """
+    return name if _PLAIN_NAME.fullmatch(name) else plain_name(name)

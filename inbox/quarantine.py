@@ -10,7 +10,7 @@ from typing import Any
 
 from kbd.inbox.claim import Deferred, Quarantined, Refused
 from kbd.inbox.durable import is_there, rename_once, write_all_durably
-from kbd.inbox.names import plain_name
+from kbd.inbox.names import kept_plain
 from kbd.inbox.spool import Spool
 
 REASON_SUFFIX = ".reason.json"
@@ -54,7 +54,7 @@ class Quarantine:
     def _choose_places(self, refusals: Sequence[Refused]) -> list[Path]:
         chosen: dict[Path, None] = {}
         for refused in refusals:
-            name = plain_name(refused.path.name)
+            name = kept_plain(refused.path.name)  # what was claimed has a plain name
             place = self._folder / name
             # A delivery called x.reason.json must not pass for the reason of x.
             if name.endswith(REASON_SUFFIX) or place in chosen or is_there(place):

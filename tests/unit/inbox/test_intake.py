@@ -268,6 +268,21 @@ class TestWhatUsersCanDo:
         assert claim.path.name.isascii()
         assert "expected" in reason_of(claim)["message"]
 
+    @pytest.mark.parametrize(
+        ("name", "shown"),
+        [
+            (b"line\nbreak.yaml", "line%0Abreak.yaml"),
+            (b"\xff\x1b.yaml", "%FF%1B.yaml"),
+            (b"a b%0A.yaml", "a%20b%250A.yaml"),
+        ],
+    )
+    def test_odd_bytes_are_escaped_once(self, spool: Spool, intake: Intake, name: bytes, shown: str) -> None:
+        path = spool.inbox / os.fsdecode(name)
+        path.write_text(JOB)
+        claim = quarantined(intake.claim(delivery_of(path)))
+        assert claim.path.name == shown
+        assert f"found {shown} (unusual bytes shown as %XX)" in claim.message
+
     @pytest.mark.fault("a folder holds no job")
     def test_folders_without_a_job(self, spool: Spool, intake: Intake) -> None:
         for name in ("a.job", "bad owner"):

@@ -29,6 +29,12 @@ def test_different_names_stay_different(one: str, other: str) -> None:
     assert (names.plain_name(one) == names.plain_name(other)) == (one == other)
 
 
+@given(FILE_NAMES)
+def test_what_is_plain_is_not_made_so_again(name: str) -> None:
+    assert names.kept_plain(names.plain_name(name)) == names.plain_name(name)
+    assert re.fullmatch(r"[A-Za-z0-9_%-][A-Za-z0-9._%-]{0,159}", names.kept_plain(name))
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
