@@ -27,13 +27,12 @@ def command() -> None:
 def ls(place: Place, *, as_json: bool) -> None:
     """List the quarantine, the oldest first: what lies there, why, and from whom."""
     from kbd.daemon.cli.quarantine_page import print_quarantine, quarantine_document
-    from kbd.daemon.cli.terminal import results
 
     found = _contents(place).all()
     if as_json:
         click.echo(json.dumps(quarantine_document(found), indent=2))
     elif found:
-        print_quarantine(found, results())
+        print_quarantine(found)
     else:
         click.echo("The quarantine is empty.", err=True)
 

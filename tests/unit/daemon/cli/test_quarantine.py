@@ -3,9 +3,12 @@ import json
 import pytest
 
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.daemon.cli.painting import Painter
+from kbd.daemon.cli.quarantine_page import terminal_lines
 from kbd.inbox.claim import Refusal, Refused
 from kbd.inbox.errors import Problem
 from kbd.inbox.quarantine import Quarantine
+from kbd.inbox.quarantine_contents import QuarantineContents, Quarantinee
 
 GOOD = "candidate: {kernel_type: torch, source_code: 'def f(): ...'}\n"
 EVIL = "\x1b[2Jgone\u202e"
@@ -38,6 +41,44 @@ def test_the_list(kbd, put):
     assert line.endswith("/candidate: it is wrong; mend it")
     (entry,) = json.loads(kbd("quarantine", "ls", "--json").out)["quarantine"]
     assert (entry["name"], entry["problems"][0]["pointer"]) == ("a.yaml", "/candidate")
+
+
+def shown(found, columns=80):
+    return "\n".join(terminal_lines(found, Painter(columns, styles=False))).split("\n")
+
+
+def test_the_list_on_a_terminal(put, spool):
+    long = "softmax-of-a-run-with-a-rather-long-name-v412.yaml"
+    put("a.yaml", "x" * 2048, owner="team", message="it is wrong in more words than a narrow terminal holds")
+    put(long, message="it is wrong")
+    (spool.quarantine / "bare").write_text("")
+    found = QuarantineContents(spool).all()
+    for columns in (60, 80, 120):
+        assert max(map(len, shown(found, columns))) <= columns
+    assert shown(found, 60) == [
+        "bare                  unknown · 0 B",
+        "                      no reason can be read",
+        "a.yaml                invalid_job · team · 2.00 KiB · now",
+        "                      /candidate: it is wrong in more words",
+        "                      than a narrow terminal holds; mend it",
+        long,
+        "                      invalid_job · 0 B · now",
+        "                      /candidate: it is wrong; mend it",
+        "",
+        "All that is said of one, and what to do: kbd quarantine show",
+        "NAME",
+    ]
+
+
+def test_the_gist_of_what_is_wrong(spool):
+    problems = [
+        Problem("", "its name is odd", expected="a b", found="c d", hint="rename it"),
+        Problem("/x", "no"),
+    ]
+    entry = Quarantinee("a.yaml", "file", 1, "a.yaml", code="bad_name", problems=tuple(problems))
+    assert shown([entry])[1].strip() == "its name is odd; rename it (and 1 more)"
+    entry = Quarantinee("l", "symlink", 1, "link.yaml", code="unsafe_file", message="link.yaml: a symlink")
+    assert shown([entry])[1].strip() == "a symlink"
 
 
 def test_one_with_all_that_is_wrong(kbd, put, spool):
