@@ -65,11 +65,28 @@ def examine(source: Path, shown: str | None = None) -> Finding:
 
     name = shown or str(source)
     try:
-        return Finding(name, job=read_job(source.absolute()))
+        job = read_job(source.absolute())
+        problems = _disagreements(job)
     except InvalidJob as error:
         return Finding(name, problems=error.problems)
-    except (InboxError, OSError) as error:
+    except InboxError as error:
         return Finding(name, unreadable=str(error))
+    except OSError as error:
+        return Finding(name, unreadable=f"{error.filename or source.name}: {error.strerror or error}")
+    return Finding(name, problems=problems) if problems else Finding(name, job=job)
+
+
+def _disagreements(job: "JobFile") -> tuple[Problem, ...]:
+    """What a judge would find wrong with the data files, with the lines of the document that name them."""
+    from kbd.inbox.data_agreement import data_file_disagreements
+    from kbd.inbox.folder_files import ReadLimits
+    from kbd.inbox.safe_load import load_document, read_bounded
+
+    problems = tuple(data_file_disagreements(job))
+    if not problems:
+        return ()
+    text = read_bounded(job.document_path, ReadLimits().manifest_bytes)
+    return load_document(text, job.document_path.suffix).with_lines(problems)
 
 
 def print_as_text(findings: Sequence[Finding]) -> ExitCode:

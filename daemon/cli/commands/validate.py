@@ -19,7 +19,9 @@ def command(files: tuple[Path, ...], *, as_json: bool) -> None:
     """Check jobs and hand nothing in; print what each one is.
 
     Every problem of every file is shown, with the line it is on, and the command ends with 6 if there is any.
-    It reads what the daemon would read: a FILE is a manifest (.yaml, .yml, .json) or a job folder.
+    It reads what the daemon would read: a FILE is a manifest (.yaml, .yml, .json) or a job folder. Of data files
+    (.npy, .safetensors) it looks at the headers, and says what a judge would: shapes and dtypes that are not those
+    of the contract.
     """
     from kbd.daemon.cli.findings import examine, print_as_json, print_as_text
 

@@ -1,8 +1,13 @@
 """`kbd validate`: no spool, no daemon, every problem."""
 
+import errno
 import json
 
+import numpy as np
+import pytest
+
 from kbd.daemon.cli.exit_codes import ExitCode
+from kbd.inbox.folder_files import FolderFiles
 
 WRONG = "candidate: {kernel_type: torch, source_code: x}\ntimeout: -1\nsurplus: 1\n"
 KERNEL = "candidate: {kernel_type: torch, source_code: x}\n"
@@ -41,6 +46,63 @@ def test_what_must_not_be_read_is_no_verdict_on_the_job(kbd, tmp_path, job_file)
     ended = kbd("validate", link)
     assert ended.code == ExitCode.UNUSABLE
     assert "cannot be read" in ended.err
+
+
+DATA = """\
+candidate: {kernel_type: torch, source_file: kernel.py}
+io:
+  args:
+    - {name: x, type: tensor, tensor_spec: {shape: [4], data: {file: x.npy}}}
+    - {name: y, type: tensor, tensor_spec: {shape: [4], data: {file: y.npy}}}
+"""
+
+
+@pytest.fixture
+def job_folder(tmp_path):
+    folder = tmp_path / "a.job"
+    folder.mkdir()
+    (folder / "job.yaml").write_text(DATA)
+    (folder / "kernel.py").write_text("def add(x, y): return x + y\n")
+    np.save(folder / "x.npy", np.zeros(4, np.float32))
+    np.save(folder / "y.npy", np.zeros(5))
+    return folder
+
+
+def test_data_files_that_are_not_as_the_contract_says(kbd, job_folder):
+    ended = kbd("validate", job_folder)
+    assert (ended.code, ended.out) == (ExitCode.REJECTED, "")
+    where, what = ended.err.splitlines()
+    assert where == f"{job_folder} is no job:"
+    assert what.startswith("  /io/args/1/tensor_spec/data/file (line 5): ")
+    assert "expected data of shape [4], found [5]" in what
+    np.save(job_folder / "y.npy", np.zeros(4, np.float32))
+    assert kbd("validate", job_folder).code == ExitCode.OK
+
+
+def test_data_files_are_looked_at_before_they_are_submitted(kbd, spool, job_folder):
+    ended = kbd("submit", job_folder)
+    assert ended.code == ExitCode.REJECTED
+    assert "expected data of shape [4], found [5]" in ended.err
+    assert list(spool.inbox.iterdir()) == []
+
+
+def test_files_beside_a_job_that_are_not_there(kbd, job_folder):
+    for name in ("kernel.py", "x.npy"):
+        (job_folder / name).unlink()
+    ended = kbd("validate", job_folder)
+    assert ended.code == ExitCode.REJECTED
+    for pointer in ("/candidate/source_file (line 1)", "/io/args/0/tensor_spec/data/file (line 4)"):
+        assert f"{pointer}: no such file in the job's folder" in ended.err
+
+
+def test_a_file_beside_a_job_that_may_not_be_read(kbd, job_folder, monkeypatch):
+    def denied(name, limits_bytes=None):
+        raise PermissionError(errno.EACCES, "Permission denied", "kernel.py")
+
+    monkeypatch.setattr(FolderFiles, "read_source", denied)
+    ended = kbd("validate", job_folder)
+    assert ended.code == ExitCode.UNUSABLE
+    assert ended.err == f"{job_folder} cannot be read: kernel.py: Permission denied\n"
 
 
 def test_terminal_sequences_in_a_document_are_shown_and_not_obeyed(kbd, job_file):
