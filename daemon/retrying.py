@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from kbd.inbox.control import Answer, AnswerCode
 from kbd.inbox.delivery import UndeliverableJob, deliver
 from kbd.inbox.errors import InvalidJob, UnsafeFile
+from kbd.inbox.folder_files import ReadLimits
+from kbd.inbox.job_id import intended_id
 from kbd.inbox.lookup import delivery_named
 from kbd.inbox.names import JOB_FOLDER_SUFFIX, NAME_PATTERN
 from kbd.inbox.renaming import deliver_as, require_folder
@@ -54,7 +56,7 @@ class Retrying:
     def _again(self, job_id: str, done: str, redeliver: Callable[[JobRow, str], None]) -> Answer:
         row = self._store.get(job_id)
         if row is None:
-            return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
+            return self._unclaimed(job_id)
         if row.state not in FINAL:
             return _refused(row, f"{job_id} has no result yet (it is {row.state}): wait for it, or cancel it")
         if row.manifest_text is None and row.state is JobState.CANCELLED:
@@ -67,6 +69,17 @@ class Retrying:
             if self._is_free(new_id):
                 return _deliver(row, new_id, done, redeliver)
         return _refused(row, f"no id is left for another try of {job_id}: submit it under another id")
+
+    def _unclaimed(self, job_id: str) -> Answer:
+        """That it waits in the inbox, or is not known at all."""
+        delivery = delivery_named(self._spool, job_id)
+        limit_bytes = ReadLimits().manifest_bytes
+        if delivery is None or intended_id(delivery.path, limit_bytes=limit_bytes) != job_id:
+            return Answer(code=AnswerCode.NOT_FOUND, message=f"no job is called {job_id}", job_id=job_id)
+        message = (
+            f"{job_id} waits in the inbox and will be judged when its turn comes: nothing needs to be done"
+        )
+        return Answer(code=AnswerCode.REFUSED, message=message, job_id=job_id)
 
     def _is_free(self, job_id: str) -> bool:
         try:

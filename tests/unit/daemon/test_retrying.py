@@ -48,6 +48,22 @@ def test_under_the_next_free_id(desk, queue, finish):
     assert desk.retrying.retry("a.r1").job_id == "a.r3"
 
 
+@pytest.mark.parametrize("ask", ["retry", "rerun"])
+def test_one_that_waits_in_the_inbox_needs_no_other_try(desk, ask):
+    (desk.spool.inbox / "ann").mkdir()
+    (desk.spool.inbox / "ann" / "a.yaml").write_text(JOB)
+    (desk.spool.inbox / "file.yaml").write_text(JOB + BY_ID)
+    again = getattr(desk.retrying, ask)
+    answer = again("a") if ask == "retry" else again("a", None)
+    assert answer.code is AnswerCode.REFUSED
+    assert "a waits in the inbox" in answer.message
+    assert "nothing needs to be done" in answer.message
+    for unknown in ("b", "file"):
+        answer = again(unknown) if ask == "retry" else again(unknown, None)
+        assert (answer.code, answer.message) == (AnswerCode.NOT_FOUND, f"no job is called {unknown}")
+    assert not list(desk.spool.inbox.glob("*.r1.*"))
+
+
 def test_an_id_that_only_the_outbox_knows_is_taken(desk, queue, finish):
     queue("a")
     finish("a")
