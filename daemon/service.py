@@ -14,6 +14,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from kbd.daemon.job_logs.log_writing import LogWriting
 from kbd.daemon.operation.operation import Operation
 from kbd.daemon.owed_results import OwedResults
 from kbd.daemon.scheduler import Scheduler
-from kbd.daemon.snapshot import Holds, Snapshot
+from kbd.daemon.snapshot import Ending, Holds, Snapshot
 from kbd.inbox.epoch import EpochLost
 from kbd.inbox.pause import Pause
 from kbd.inbox.spool import SpoolMissing
@@ -224,7 +225,13 @@ class Service:
 
     @property
     def _holds(self) -> Holds:
-        return Holds(self._controls.pause, self._controls.drain, self._trouble)
+        return Holds(self._controls.pause, self._controls.drain, self._trouble, self._ending)
+
+    @property
+    def _ending(self) -> Ending | None:
+        if self._stop_by is not None:
+            return Ending(left_s=round(max(0.0, self._stop_by - time.monotonic()), 3))
+        return Ending() if self._controls.drain is not None else None
 
     @property
     def _claims(self) -> bool:
@@ -314,6 +321,7 @@ class Service:
         self._stop_by = now if self._stop_by is not None else now + self._settings.limits.grace_s
         log.info("stopping", action="stopping", running=len(self._scheduler.running))
         self._operation.stopping()
+        self._snapshot.hurry()
         self._stir()
 
     async def _clear_up(self, warming: asyncio.Task[None]) -> None:
@@ -323,7 +331,7 @@ class Service:
             await asyncio.gather(warming, return_exceptions=True)
         self._scheduler.cancel_all()
         await self._scheduler.ended()
-        last = self._snapshot.compose(self._holds)
+        last = self._snapshot.compose(replace(self._holds, ending=Ending(over=True)))
         await self._executor.stop()  # before anything that a spool which is away may hold up
         with contextlib.suppress(EpochLost):  # another daemon tells how things are
             await self._write_snapshot(last)

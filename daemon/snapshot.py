@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from kbd.daemon.desk import Desk
@@ -21,12 +21,26 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
+class Ending:
+    """That the daemon ends, and what it still waits for.
+
+    Attributes:
+        left_s: how long running jobs may take still; None: until they, and all that is queued, are done.
+        over: it waits for no job any more.
+    """
+
+    left_s: float | None = None
+    over: bool = False
+
+
+@dataclass(frozen=True)
 class Holds:
-    """Why jobs are kept waiting: somebody's pause, a drain, or something that fails or is full."""
+    """Why jobs are kept waiting: somebody's pause, a drain, something that fails or is full, the daemon's end."""
 
     pause: Pause | None = None
     drain: Pause | None = None
     trouble: str | None = None
+    ending: Ending | None = None
 
     def __str__(self) -> str:
         reasons = [
@@ -84,6 +98,7 @@ class Snapshot:
             "paused": str(holds) or None,
             "pause": _plain(holds.pause),
             "drain": _plain(holds.drain),
+            "ending": None if holds.ending is None else asdict(holds.ending),
         }
 
     def _isolation(self) -> dict[str, Any]:

@@ -15,7 +15,10 @@ SNAPSHOT_LIMIT_BYTES: Final = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class SpoolSnapshot:
-    """What a daemon last said about itself. `text` is the whole file: it changes as long as one is alive."""
+    """What a daemon last said about itself. `text` is the whole file: it changes as long as one is alive.
+
+    `paused`: all that keeps jobs waiting, in words; `is_paused`: whether a pause of somebody's is among it.
+    """
 
     text: str
     daemon: dict[str, Any] = field(default_factory=dict)
@@ -23,6 +26,8 @@ class SpoolSnapshot:
     devices: tuple[dict[str, Any], ...] = ()
     running: tuple[dict[str, Any], ...] = ()
     paused: str | None = None
+    is_paused: bool = False
+    ending: dict[str, Any] | None = None
 
 
 def read_snapshot(spool: Spool) -> SpoolSnapshot | None:
@@ -56,6 +61,7 @@ def _document(text: str) -> dict[str, Any] | None:
 
 def _snapshot(text: str, document: dict[str, Any]) -> SpoolSnapshot:
     daemon, queue, paused = document.get("daemon"), document.get("queue"), document.get("paused")
+    ending = document.get("ending")
     return SpoolSnapshot(
         text=text,
         daemon=daemon if isinstance(daemon, dict) else {},
@@ -63,6 +69,8 @@ def _snapshot(text: str, document: dict[str, Any]) -> SpoolSnapshot:
         devices=_mappings(document.get("devices")),
         running=_mappings(document.get("running")),
         paused=paused if isinstance(paused, str) else None,
+        is_paused=isinstance(document.get("pause"), dict),
+        ending=ending if isinstance(ending, dict) else None,
     )
 
 

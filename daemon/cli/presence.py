@@ -28,6 +28,14 @@ class Sighting:
     snapshot: SpoolSnapshot | None
     standby: dict[str, Any] | None = None
 
+    @property
+    def ending(self) -> dict[str, Any] | None:
+        """What the daemon last said of its end, where it is one that was asked to end."""
+        snapshot = self.snapshot
+        if self.presence is Presence.ABSENT or snapshot is None:
+            return None
+        return snapshot.ending if snapshot.daemon.get("pid") == self.about.get("pid") else None
+
 
 class DaemonWatch:
     """Looks for the daemon of a place, and remembers what it saw before."""

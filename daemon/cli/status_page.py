@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from kbd.daemon.cli.ending_words import waits_for
 from kbd.daemon.cli.job_table import JobLine, job_line, plain_table, terminal_table
 from kbd.daemon.cli.known_jobs import Whereabouts
 from kbd.daemon.cli.painting import Painter, Words, is_terminal
@@ -15,6 +16,7 @@ from kbd.store.states import FINAL, RUNNING, JobState
 if TYPE_CHECKING:
     from typing import Any
 
+    from kbd.daemon.cli.presence import Sighting
     from kbd.daemon.cli.status_report import StatusReport
 
 LABEL_COLUMNS: Final = 8
@@ -90,6 +92,8 @@ def _daemon(report: "StatusReport") -> Iterator[Words]:
     devices = list(snapshot.devices) if running and snapshot is not None else []
     names = ", ".join(dict.fromkeys(one_line(str(device.get("name", "?"))) for device in devices))
     yield [_label("daemon"), _standing(report), (f" on {names}" if names else "", "")]
+    if report.sighting.ending is not None and not _has_ended(report.sighting):
+        yield _trouble("waits", waits_for(report.sighting.ending, snapshot))
     if running and snapshot is not None and snapshot.paused:
         yield _trouble("paused", one_line(snapshot.paused))
     for device in devices:
@@ -111,7 +115,7 @@ def _trouble(label: str, said: str) -> Words:
 def _standing(report: "StatusReport") -> tuple[str, str]:
     match report.sighting.presence:
         case Presence.RUNNING:
-            return _running(report), "bold green"
+            return _running(report), "bold green" if report.sighting.ending is None else "bold yellow"
         case Presence.ABSENT:
             return "not running", "bold yellow"
         case Presence.UNSURE:
@@ -142,9 +146,8 @@ def _counts(report: "StatusReport") -> Iterator[tuple[int, str, str]]:
 
 def _running(report: "StatusReport") -> str:
     about = report.sighting.about
-    return (
-        f"running (pid {one_line(str(about.get('pid', '?')))}, host {one_line(str(about.get('host', '?')))})"
-    )
+    pid, host = one_line(str(about.get("pid", "?"))), one_line(str(about.get("host", "?")))
+    return f"{'running' if report.sighting.ending is None else 'stopping'} (pid {pid}, host {host})"
 
 
 def _standing_by(standby: "dict[str, Any]") -> str:
@@ -155,7 +158,19 @@ def _standing_by(standby: "dict[str, Any]") -> str:
 def _unsure(report: "StatusReport") -> str:
     about = report.sighting.about
     host, updated = one_line(str(about.get("host", "?"))), one_line(str(about.get("updated_at", "?")))
-    return f"last heard of on host {host} at {updated} by its clock; look again to be sure"
+    if report.sighting.ending is None:
+        return f"last heard of on host {host} at {updated} by its clock; look again to be sure"
+    does = "has ended" if _has_ended(report.sighting) else "is stopping"
+    return f"{does} on host {host}, as it said at {updated} by its clock"
+
+
+def _has_ended(sighting: "Sighting") -> bool:
+    """Whether it said so, and is not seen any more."""
+    return (
+        sighting.presence is Presence.UNSURE
+        and sighting.ending is not None
+        and sighting.ending.get("over") is True
+    )
 
 
 def _advice(report: "StatusReport") -> Iterator[str]:

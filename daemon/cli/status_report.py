@@ -67,6 +67,7 @@ class StatusReport:
                 "standby": self.sighting.standby.get("pid") if self.sighting.standby else None,
                 "devices": list(snapshot.devices) if snapshot else [],
                 "paused": snapshot.paused if snapshot else None,
+                "ending": self.sighting.ending,
             },
             "inbox": self.waiting,
             "counts": {state.value: self.counts.get(state, 0) for state in JobState},

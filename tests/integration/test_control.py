@@ -106,7 +106,23 @@ def test_the_last_snapshot_tells_how_it_ended(site, tmp_path):
     told = json.loads(site.spool.status_file.read_text())
     assert {state: count for state, count in told["queue"].items() if count} == {"completed": 1}
     assert told["running"] == []
+    assert told["ending"] == {"left_s": None, "over": True}
     assert "1 completed" in site.kbd("status", state=tmp_path / "elsewhere")
+
+
+def test_status_tells_of_a_daemon_that_is_stopping(site, tmp_path):
+    site.deliver("busy", SLEEPS_IN["correctness"])
+    with site.running() as process:
+        site.wait_for_stage("busy", "correctness")
+        process.terminate()
+        left_s = until(lambda: site.status()["ending"], "the end in status.json")["left_s"]
+        assert left_s > 0
+        said = site.kbd("status")
+        assert f"stopping (pid {process.pid}" in said
+        assert "waits   for busy to end" in said
+        assert "is stopping on host" in site.kbd("status", state=tmp_path / "elsewhere")
+        process.terminate()
+        assert process.wait(LIMIT_S) == 0
 
 
 def test_drain_during_a_pause_leaves_the_queue(site):

@@ -12,7 +12,7 @@ from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.sandbox.host import HostIsolation
 from kbd.daemon.executor.sandbox.isolation import Isolation, IsolationSettings
 from kbd.daemon.executor.sandbox.layers import Layer
-from kbd.daemon.snapshot import Holds, Snapshot
+from kbd.daemon.snapshot import Ending, Holds, Snapshot
 from kbd.daemon.version import kbd_version
 from kbd.inbox.spool import SpoolMissing
 from kbd.store.states import JobState
@@ -80,6 +80,12 @@ def test_isolation_is_told_once_it_is_known(snapshot, written):
 
 def test_a_reason_for_waiting_is_told(written):
     assert written(Holds(trouble="the spool is not mounted"))["paused"] == "the spool is not mounted"
+
+
+def test_that_the_daemon_ends_is_told(written):
+    assert written()["ending"] is None
+    assert written(Holds(ending=Ending(left_s=27.5)))["ending"] == {"left_s": 27.5, "over": False}
+    assert written(Holds(ending=Ending(over=True)))["ending"] == {"left_s": None, "over": True}
 
 
 def test_it_is_due_at_once_and_then_after_its_interval(snapshot, written):

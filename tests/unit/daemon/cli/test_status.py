@@ -124,6 +124,37 @@ def test_from_a_host_without_the_database(kbd, place, spool):
     assert take_status(place, (), limit=5).as_document()["daemon"]["running"] is None
 
 
+def test_a_daemon_that_is_stopping(kbd, spool, store, daemon_runs):
+    told = {"daemon": {"pid": 4242, "host": "here"}, "running": [{"id": "slow"}], "queue": {"submitted": 3}}
+    spool.status_file.write_text(json.dumps(told | {"ending": {"left_s": 27.2, "over": False}}))
+    with daemon_runs():
+        out = kbd("status").out
+        assert "daemon  stopping (pid 4242, host here)" in out
+        assert "waits   for slow to end, 27 s at most" in out
+        assert json.loads(kbd("status", "--json").out)["daemon"]["ending"] == {"left_s": 27.2, "over": False}
+    with daemon_runs(pid=4243):  # the next one has not written its own snapshot yet
+        out = kbd("status").out
+        assert "running (pid 4243" in out
+        assert "waits" not in out
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ({"left_s": 27.2, "over": False}, "is stopping on host elsewhere, as it said at noon by its clock"),
+        ({"left_s": None, "over": True}, "has ended on host elsewhere, as it said at noon by its clock"),
+        (None, "last heard of on host elsewhere at noon by its clock; look again to be sure"),
+    ],
+)
+def test_a_daemon_of_another_host_that_is_stopping(kbd, spool, ending, said):
+    daemon = {"pid": 4242, "host": "elsewhere", "updated_at": "noon"}
+    told = {"daemon": daemon, "running": [{"id": "slow"}], "ending": ending}
+    spool.status_file.write_text(json.dumps(told))
+    out = kbd("status").out
+    assert said in out
+    assert ("waits   for slow to end" in out) == ("is stopping" in said)
+
+
 @pytest.mark.fault("the database is damaged")
 def test_a_damaged_database_is_an_error_and_no_empty_list(kbd, place):
     (place.state / "kbd.db").write_bytes(b"not a database" * 100)
