@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 RUN_HERE = {"deliver.sh", "parallel.sh", "make/Makefile", "training_loop.py"}
@@ -80,6 +81,14 @@ def test_a_shell_and_nothing_else(reader):
     assert (result["job_id"], result["status"]) == ("double", "passed")
     named = reader.writes("file.yaml", 'id: "own-id"\n' + JOB.format(body="x + x"))
     assert json.loads(reader.types(RECIPES / "deliver.sh", named).stdout)["job_id"] == "own-id"
+    job = {
+        "labels": {"id": "file"},
+        **yaml.safe_load(JOB.format(body="{'id': x + x}['id']")),
+        "id": "json-id",
+    }
+    for name, text in {"file.json": json.dumps(job, indent=2), "again.json": json.dumps(job)}.items():
+        document = reader.writes(name, text.replace("json-id", f"{name}-id"))
+        assert json.loads(reader.types(RECIPES / "deliver.sh", document).stdout)["job_id"] == f"{name}-id"
 
 
 @together
