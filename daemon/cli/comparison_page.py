@@ -10,12 +10,13 @@ from kbd.daemon.cli import wording
 from kbd.daemon.cli.comparison import times_of
 from kbd.daemon.cli.page_line import Line, indented, print_line
 from kbd.daemon.cli.printable import one_line
-from kbd.daemon.cli.provenance import UNKNOWN_REFERENCE
+from kbd.daemon.cli.provenance import ANOTHER, OWN, UNKNOWN_REFERENCE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from kbd.daemon.cli.comparison import Comparison
+    from kbd.daemon.cli.provenance import Difference
     from kbd.outbox.intervals import Ratio
     from kbd.outbox.performance import Performance
     from kbd.outbox.result import JobResult
@@ -54,7 +55,7 @@ def _rows(comparison: "Comparison") -> Iterator[Row]:
             if any(times):
                 yield Text(role, style="dim"), Text(times[0]), Text(times[1])
         if len(comparison.workloads) > 1 and workload.ratio is not None:
-            yield Text("b over a", style="dim"), Text(), Text(_factor(workload.ratio))
+            yield Text("compared", style="dim"), Text(), Text(_factor(workload.ratio))
 
 
 def _table(rows: list[Row]) -> Table:
@@ -97,39 +98,59 @@ def _conclusion(comparison: "Comparison") -> Iterator[Line]:
         )
         return
     b, a = one_line(comparison.b.job_id), one_line(comparison.a.job_id)
-    words, colour = {
-        True: ("significant", "green" if ratio.value > 1 else "red"),
-        False: ("not significant", "yellow"),
-        None: ("no interval, so it may mean nothing", "yellow"),
-    }[said.significant]
-    line = Text(f"{b} is {wording.speedup(ratio.value)} as fast as {a}")
+    if said.significant:
+        words, colour = (
+            ("significantly faster", "green") if ratio.value > 1 else ("significantly slower", "red")
+        )
+        line = Text.assemble(
+            f"{b} is ", (words, f"bold {colour}"), f" than {a}: {wording.speedup(ratio.value)}"
+        )
+        line.append(" as fast")
+    else:
+        words = "no interval, so this may mean nothing" if said.significant is None else "not significant"
+        line = Text.assemble(
+            (words, "bold yellow"), f": {b} is {wording.speedup(ratio.value)} as fast as {a}"
+        )
     if ratio.interval:
-        line.append(f" (95% interval {' to '.join(map(wording.speedup, ratio.interval))})")
-    line.append(": ")
-    line.append(words, style=f"bold {colour}")
+        line.append(f" ({' to '.join(map(wording.speedup, ratio.interval))})")
     yield Line(Text(), line)
-    basis = _basis(comparison)
-    yield indented(basis, style="dim")
     if said.reason:
         yield indented(said.reason, style="yellow")
+    yield indented(_basis(comparison), style="dim")
+    yield indented("times are medians; 95% intervals are in parentheses", style="dim")
 
 
 def _basis(comparison: "Comparison") -> str:
     if comparison.conclusion.basis == "times":
-        return "by their times, measured apart"
+        return "compared by their times, which were measured apart"
     unknown = any(difference.what == UNKNOWN_REFERENCE for difference in comparison.differences)
-    same = "what is taken for" if unknown else "one and"
-    return f"by their speed-ups over {same} the same reference"
+    same = "what is taken for the same" if unknown else "the same"
+    return f"compared by their speed-ups over {same} reference"
 
 
 def _differences(comparison: "Comparison") -> Iterator[Line]:
     for difference in comparison.differences:
         colour = "red" if difference.forbids else "yellow"
-        sides = dict.fromkeys((one_line(difference.a), one_line(difference.b)))
-        said = f"{one_line(difference.what)}: {' | '.join(sides)}"
+        said = f"{_subject(difference, comparison)}: {_sides(difference, comparison)}"
         yield Line(Text("! ", style=f"bold {colour}"), Text(said))
+
+
+def _subject(difference: "Difference", comparison: "Comparison") -> str:
+    """What differs; the only workload there is needs no name."""
+    what = one_line(difference.what)
+    if len(comparison.workloads) == 1:
+        return what.removesuffix(f" ({one_line(comparison.workloads[0].name)})")
+    return what
+
+
+def _sides(difference: "Difference", comparison: "Comparison") -> str:
+    """`550.90 (first), 560.35 (second)`."""
+    a, b = one_line(difference.a), one_line(difference.b)
+    if (a, b) == (OWN, ANOTHER):
+        return "not the same"
+    return a if a == b else f"{a} ({one_line(comparison.a.job_id)}), {b} ({one_line(comparison.b.job_id)})"
 
 
 def _factor(ratio: "Ratio") -> str:
     interval = f" ({' to '.join(map(wording.speedup, ratio.interval))})" if ratio.interval else ""
-    return f"{wording.speedup(ratio.value)}{interval}"
+    return f"{wording.speedup(ratio.value)} as fast{interval}"

@@ -34,6 +34,9 @@ def print_line(line: Line, console: "Console") -> None:
             whole.rstrip()
             console.print(whole, soft_wrap=True)
         return
+    if not line.lead:
+        console.print(line.said)
+        return
     grid = Table.grid()
     grid.add_column(width=line.lead.cell_len, no_wrap=True)
     grid.add_column(overflow="fold")

@@ -21,6 +21,9 @@ REFERENCE_CHANGE: Final = 0.04
 
 REFERENCE: Final = "reference"
 UNKNOWN_REFERENCE: Final = "whether the references are the same"
+OWN: Final = "its own"
+ANOTHER: Final = "another"
+"""What stands for two texts that are too long to be shown, and are not the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def task_differences(a_manifest: str | None, b_manifest: str | None) -> list[Dif
         return [Difference(UNKNOWN_REFERENCE, "not known here", "not known here")]
     asked = [json.loads(text) for text in (a_manifest, b_manifest)]
     return [
-        Difference(part, "its own", "another", forbids=part != REFERENCE)
+        Difference(part, OWN, ANOTHER, forbids=part != REFERENCE)
         for part in (REFERENCE, "workloads", "io")
         if asked[0].get(part) != asked[1].get(part)
     ]

@@ -19,21 +19,25 @@ if TYPE_CHECKING:
 BAR_COLUMNS: Final = 24
 ROWS_A_KIND: Final = 12
 NAME_COLUMNS: Final = 28
+DAY_S: Final = 86_400
+RATED_S: Final = 60
 
 _TITLES: Final = {
     "status": ("by verdict", "none yet"),
     "blame": ("by blame", "nobody"),
     "kernel_type": ("by kernel type", "unknown"),
     "device": ("by device", "none yet"),
-    "owner": ("by owner", "top of the inbox"),
+    "owner": ("by owner", "none (top of the inbox)"),
 }
 """What stands above each kind, and what is said of jobs that have no such value."""
+_TOLD_IF_ANY: Final = frozenset({"blame", "owner"})
+"""Left out where no job has such a value."""
 
 
 def print_stats(report: "StatsReport", console: "Console") -> None:
     """Print every section, a blank line between two."""
     if not report.jobs:
-        console.print("No jobs in this time.")
+        console.print("No jobs yet." if report.since is None else "No jobs in this time.")
         return
     for number, section in enumerate(SECTIONS):
         lines = list(section(report))
@@ -47,23 +51,20 @@ def _headline(report: "StatsReport") -> Lines:
     said = Text(wording.counted(report.jobs, "job"), style="bold")
     said.append(f", {report.ended} ended", style="not bold")
     if report.per_hour is not None and report.span_s is not None:
-        span = _span(report.span_s)
-        rate = f": {_rate(report.per_hour)} an hour, from the first arrival to the latest end ({span})"
-        said.append(rate, style="not bold")
+        # A rate by the hour of what took seconds says nothing.
+        over = f": {_rate(report.per_hour)} over" if report.span_s >= RATED_S else " in"
+        said.append(f"{over} {_span(report.span_s)} (first arrival to latest end)", style="not bold")
     yield Line(Text(), said)
 
 
 def _counts(report: "StatsReport") -> Lines:
-    for number, (kind, (title, nothing)) in enumerate(_TITLES.items()):
-        values = report.counts.get(kind, {})
+    kinds = [kind for kind in _TITLES if kind not in _TOLD_IF_ANY or set(report.counts[kind]) - {NO_VALUE}]
+    for number, kind in enumerate(kinds):
+        title, nothing = _TITLES[kind]
+        values = report.counts[kind]
         if number:
             yield indented("")
-        some = (
-            f"  (the latest {report.examined})"
-            if kind == "kernel_type" and report.examined < report.jobs
-            else ""
-        )
-        yield Line(Text(), Text(f"{title}{some}", style="bold"))
+        yield Line(Text(), Text(f"{title}{_some(report) if kind == 'kernel_type' else ''}", style="bold"))
         most = max(values.values(), default=0)
         for name, jobs in list(values.items())[:ROWS_A_KIND]:
             shown = nothing if name == NO_VALUE else one_line(name)
@@ -90,7 +91,7 @@ def _times(report: "StatsReport") -> Lines:
     yield indented(_cells(heads), style="dim")
     for stage, found in report.times_s.items():
         cells = [wording.seconds(value) for value in (found.p50, found.p90, found.p99, found.max)]
-        name = "in all" if stage == "total" else wording.words(stage)
+        name = "all but queued" if stage == "total" else wording.words(stage)
         yield indented(_cells((name, str(found.jobs), *cells)), style="bold" if stage == "total" else "")
 
 
@@ -98,7 +99,7 @@ SECTIONS: Final[tuple[Callable[["StatsReport"], Iterator[Line]], ...]] = (_headl
 
 
 def _some(report: "StatsReport") -> str:
-    return f", the latest {report.examined} jobs" if report.examined < report.jobs else ""
+    return f", the latest {wording.counted(report.examined, 'job')}" if report.examined < report.jobs else ""
 
 
 def _bar(name: str, jobs: int, most: int, colour: str) -> Line:
@@ -114,8 +115,10 @@ def _cells(cells: tuple[str, ...]) -> str:
 
 
 def _rate(per_hour: float) -> str:
-    return f"{per_hour:,.0f}" if per_hour >= 10 else f"{per_hour:.1f}"
+    if per_hour < 1:
+        return f"{24 * per_hour:.1f} a day"
+    return f"{per_hour:,.0f} an hour" if per_hour >= 10 else f"{per_hour:.1f} an hour"
 
 
 def _span(span_s: float) -> str:
-    return wording.seconds(span_s) if span_s < 120 else wording.age(span_s).removesuffix(" ago")
+    return wording.seconds(span_s) if span_s < 2 * DAY_S else f"{span_s / DAY_S:.1f} d"

@@ -1,13 +1,14 @@
 """`kbd compare`: what is concluded from two results, and what forbids a conclusion."""
 
 import json
+import re
 
 import pytest
 
 from kbd.daemon.cli.comparison import compare
 from kbd.daemon.cli.exit_codes import ExitCode
 from kbd.outbox.circumstances import ClocksReport, DeviceReport, EnvironmentReport
-from kbd.outbox.performance import Audit
+from kbd.outbox.performance import Audit, KernelTiming
 from kbd.outbox.verdict import EvaluationStatus
 
 TASK = json.dumps({"reference": {"source_code": "x"}, "workloads": [], "io": None})
@@ -180,6 +181,48 @@ def test_the_page(kbd, has_published, timed, same_as_golden):
     assert "\x1b" not in ended.out
     same_as_golden(ended.out, "compare.txt")
     same_as_golden(kbd("compare", "first", "second", "--json").out, "compare.json")
+
+
+@pytest.mark.parametrize(
+    ("b", "said"),
+    [
+        ((2.6, (2.55, 2.65)), "b is significantly faster than a: 1.13x as fast (1.10x to 1.15x)"),
+        ((1.2, (1.15, 1.25)), "b is significantly slower than a: 0.52x as fast (0.50x to 0.54x)"),
+        ((2.3, (2.20, 2.40)), "not significant: b is 1.00x as fast as a (0.95x to 1.04x)"),
+    ],
+)
+def test_the_conclusion_in_words(kbd, has_published, timed, b, said):
+    has_published(timed("a"))
+    has_published(timed("b", *b))
+    assert said in kbd("compare", "a", "b").out.splitlines()
+
+
+def test_a_conclusion_without_an_interval_in_words(kbd, has_published, alone, timed):
+    figures = timed("a").workloads[0].performance.candidate.as_called.model_copy(update={"samples_us": ()})
+    for job_id in ("a", "b"):
+        has_published(alone(job_id, changes={"candidate": KernelTiming(as_called=figures)}))
+    lines = kbd("compare", "a", "b").out.splitlines()
+    assert "no interval, so this may mean nothing: b is 1.00x as fast as a" in lines
+    assert "  compared by their times, which were measured apart" in lines
+
+
+def test_what_differs_is_told_of_each(kbd, has_remembered, timed):
+    slow = timed("a").workloads[0].performance.reference.as_called.model_copy(update={"median": 120.0})
+    has_remembered(timed("a"))
+    has_remembered(timed("b", changes={"reference": KernelTiming(as_called=slow)}))
+    lines = kbd("compare", "a", "b").out.splitlines()
+    assert "! time of the reference: 95.1 µs (a), 120 µs (b)" in lines
+    assert "  compared by their speed-ups over the same reference" in lines
+
+
+def test_on_a_terminal_the_conclusion_begins_at_the_margin(kbd, has_published, timed, monkeypatch):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    has_published(timed("a"))
+    has_published(timed("b", 2.6, (2.55, 2.65)))
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", kbd("compare", "a", "b").out).splitlines()
+    assert "b is significantly faster than a: 1.13x as fast (1.10x to 1.15x)" in lines
 
 
 def test_the_page_of_what_cannot_be_compared(kbd, has_published, timed, make_failure, same_as_golden):

@@ -1,12 +1,16 @@
 """`kbd stats`: counts, rate and quantiles of a small history."""
 
 import json
+import re
 import time
+from dataclasses import replace
 
 import pytest
 
 from kbd.daemon.cli.exit_codes import ExitCode
-from kbd.daemon.cli.stats_report import Quantiles
+from kbd.daemon.cli.stats_page import print_stats
+from kbd.daemon.cli.stats_report import Quantiles, take_stats
+from kbd.daemon.cli.terminal import results
 from kbd.outbox.circumstances import StageTimings
 from kbd.outbox.verdict import EvaluationStatus
 from kbd.store.jobs import JobStore
@@ -81,6 +85,48 @@ def test_the_page(kbd, history, same_as_golden):
     same_as_golden(ended.out, "stats.txt")
 
 
+def test_on_a_terminal_titles_begin_at_the_margin(kbd, history, monkeypatch):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", kbd("stats").out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {line for line in lines if line.strip() and not line.startswith("  ")} == {
+        "7 jobs, 7 ended: 2.2 an hour over 3.2 h (first arrival to latest end)",
+        *(
+            "by verdict",
+            "by blame",
+            "by kernel type",
+            "by device",
+            "by owner",
+            "ended by hour",
+            "time by stage",
+        ),
+    }
+
+
+def test_jobs_of_nobody_that_all_passed_fill_no_sections(kbd, job, make_result):
+    job(make_result("good"), 0)
+    out = kbd("stats").out
+    assert "by verdict" in out
+    assert "by owner" not in out
+    assert "by blame" not in out
+
+
+@pytest.mark.parametrize(
+    ("span_s", "said"),
+    [
+        (2.9, "7 ended in 2.9 s (first arrival to latest end)"),
+        (1_200.0, "7 ended: 21 an hour over 20 min (first"),
+        (604_800.0, "7 ended: 1.0 a day over 7.0 d (first"),
+    ],
+)
+def test_a_rate_is_told_of_a_minute_and_more(place, history, capsys, span_s, said):
+    report = replace(take_stats(place, since=None, limit=0), span_s=span_s)
+    print_stats(report, results())
+    assert said in capsys.readouterr().out
+
+
 def test_json(kbd, history, same_as_golden):
     said = kbd("stats", "--json").out
     document = json.loads(said)
@@ -97,7 +143,7 @@ def test_only_the_latest_are_read(kbd, history):
     document = json.loads(kbd("stats", "--json", "-n", "1").out)
     assert (document["jobs"], document["examined"]) == (7, 1)
     assert document["counts"]["kernel_type"] == {"cuda": 1}
-    assert "time by stage, the latest 1 jobs" in kbd("stats", "-n", "1").out
+    assert "time by stage, the latest 1 job\n" in kbd("stats", "-n", "1").out
     assert "time by stage" not in kbd("stats", "-n", "0").out
 
 
@@ -115,7 +161,8 @@ def test_jobs_that_have_not_ended(kbd, has_queued):
 
 
 def test_no_jobs(kbd, store):
-    assert kbd("stats").out == "No jobs in this time.\n"
+    assert kbd("stats").out == "No jobs yet.\n"
+    assert kbd("stats", "--since", "1h").out == "No jobs in this time.\n"
     assert json.loads(kbd("stats", "--json").out)["times_s"] == {}
 
 
