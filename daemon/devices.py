@@ -58,10 +58,17 @@ def discover(kind: DeviceKind, *, cpu_slots: int, per_device: int | None = None)
 
 
 def cpu_devices(slots: int) -> list[Device]:
-    """The CPU, as so many devices that each get an equal share of the cores."""
-    threads = max(1, len(os.sched_getaffinity(0)) // max(slots, 1))
+    """The CPU, as so many devices with equal shares of the cores; where there are too few, some share one."""
+    cores = sorted(os.sched_getaffinity(0))
+    threads = max(1, len(cores) // max(slots, 1))
     name = cpu_name()
-    return [Device(f"cpu{slot}", name, DeviceTarget(kind="cpu", threads=threads)) for slot in range(slots)]
+    shares = [
+        tuple(cores[(slot * threads + nth) % len(cores)] for nth in range(threads)) for slot in range(slots)
+    ]
+    return [
+        Device(f"cpu{slot}", name, DeviceTarget(kind="cpu", threads=threads, cores=share))
+        for slot, share in enumerate(shares)
+    ]
 
 
 def cuda_devices() -> list[Device]:

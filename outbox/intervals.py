@@ -19,7 +19,7 @@ STUDENT_QUANTILES: Final = (
 """Of Student's t distribution, two-sided 95 %, for 1, 2, … degrees of freedom."""
 MOST_PAIRS: Final = 20
 
-PROCESS_BIAS: Final = {"cuda": 0.02, "cpu": 0.3}
+PROCESS_BIAS: Final = {"cuda": 0.02, "cpu": 0.1}
 """By how much one kernel in two processes differs, beyond noise: benchmarks/same_kernel.py measures it."""
 
 
@@ -38,8 +38,12 @@ Alone it would widen an interval by 2.306 x 0.0085, which is PROCESS_BIAS. A CPU
 host and hour, so there nothing is known beforehand.
 """
 
-PAIRED_BIAS: Final = 0.003
-"""What several pairs of processes have in common, so that their scatter does not show it, such as the device."""
+PAIRED_BIAS: Final = {"cuda": 0.003, "cpu": 0.03}
+"""What several pairs of processes have in common, so that their scatter does not show it.
+
+That is the device, and on the CPU the daemon: its processes are forked from one, so that memory lies alike in all
+candidates and alike in all references.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def geometric_mean(ratios: Sequence[Ratio]) -> Ratio:
     return Ratio.around(centre, None if half is None else half / len(ratios))
 
 
-def ratio_of_pairs(values: Sequence[float], bias: float = PAIRED_BIAS, known: Scatter | None = None) -> Ratio:
+def ratio_of_pairs(values: Sequence[float], bias: float, known: Scatter | None = None) -> Ratio:
     """From the ratios that several pairs of processes gave, at least 2 and at most MOST_PAIRS.
 
     Their scatter holds all that differs between processes and within them, so the interval is Student's over

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -196,6 +197,9 @@ def _settle(message: Fork, folder: Path, temporary: Path) -> None:
     np.random.seed()
     torch.seed()
     torch.set_num_threads(message.device.threads)
+    if message.device.cores:
+        with contextlib.suppress(OSError):  # they may have been taken from the daemon since
+            os.sched_setaffinity(0, message.device.cores)
 
 
 def _device_variables(device: DeviceTarget) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from kbd.daemon.executor.protocol import Evaluate
 from kbd.daemon.judge.verdict import JudgeTimings, Verdict, overall
-from kbd.outbox.intervals import PROCESS_SCATTER, Scatter, ratio_of_pairs
+from kbd.outbox.intervals import PAIRED_BIAS, PROCESS_SCATTER, ratio_of_pairs
 from kbd.outbox.performance import Audit, Performance
 from kbd.outbox.result import WorkloadResult
 from kbd.outbox.verdict import EvaluationStatus
@@ -24,7 +24,7 @@ class ProcessPairs:
         self._wanted = request.evaluation.process_pairs
         self._deadline = clock() + request.seconds_left
         self._clock = clock
-        self._known = PROCESS_SCATTER.get(kind)
+        self._kind = kind
         self._passed: list[Verdict] = []
 
     def another_after(self, verdict: Verdict | None) -> bool:
@@ -40,7 +40,7 @@ class ProcessPairs:
         """What all pairs say: that of the last one where it failed, or told no speed."""
         if last is None or not self._passed or not _tells_speed(last):
             return last
-        return _joint_verdict([*self._passed, last], self._wanted, self._known)
+        return _joint_verdict([*self._passed, last], self._wanted, self._kind)
 
 
 def _tells_speed(verdict: Verdict) -> bool:
@@ -55,9 +55,9 @@ def _is_lone(result: WorkloadResult) -> bool:
     return performance is not None and performance.reference is None and not performance.interpreted
 
 
-def _joint_verdict(verdicts: Sequence[Verdict], wanted: int, known: Scatter | None) -> Verdict:
+def _joint_verdict(verdicts: Sequence[Verdict], wanted: int, kind: str) -> Verdict:
     by_workload = zip(*(verdict.workloads for verdict in verdicts), strict=True)
-    workloads = tuple(_joint_workload(results, known) for results in by_workload)
+    workloads = tuple(_joint_workload(results, kind) for results in by_workload)
     first = verdicts[0]
     what = "pairs of processes" if first.speedup is not None else "processes"
     missing = f"the job's time was over after {len(verdicts)} of {wanted} {what}"
@@ -69,9 +69,9 @@ def _joint_verdict(verdicts: Sequence[Verdict], wanted: int, known: Scatter | No
     return first.model_copy(update=told | overall([workload.performance for workload in workloads]))
 
 
-def _joint_workload(results: Sequence[WorkloadResult], known: Scatter | None) -> WorkloadResult:
+def _joint_workload(results: Sequence[WorkloadResult], kind: str) -> WorkloadResult:
     found = [result.performance for result in results if result.performance is not None]
-    joint = _joint_time(found) if found[0].reference is None else _joint_speedup(found, known)
+    joint = _joint_time(found) if found[0].reference is None else _joint_speedup(found, kind)
     return results[0].model_copy(update={"performance": joint})
 
 
@@ -87,9 +87,9 @@ def _joint_time(found: Sequence[Performance]) -> Performance:
     return Performance.model_validate(dict(middle) | update)
 
 
-def _joint_speedup(found: Sequence[Performance], known: Scatter | None) -> Performance:
+def _joint_speedup(found: Sequence[Performance], kind: str) -> Performance:
     pairs = tuple(one.speedup for one in found if one.speedup is not None)
-    joint = ratio_of_pairs(pairs, known=known)
+    joint = ratio_of_pairs(pairs, PAIRED_BIAS[kind], PROCESS_SCATTER.get(kind))
     middle = sorted(found, key=lambda one: one.speedup or 0.0)[len(found) // 2]
     update = {
         "speedup": joint.value,

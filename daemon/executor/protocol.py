@@ -41,7 +41,8 @@ class DeviceTarget(Message):
     """The device that a process works on. `visible` is what CUDA_VISIBLE_DEVICES is set to (a UUID).
 
     `arch` is what kernels are compiled for (`sm_90`); None on the CPU, and where the driver does not tell it.
-    `connections`: queues between the process and a CUDA device; None leaves that to the driver.
+    `connections`: queues between the process and a CUDA device; None leaves that to the driver. `cores`: those that
+    the process may use; none named: all of the daemon's.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -49,6 +50,7 @@ class DeviceTarget(Message):
     arch: Name | None = None
     threads: int = Field(default=1, ge=1)
     connections: int | None = Field(default=None, ge=1, le=32)
+    cores: tuple[int, ...] = ()
 
     @property
     def torch_name(self) -> str:

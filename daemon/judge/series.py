@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -12,6 +13,7 @@ from typing import Final, Literal
 Method = Literal["graph", "eager"]
 
 SMALLEST_SAMPLE_US: Final = 1e-3
+LATEST_EMPTIES: Final = 8
 
 
 @dataclass
@@ -22,8 +24,8 @@ class Series:
     took altogether, less what empty ones take; `single_us` are launches all by themselves; `once_us` is what a
     short burst took that neither an empty one nor its launches explain. `turns_us` is what the bursts of a turn
     took, as it is, and `kept_us` the same of turns whose runner had been told to keep what launches return. There
-    are so many `launches` in a turn, and copies of `scattered` outputs are dear. `empty_us` is what the latest
-    empty burst took, `empties_us` what those of a turn took together.
+    are so many `launches` in a turn, and copies of `scattered` outputs are dear. `empties_us` is what the empty
+    bursts of a turn took together, `latest_empties_us` what each of the latest took that were taken off.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -36,7 +38,12 @@ class Series:
     empties_us: list[float] = field(default_factory=list)
     launches: int = 0
     scattered: bool = False
-    empty_us: float = math.inf
+    latest_empties_us: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST_EMPTIES))
+
+    @property
+    def longest_empty_us(self) -> float:
+        """Of the latest; infinite where there is none."""
+        return max(self.latest_empties_us, default=math.inf)
 
 
 Use = Literal["preparation", "bursts", "contents", "audits"]

@@ -48,9 +48,10 @@ class Timer:
         """
         keep = keep and self.kernel.keeps
         waited = self.kernel.burst(EMPTY)[0] if self.kernel.takes_turns_on_device else 0.0
-        series.empty_us, empty_claimed = self.kernel.burst(EMPTY)
-        series.empties_us.append(waited + series.empty_us)
-        empty = min(series.empty_us, empty_at_most_us)
+        empty, empty_claimed = self.kernel.burst(EMPTY)
+        series.latest_empties_us.append(empty)
+        series.empties_us.append(waited + empty)
+        empty = min(empty, empty_at_most_us)
         short, short_claimed = empty, empty_claimed
         if self.plan.short:
             short, short_claimed = self.kernel.burst(SHORT, keep=keep)

@@ -115,7 +115,7 @@ class _Turns:
     def _of_one(self, place: int, *, keep: bool, counts: bool, single: bool) -> None:
         timer, series = self.timers[place], self.series[place]
         if place == CANDIDATE:
-            at_most_us = self.series[REFERENCE].empty_us if len(self.series) > 1 else math.inf
+            at_most_us = self.series[REFERENCE].longest_empty_us if len(self.series) > 1 else math.inf
             at_end = self.auditor.glance if keep else None
         else:
             at_most_us, at_end = math.inf, None

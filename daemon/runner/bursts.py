@@ -19,6 +19,7 @@ import torch
 from kbd.daemon.executor.runner_protocol import Prepared
 from kbd.daemon.executor.tensor_messages import TensorMeta
 from kbd.daemon.runner.copying import Target, copy_all, shares_memory
+from kbd.daemon.runner.core_placing import CorePlacing
 from kbd.daemon.runner.exposing import exposure_of
 from kbd.daemon.runner.shortage import is_full, is_shortage
 from kbd.daemon.runner.values import pack, tensors_in
@@ -71,6 +72,7 @@ class Bursts:
         self._scratch = torch.zeros(1, device=device)
         # Bound before any user's code could put another in its place; it waits for every stream.
         self._wait_for_device = torch.cuda.synchronize if device.type == "cuda" else _nothing
+        self._take_place = CorePlacing.here().place_main if device.type == "cpu" else _nothing
 
     def prepare(
         self, plans: Sequence[Sequence[int]], method: str, kept: Sequence[Sequence[Target]] = ()
@@ -120,6 +122,7 @@ class Bursts:
 
     def run(self, index: int, *, keep: bool = False) -> int:
         """Run burst `index` to its end; returns the claimed nanoseconds."""
+        self._take_place()
         started = time.perf_counter_ns()
         if keep:
             self._run_and_keep(index)

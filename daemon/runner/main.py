@@ -28,6 +28,7 @@ from kbd.daemon.executor import runner_protocol
 from kbd.daemon.executor.channel import RUNNER_FRAME_BYTES, Channel, PeerGone, encode
 from kbd.daemon.executor.protocol import DeviceTarget
 from kbd.daemon.executor.runner_protocol import Answer, Failed, Warm
+from kbd.daemon.runner.core_placing import CorePlacing
 from kbd.daemon.runner.harness import Harness
 from kbd.daemon.runner.hints import hint_for
 from kbd.daemon.runner.raisers import is_raised_by_kbd
@@ -56,7 +57,10 @@ def serve(
     keep_freed_memory()
     if device.kind == "cuda":
         plant(Path(os.environ["TRITON_CACHE_DIR"]))
+    placing = CorePlacing.here()
     warm_up(torch.device(device.torch_name))
+    if device.kind == "cpu":
+        placing.place_pool()
     channel.send(Warm())
     # A kernel may have closed the channel behind our back; there is nobody left to tell.
     with contextlib.suppress(PeerGone, OSError):

@@ -1,6 +1,7 @@
 """Devices: what NVML sees, less what CUDA_VISIBLE_DEVICES hides; else the processor."""
 
 import os
+from collections import Counter
 
 import pynvml
 import pytest
@@ -160,10 +161,14 @@ def test_asking_for_the_processor_does_not_wake_the_driver(nvml, monkeypatch):
 
 @pytest.mark.parametrize(("slots", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (16, 1)])
 def test_slots_share_the_cores(monkeypatch, slots, threads):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(3, 11)))
     found = cpu_devices(slots)
     assert len({device.key for device in found}) == slots
     assert {device.target.threads for device in found} == {threads}
+    assert {len(device.target.cores) for device in found} == {threads}
+    owners = Counter(core for device in found for core in device.target.cores)
+    assert set(owners) <= set(range(3, 11))
+    assert max(owners.values()) == -(-slots * threads // 8), "no core is shared before all are in use"
 
 
 def test_the_processor_has_a_name():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kbd.outbox.intervals import (
     MOST_PAIRS,
+    PAIRED_BIAS,
     PROCESS_BIAS,
     PROCESS_SCATTER,
     STUDENT_QUANTILES,
@@ -96,7 +97,9 @@ def test_pairs_of_one_kernel_are_rarely_significant(pairs):
 def share_significant(known, shift, pairs=5, rounds=2_000, deviation=0.01):
     draw = random.Random(pairs)
     found = [[math.exp(draw.gauss(shift, deviation)) for _ in range(pairs)] for _ in range(rounds)]
-    return sum(bool(ratio_of_pairs(values, known=known).significant) for values in found) / rounds
+    return (
+        sum(bool(ratio_of_pairs(values, PAIRED_BIAS["cuda"], known).significant) for values in found) / rounds
+    )
 
 
 @pytest.mark.parametrize("pairs", [2, 3, 5, 10, 20])
@@ -120,11 +123,11 @@ def test_one_pair_is_widened_by_what_is_known():
 def test_a_small_difference_needs_several_pairs():
     draw = random.Random(0)
     slower = [[math.exp(draw.gauss(-0.02, 0.007)) for _ in range(5)] for _ in range(500)]
-    assert sum(bool(ratio_of_pairs(pairs).significant) for pairs in slower) > 475
+    assert sum(bool(ratio_of_pairs(pairs, PAIRED_BIAS["cuda"]).significant) for pairs in slower) > 475
 
 
 @given(st.lists(sizes, min_size=2, max_size=MOST_PAIRS))
 def test_pairs_the_other_way_round(values):
-    forth, back = ratio_of_pairs(values), ratio_of_pairs([1 / value for value in values])
+    forth, back = ratio_of_pairs(values, 0.01), ratio_of_pairs([1 / value for value in values], 0.01)
     assert forth.value * back.value == pytest.approx(1)
     assert forth.half_width == pytest.approx(back.half_width)

@@ -29,7 +29,8 @@ from kbd.daemon.executor.runner_protocol import (
 from kbd.daemon.runner.values import unpack
 from kbd.inbox.manifest import KernelCode
 
-CPU = DeviceTarget(kind="cpu", threads=2)
+CORES = tuple(sorted(os.sched_getaffinity(0))[-1:])
+CPU = DeviceTarget(kind="cpu", threads=2, cores=CORES)
 ANSWER_LIMIT_S = 60
 
 # One nursery for all of them: xdist must not start one in every worker.
@@ -59,6 +60,7 @@ def look_around():
         "no_new_privileges": status["NoNewPrivs"].strip(),
         "os_threads": len(os.listdir("/proc/self/task")),
         "torch_threads": torch.get_num_threads(),
+        "cores": sorted(os.sched_getaffinity(0)),
         "draws": [float(torch.rand(())), __import__("random").random()],
         "inheritable": os.get_inheritable(3),
     }
@@ -169,6 +171,7 @@ def test_a_child_is_the_daemons_and_alone(nest, fork, monkeypatch):
     assert found["core"] == 0
     assert found["no_new_privileges"] == "1"
     assert found["torch_threads"] == CPU.threads
+    assert tuple(found["cores"]) == CORES
     assert found["inheritable"] is False
 
 
