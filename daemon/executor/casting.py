@@ -49,6 +49,12 @@ class Cast:
     uses: int = 0
     ended: dict[Role, RunnerEnd] = field(default_factory=dict)
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The candidate's process, then the reference's."""
+        roles: tuple[Role, ...] = ("candidate", "reference")
+        return tuple(self.runners[role].process.pid for role in roles if role in self.runners)
+
     async def end(self, role: Role, *, dying: bool = False) -> RunnerEnd:
         """Kill this runner, if it is not gone yet; one that is `dying` may first die of what kills it."""
         if role not in self.ended:

@@ -248,10 +248,13 @@ class LocalExecutor:
     ) -> tuple[Verdict | None, str | None]:
         """The verdict, or why there is none. The wait for the device alone takes nothing from the job's time."""
         candidate, reference = cast.runners["candidate"], cast.runners.get("reference")
+        request = play.request
+        if worker.device.target.kind == "cpu":
+            request = request.model_copy(update={"pids": cast.pids})
         try:
-            async with asyncio.timeout(play.request.seconds_left + JUDGE_GRACE_S) as limit:
+            async with asyncio.timeout(request.seconds_left + JUDGE_GRACE_S) as limit:
                 return await worker.judge.evaluate(
-                    play.request,
+                    request,
                     candidate.channel,
                     reference.channel if reference else None,
                     play.note,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from kbd.daemon.executor.process_tree import children_of
 from kbd.daemon.executor.sandbox.cgroup import NO_CGROUP, Cgroup
 from kbd.daemon.executor.sandbox.exit_report import read_report
 from kbd.daemon.executor.sandbox.host_memory import processes_killed_for_memory
@@ -246,15 +247,6 @@ class ChildProcess:
         )
         self.cgroup.remove()
         self._ended.set_result(status)
-
-
-def children_of(pid: int) -> set[int]:
-    """Direct children of every thread of a process."""
-    found: set[int] = set()
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            found.update(map(int, path.read_text().split()))
-    return found
 
 
 def sweep(known: set[int], kill: Callable[[int, int], None] = os.kill) -> int:

@@ -136,7 +136,7 @@ class Evaluate(Message):
     """A whole job for a judge. Sockets of the candidate's and then the reference's runner come along.
 
     Then the descriptors of the `archives`, in their order. `memory_bytes`, `device_memory_bytes`: what one runner
-    may use; None is not known, or all.
+    may use; None is not known, or all. `pids`: of these runners, where their CPU time tells something.
     """
 
     kind: Literal["evaluate"] = "evaluate"
@@ -152,6 +152,7 @@ class Evaluate(Message):
     archives: tuple[Archive, ...] = ()
     memory_bytes: Count | None = None
     device_memory_bytes: Count | None = None
+    pids: tuple[int, ...] = ()
 
 
 class Probe(Message):

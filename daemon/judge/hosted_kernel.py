@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 
 from kbd.daemon.executor import runner_protocol
+from kbd.daemon.executor.process_tree import TreeTime
 from kbd.daemon.executor.protocol import Role, StageLimits
 from kbd.daemon.executor.runner_protocol import Ran
 from kbd.daemon.executor.shared_memory import extent
@@ -60,6 +61,7 @@ class HostedKernel:
         self.interpreted = False
         self.init_inputs: InputSet | None = None
         self.peak_bytes: int | None = None
+        self.tree_time: TreeTime | None = None
         self._returned_bytes: dict[int, int] = {}
         self.workload = 0
         self.archive: tuple[int, int] | None = None

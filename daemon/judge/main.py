@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from kbd.daemon.executor.channel import Channel, PeerGone
+from kbd.daemon.executor.process_tree import TreeTime
 from kbd.daemon.executor.protocol import (
     CandidateDone,
     CandidateEnded,
@@ -144,6 +145,8 @@ def _kernels(
         )
         for role in roles[: 2 if request.reference is not None else 1]
     }
+    for kernel, pid in zip(kernels.values(), request.pids, strict=False):
+        kernel.tree_time = TreeTime(pid)
     for archive, descriptor in zip(request.archives, descriptors, strict=True):
         kernels[archive.role].archive = (descriptor, archive.nbytes)
     return list(kernels.values())

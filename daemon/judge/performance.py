@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final, Literal
 
+from kbd.daemon.judge import at_rest
 from kbd.daemon.judge.audit import Auditor, Suspicious
 from kbd.daemon.judge.bench import Bench, BurstPlan
 from kbd.daemon.judge.correctness import require_steady_reference
@@ -65,22 +66,31 @@ def time_workload(session: Session, finding: Finding) -> None:
     while len(taken) < timings:
         taken.append(_time_steady(session, finding))
         doubts = [one.doubt for one in taken if one.doubt]
-        proofs = [one.doubt for one in taken if one.doubt and not one.busy]
+        proofs = [one.doubt for one in taken if one.doubt and one.proves]
         if len(proofs) >= most:
             raise proofs[-1]
         if not taken[-1].doubt and (not doubts or len(taken) - len(doubts) >= most):
             break
     if len(doubts) >= most:
         _withhold_speedup(session, finding, doubts[-1])
-    _qualify(session, finding, busy=taken[-1].busy)
+    _qualify(session, finding, taken[-1])
 
 
 @dataclass(frozen=True)
 class _Taken:
-    """A timing. `doubt`: its figures are none that an honest kernel has; on a `busy` host that proves nothing."""
+    """A timing. `doubt`: its figures are none that an honest kernel has; on a `busy` host that proves nothing.
+
+    `works_at_rest`: the candidate's processes did not sleep while nothing was asked of them.
+    """
 
     doubt: Suspicious | None
     busy: bool
+    works_at_rest: bool = False
+
+    @property
+    def proves(self) -> bool:
+        """Whether the doubt is one that a host's load has no part in."""
+        return not self.busy or (self.doubt is not None and self.doubt.suspicion.rule == at_rest.RULE)
 
 
 def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> None:
@@ -125,7 +135,8 @@ def _time_once(session: Session, finding: Finding) -> _Taken:
     told = {"launches": finding.launches, "lease": ways.lease_use(held_s)}
     finding.performance = found.model_copy(update=told)
     busy = not on_device and after.was_busy_since(before)
-    return _Taken(None if _interpreted(session) else _doubt(ways, floor, on_device=on_device), busy)
+    doubt = None if _interpreted(session) else _doubt(ways, floor, on_device=on_device)
+    return _Taken(doubt, busy, at_rest.works_at_rest(ways.headline))
 
 
 def _doubt(ways: _Ways, floor: Floor | None, *, on_device: bool) -> Suspicious | None:
@@ -138,7 +149,7 @@ def _doubt(ways: _Ways, floor: Floor | None, *, on_device: bool) -> Suspicious |
     return None
 
 
-def _qualify(session: Session, finding: Finding, *, busy: bool) -> None:
+def _qualify(session: Session, finding: Finding, last: _Taken) -> None:
     """Claim no more of a speed-up than what was compared, and the host, allow."""
     found = finding.performance
     assert found is not None
@@ -148,7 +159,12 @@ def _qualify(session: Session, finding: Finding, *, busy: bool) -> None:
         if found.speedup is not None:
             finding.withhold_speedup(NOTHING_COMPARED)
         session.note(f"no speed-up is told, since {NOTHING_COMPARED} (docs/measurement.md, The audit)")
-    elif busy and found.significant:
+    elif last.works_at_rest and found.speedup is not None:
+        finding.withhold_speedup(at_rest.AT_WORK)
+        session.note(
+            f"no speed-up is told, since {at_rest.AT_WORK}: let its threads sleep when a call is over"
+        )
+    elif last.busy and found.significant:
         finding.performance = found.model_copy(update={"significant": False})
         session.note(BUSY_HOST)
 

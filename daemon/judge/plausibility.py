@@ -1,6 +1,7 @@
 """Figures that no honest kernel can have: where the time went somewhere else than into the launches.
 
     time_outside_launches   bursts as a whole took far longer than their launches: work is done once for many
+    works_between_turns     its processes use the CPU while nothing is asked of them (at_rest.py)
     slower_when_audited     bursts whose runner knew that they would be looked at took far longer than others
     merged_launches         a launch all by itself takes far longer than one among many
     below_floor             faster than an empty launch, or than its outputs can be written
@@ -17,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from kbd.daemon.judge.at_rest import check_rest
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.device_speed import DeviceSpeed
 from kbd.daemon.judge.series import Series, TimedKernels
@@ -74,6 +76,7 @@ def check_plausible(timed: TimedKernels, floor: Floor | None, *, on_device: bool
     """Raise Suspicious for a candidate whose figures contradict each other or the device."""
     _check_whole(timed)
     _check_empties(timed)
+    check_rest(timed)
     if on_device:
         _check_single(timed.candidate)
     else:

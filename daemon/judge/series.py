@@ -26,6 +26,8 @@ class Series:
     took, as it is, and `kept_us` the same of turns whose runner had been told to keep what launches return. There
     are so many `launches` in a turn, and copies of `scattered` outputs are dear. `empties_us` is what the empty
     bursts of a turn took together, `latest_empties_us` what each of the latest took that were taken off.
+    `at_rest_us` is the CPU time that the kernel's processes used from one turn to the next, when nothing was asked
+    of them.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -39,11 +41,22 @@ class Series:
     launches: int = 0
     scattered: bool = False
     latest_empties_us: deque[float] = field(default_factory=lambda: deque(maxlen=LATEST_EMPTIES))
+    at_rest_us: list[float] = field(default_factory=list)
+    _used_us: float | None = None
 
     @property
     def longest_empty_us(self) -> float:
         """Of the latest; infinite where there is none."""
         return max(self.latest_empties_us, default=math.inf)
+
+    def begin_turn(self, used_us: float | None) -> None:
+        """The kernel's processes have used so much CPU time until now; None: nobody counts it."""
+        if used_us is not None and self._used_us is not None:
+            self.at_rest_us.append(used_us - self._used_us)
+
+    def end_turn(self, used_us: float | None) -> None:
+        """As `begin_turn`."""
+        self._used_us = used_us
 
 
 Use = Literal["preparation", "bursts", "contents", "audits"]

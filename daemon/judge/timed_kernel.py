@@ -135,6 +135,11 @@ class TimedKernel:
         """Whether the device has to turn to this process first, after it has worked for another."""
         return self._hosted.device_kind == "cuda"
 
+    def used_us(self) -> float | None:
+        """CPU time of its runner with all that it has started; None where nobody counts it."""
+        time_of_all = self._hosted.tree_time
+        return None if time_of_all is None else time_of_all.so_far_us()
+
     @property
     def keeps(self) -> bool:
         """Whether bursts that are to be looked at keep what they return: slower ones, of which the runner knows."""

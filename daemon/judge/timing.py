@@ -119,9 +119,11 @@ class _Turns:
             at_end = self.auditor.glance if keep else None
         else:
             at_most_us, at_end = math.inf, None
+        series.begin_turn(timer.kernel.used_us())
         timer.turn(
             series, keep=keep, counts=counts, single=single, empty_at_most_us=at_most_us, at_end=at_end
         )
+        series.end_turn(timer.kernel.used_us())
 
 
 def _stop(series: Sequence[Series], samples: int, target: float) -> str | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from kbd.daemon.executor import kernel_calls
-from kbd.daemon.executor.process import children_of
+from kbd.daemon.executor.process_tree import children_of
 from kbd.daemon.executor.sandbox.cgroup import own_groups
 from kbd.daemon.executor.sandbox.layers import Layer
 

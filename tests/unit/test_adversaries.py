@@ -21,7 +21,7 @@ ROWS = [
     for number, samples in re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
 ]
 KNOWN = {
-    "Timing": {*range(1, 8), 9, 11, 12, 14, 15, *range(66, 75), *range(76, 84)},
+    "Timing": {*range(1, 8), 9, 11, 12, 14, 15, *range(66, 75), *range(76, 84), 86, 87},
     "Caching": {16, 17, 18, 19, 21, 22, 84},
     "Stealing": {24, 25, 26, 28, 30, 31, 32, 33, 34, 35, 37},
     "Correctness": {38, 39, 40, 41, 42, 43, 46, 48, 49, 50, 75, 85},

@@ -151,6 +151,18 @@ def test_the_judge_is_told_what_a_runner_may_use(judged, executor, worker):
     assert (worker.judge.request.memory_bytes, worker.judge.request.device_memory_bytes) == (5, 7)
 
 
+def test_the_judge_knows_whose_cpu_time_to_look_at(executor, on_loop):
+    """On the CPU; on a device a runner may work while it waits."""
+
+    async def judged_on(worker):
+        await executor.run(worker, request(), lambda _: None)
+        await worker.ending
+        return worker.judge.request.pids
+
+    pids = [on_loop(judged_on(worker)) for worker in executor.workers]
+    assert pids == [tuple(process.pid for process in executor.nursery.processes[:2]), ()]
+
+
 def test_each_runner_has_a_folder_of_its_own_and_none_is_left(judged, executor, tmp_path):
     judged()
     judged()

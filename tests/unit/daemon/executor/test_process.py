@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kbd.daemon.executor.process import ChildProcess, ExitStatus, OutputTail, children_of, signal_name
+from kbd.daemon.executor.process import ChildProcess, ExitStatus, OutputTail, signal_name
+from kbd.daemon.executor.process_tree import children_of
 
 
 def spawn(code, **options):
@@ -252,7 +253,8 @@ def test_a_flood_is_drained_and_the_child_never_waits(on_loop):
 SWEEP = """
 import os, subprocess, sys, time
 from kbd.daemon.executor.kernel_calls import adopt_orphans
-from kbd.daemon.executor.process import children_of, sweep
+from kbd.daemon.executor.process import sweep
+from kbd.daemon.executor.process_tree import children_of
 
 adopt_orphans()
 known = subprocess.Popen(["sleep", "600"])

@@ -162,6 +162,7 @@ class FakeKernel:
         self.launched = []
         self.init_inputs = None
         self.peak_bytes = None
+        self.tree_time = None
         self.notes = ()
         self.workload = 0
         self.workloads = []

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kbd.daemon.judge import performance as performance_module
+from kbd.daemon.judge.at_rest import AT_WORK
 from kbd.daemon.judge.audit import Suspicious
 from kbd.daemon.judge.correctness import check_workload
 from kbd.daemon.judge.device_speed import host_cache_bytes
@@ -17,6 +18,7 @@ from kbd.daemon.judge.performance import BUSY_HOST, NOTHING_COMPARED, time_workl
 from kbd.daemon.judge.readiness import get_ready
 from kbd.daemon.judge.runner_link import RunnerSilent
 from kbd.daemon.judge.stocking import FEWEST_SETS, MOST_BYTES, MOST_SETS, how_many
+from kbd.daemon.judge.timed_kernel import TimedKernel
 from kbd.daemon.judge.verdict import JudgeTimings
 from kbd.daemon.judge.wrong import ReferenceUnusable
 from kbd.outbox.intervals import PROCESS_BIAS
@@ -125,6 +127,46 @@ def test_a_slope_that_noise_made_negative_is_no_figure(time_it):
     found = time_it(ours={"noise": bursts}, theirs={"noise": bursts}, num_trials=20).findings[0].performance
     assert found.candidate.as_called.min > 1
     assert min(found.candidate.as_called.samples_us) == found.candidate.as_called.min
+
+
+class Clock:
+    """Says that a kernel's processes use so much CPU time between two looks at it."""
+
+    def __init__(self, step_us):
+        self.used_us, self.step_us = 0.0, step_us
+
+    def so_far_us(self):
+        self.used_us += self.step_us
+        return self.used_us
+
+
+def with_clocks(time_it, monkeypatch, step_us, busy):
+    monkeypatch.setattr(HostLoad, "was_busy_since", lambda *_: busy)
+    clocks = {"candidate": Clock(step_us), "reference": Clock(0.0)}
+    monkeypatch.setattr(TimedKernel, "used_us", lambda kernel: clocks[kernel.role].so_far_us())
+    return time_it(num_trials=20)
+
+
+@pytest.mark.parametrize("busy", [QUIET, BUSY])
+def test_work_between_turns_makes_no_speedup(time_it, monkeypatch, busy):
+    """A turn of the reference takes about one millisecond."""
+    session = with_clocks(time_it, monkeypatch, 400.0, busy)
+    found = session.findings[0].performance
+    assert (found.speedup, found.significant) == (None, None)
+    assert AT_WORK in found.stop
+    assert any(AT_WORK in note for note in session.notes)
+
+
+@pytest.mark.parametrize("busy", [QUIET, BUSY])
+def test_much_work_between_turns_is_proof_on_any_host(time_it, monkeypatch, busy):
+    with pytest.raises(Suspicious, match="when nothing was asked of them"):
+        with_clocks(time_it, monkeypatch, 5_000.0, busy)
+
+
+def test_processes_that_sleep_between_turns(time_it, monkeypatch):
+    session = with_clocks(time_it, monkeypatch, 50.0, QUIET)
+    assert session.findings[0].performance.speedup == pytest.approx(2.0)
+    assert session.notes == []
 
 
 def test_without_a_turn_that_was_compared_there_is_no_speedup(time_it):

@@ -1,0 +1,5 @@
+import torch
+
+
+def chain(x):
+    return torch.tanh(x)
