@@ -242,7 +242,9 @@ def is_withheld(result):
     stops = [(workload["performance"] or {}).get("stop") or "" for workload in result["workloads"]]
     said = [*result["notes"], *stops]
     return result["speedup"] is None and any(
-        reason in text for text in said for reason in ("host was busy", "too noisy for a speed-up")
+        reason in text
+        for text in said
+        for reason in ("host was busy", "too noisy for a speed-up", "at work between its turns")
     )
 
 

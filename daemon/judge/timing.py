@@ -54,6 +54,8 @@ def time_kernels(
             for kernel in bench.kernels:
                 listening.enter_context(kernel.listening())
         series = [timer.series() for timer in ready.timers]
+        for timer, one in zip(ready.timers, series, strict=True):
+            one.end_turn(timer.kernel.used_us())  # from here on nothing is asked of it
         stop = _Turns(bench, ready.timers, series, auditor, spent).until_enough(way, clock)
     reference = series[REFERENCE] if bench.reference else None
     return TimedKernels(
