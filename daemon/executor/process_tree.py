@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from pathlib import Path
 from typing import Final
 
 _WHOLE_PROCESS: Final = 2
@@ -14,9 +14,14 @@ _WHOLE_PROCESS: Final = 2
 def children_of(pid: int) -> set[int]:
     """Direct children of every thread of a process."""
     found: set[int] = set()
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            found.update(map(int, path.read_text().split()))
+    tasks = f"/proc/{pid}/task"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in os.listdir(tasks):
+            with (
+                contextlib.suppress(FileNotFoundError, ProcessLookupError),
+                open(f"{tasks}/{task}/children", "rb", buffering=0) as file,
+            ):
+                found.update(map(int, file.read().split()))
     return found
 
 

@@ -3,8 +3,8 @@
 ::
 
     nothing                            honest: they sleep
-    more than a tenth of a turn        no speed-up is told
-    more than a quarter of a turn      works_between_turns
+    more than a twentieth of a turn    no speed-up is told
+    more than three of them            works_between_turns
 
 In that time new contents lie in the candidate's input sets, and the reference has its turn: who works then computes
 what nobody has asked for yet, or slows down the reference. CPU time is what a process has used and not what it has
@@ -21,9 +21,9 @@ from kbd.daemon.judge.series import Series, TimedKernels
 
 RULE: Final = "works_between_turns"
 AT_WORK: Final = "the candidate's processes were at work between its turns, when nothing was asked of them"
-PROOF_SHARE: Final = 0.25
-UNTOLD_SHARE: Final = 0.1
-MARGIN_US: Final = 200.0
+PROOF_SHARE: Final = 0.15
+UNTOLD_SHARE: Final = 0.05
+MARGIN_US: Final = 100.0
 REFERENCE_FACTOR: Final = 1.5
 """Where the reference's processes do not sleep either, the candidate's are not to blame for as much."""
 

@@ -27,7 +27,7 @@ class Series:
     are so many `launches` in a turn, and copies of `scattered` outputs are dear. `empties_us` is what the empty
     bursts of a turn took together, `latest_empties_us` what each of the latest took that were taken off.
     `at_rest_us` is the CPU time that the kernel's processes used from one turn to the next, when nothing was asked
-    of them.
+    of them, where somebody looked.
     """
 
     measured_us: list[float] = field(default_factory=list)
@@ -45,12 +45,22 @@ class Series:
     _used_us: float | None = None
 
     @property
-    def longest_empty_us(self) -> float:
-        """Of the latest; infinite where there is none."""
-        return max(self.latest_empties_us, default=math.inf)
+    def usual_empty_us(self) -> float:
+        """The upper quartile of the latest; infinite where there is none.
+
+        The middle one of noisy figures would cut half of another kernel's; the longest is what a host did once.
+        """
+        if not self.latest_empties_us:
+            return math.inf
+        return sorted(self.latest_empties_us)[-1 - len(self.latest_empties_us) // 4]
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether it is known what had been used at the end of the latest turn."""
+        return self._used_us is not None
 
     def begin_turn(self, used_us: float | None) -> None:
-        """The kernel's processes have used so much CPU time until now; None: nobody counts it."""
+        """The kernel's processes have used so much CPU time until now; None: nobody counts it, or has looked."""
         if used_us is not None and self._used_us is not None:
             self.at_rest_us.append(used_us - self._used_us)
 

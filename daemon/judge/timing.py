@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from kbd.daemon.judge.audit import Auditor
 from kbd.daemon.judge.bench import Bench
@@ -24,6 +25,9 @@ FIRST_CHECK = 20
 TARGET_HALF_WIDTH = {"cuda": 0.005, "cpu": 0.01}
 """Noise at which sampling ends: well below what two processes differ by anyway (`PROCESS_BIAS`)."""
 SINGLE_LAUNCHES = 8
+FIRST_LOOKS: Final = 8
+LOOK_SHARE: Final = 0.2
+"""After how many turns it is looked what is done at rest, in secret: always at first, then now and then."""
 CANDIDATE, REFERENCE = range(2)
 
 
@@ -117,15 +121,17 @@ class _Turns:
     def _of_one(self, place: int, *, keep: bool, counts: bool, single: bool) -> None:
         timer, series = self.timers[place], self.series[place]
         if place == CANDIDATE:
-            at_most_us = self.series[REFERENCE].longest_empty_us if len(self.series) > 1 else math.inf
+            at_most_us = self.series[REFERENCE].usual_empty_us if len(self.series) > 1 else math.inf
             at_end = self.auditor.glance if keep else None
         else:
             at_most_us, at_end = math.inf, None
-        series.begin_turn(timer.kernel.used_us())
+        if series.is_watched:
+            series.begin_turn(timer.kernel.used_us())
         timer.turn(
             series, keep=keep, counts=counts, single=single, empty_at_most_us=at_most_us, at_end=at_end
         )
-        series.end_turn(timer.kernel.used_us())
+        watches = len(series.at_rest_us) < FIRST_LOOKS or self.bench.secret.random() < LOOK_SHARE
+        series.end_turn(timer.kernel.used_us() if watches else None)
 
 
 def _stop(series: Sequence[Series], samples: int, target: float) -> str | None:

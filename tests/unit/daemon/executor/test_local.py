@@ -157,6 +157,7 @@ def test_the_judge_knows_whose_cpu_time_to_look_at(executor, on_loop):
     async def judged_on(worker):
         await executor.run(worker, request(), lambda _: None)
         await worker.ending
+        await worker.kept.close()
         return worker.judge.request.pids
 
     pids = [on_loop(judged_on(worker)) for worker in executor.workers]

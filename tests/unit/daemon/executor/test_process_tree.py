@@ -1,5 +1,7 @@
 """The CPU time of a process with all that descend from it."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,8 +39,20 @@ time.sleep(60)
 """
 
 
-def worker(who):
-    return subprocess.Popen([sys.executable, "-c", WORK, who, WORK], stdout=subprocess.PIPE, text=True)
+@pytest.fixture
+def worker():
+    """Starts one; it and all that it has begun are killed afterwards."""
+    begun = []
+
+    def begin(who):
+        command = [sys.executable, "-c", WORK, who, WORK]
+        begun.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def grows_by(tree, wanted_us, limit_s=20.0):
@@ -52,26 +66,17 @@ def grows_by(tree, wanted_us, limit_s=20.0):
 
 
 @pytest.mark.parametrize("who", ["itself", "a thread that ends", "a grandchild"])
-def test_whoever_works(who):
-    process = worker(who)
-    try:
-        assert grows_by(TreeTime(process.pid), BUSY_S * 1e6)
-    finally:
-        process.kill()
-        process.communicate()
+def test_whoever_works(worker, who):
+    assert grows_by(TreeTime(worker(who).pid), BUSY_S * 1e6)
 
 
-def test_who_sleeps_uses_nothing():
+def test_who_sleeps_uses_nothing(worker):
     process = worker("nobody")
-    try:
-        assert process.stdout.readline() == "done\n"
-        tree = TreeTime(process.pid)
-        before = tree.so_far_us()
-        time.sleep(0.1)
-        assert tree.so_far_us() - before < BUSY_S * 1e6 / 2
-    finally:
-        process.kill()
-        process.communicate()
+    assert process.stdout.readline() == "done\n"
+    tree = TreeTime(process.pid)
+    before = tree.so_far_us()
+    time.sleep(0.1)
+    assert tree.so_far_us() - before < BUSY_S * 1e6 / 2
 
 
 def test_what_those_used_that_are_gone_stays(monkeypatch):

@@ -71,16 +71,3 @@ def test_a_reference_that_does_not_sleep_either():
 
 def test_where_nobody_counts():
     assert not works_at_rest(timed(series([]), series([])))
-    uncounted = series([])
-    for _ in range(3):
-        uncounted.begin_turn(None)
-        uncounted.end_turn(None)
-    assert uncounted.at_rest_us == []
-
-
-def test_from_the_end_of_a_turn_to_the_beginning_of_the_next():
-    found = series([])
-    for begins, ends in ((10.0, 20.0), (25.0, 40.0), (40.0, 50.0)):
-        found.begin_turn(begins)
-        found.end_turn(ends)
-    assert found.at_rest_us == [5.0, 0.0]
