@@ -150,7 +150,7 @@ def with_clocks(time_it, monkeypatch, step_us, busy):
 @pytest.mark.parametrize("busy", [QUIET, BUSY])
 def test_work_between_turns_makes_no_speedup(time_it, monkeypatch, busy):
     """A turn of the reference takes about one millisecond."""
-    session = with_clocks(time_it, monkeypatch, 400.0, busy)
+    session = with_clocks(time_it, monkeypatch, 200.0, busy)
     found = session.findings[0].performance
     assert (found.speedup, found.significant) == (None, None)
     assert AT_WORK in found.stop
