@@ -308,6 +308,8 @@ def check_sample(case, result, device):
         pytest.skip("nvcc is not installed")
     if expected.get("calm") and is_withheld(result):
         return
+    if expected.get("may_be_found_out") and result["status"] == "suspect":
+        return  # by what the judge happens to choose
     found = {name: result[name] for name in ("status", "stage", "blame")}
     why = f"error: {result['error']}\nsuspect: {result['suspect']}"  # a text: of other things pytest shows the ends
     assert found == {name: expected[name] for name in found}, why
