@@ -36,11 +36,15 @@ UNFINISHED: Final = (
 
 
 class Suspicious(Exception):
-    """A kernel did what no honest one can do; the evidence is for its author to read."""
+    """A kernel did what no honest one can do; the evidence is for its author to read.
 
-    def __init__(self, rule: str, evidence: str) -> None:
+    `despite_load`: nothing else that a host does has a part in it.
+    """
+
+    def __init__(self, rule: str, evidence: str, *, despite_load: bool = False) -> None:
         super().__init__(evidence)
         self.suspicion = Suspicion(rule=rule, evidence=evidence)
+        self.despite_load = despite_load
 
 
 class Auditor:

@@ -90,7 +90,7 @@ class _Taken:
     @property
     def proves(self) -> bool:
         """Whether the doubt is one that a host's load has no part in."""
-        return not self.busy or (self.doubt is not None and self.doubt.suspicion.rule == at_rest.RULE)
+        return not self.busy or (self.doubt is not None and self.doubt.despite_load)
 
 
 def _withhold_speedup(session: Session, finding: Finding, doubt: Suspicious) -> None:
